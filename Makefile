@@ -6,27 +6,35 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 # Of the tests: twice as many as CI's machine has cores, because they wait for servers that they start.
 WORKERS ?= 4
+STORIES := tests/loopline/demo/test_stories.py
+TEAMS := $(addprefix -e ,$(wildcard plugins/*))
+# Files stay together, in the order of tests/conftest.py: those that take longest come first. Servers of tests are killed,
+# but no machine loses its power: with eatmydata nobody waits for a disk.
+IN_PARALLEL = $$(command -v eatmydata) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# A shell may forbid Python to keep what it compiled: then every process and every worker of the tests compiles anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test cluster test-cluster test-spark images lowest pythons check peers bench habits format constraints clean
+.PHONY: help install demo up test test-thorough test-stories cluster test-cluster test-spark images lowest pythons check peers bench habits format constraints clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(INSTALLED): pyproject.toml constraints.txt plugins/retail/pyproject.toml
+$(INSTALLED): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
 	@echo "Installing Loopline into $(VENV): a minute or two, 1.1 GB"
 	$(PYTHON) -m venv $(VENV)
 	rm -rf $(VENV)/.uv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/.uv uv
-	$(VENV)/.uv/bin/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e . -e plugins/retail
+	$(VENV)/.uv/bin/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e . $(TEAMS)
 	rm -rf $(VENV)/.uv
 	touch $@
 
 $(TOOLS): $(INSTALLED) sdk/python/pyproject.toml
 	@echo "Installing what the tests and checks need: a minute or two, 2 GB more"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' -e plugins/retail -e sdk/python
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' $(TEAMS) -e sdk/python
 	touch $@
 
 install: $(INSTALLED) ## Loopline and the demo's team into .venv, without test tools
@@ -38,7 +46,7 @@ demo: $(TOOLS)
 	$(BIN)/python -m tests.emulators.clouds $(ENVIRONMENT) -- $(BIN)/loopline demo \
 		--on deploy/environments/$(ENVIRONMENT).yaml --like tests/emulators/laptop.json
 else
-demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story; ENVIRONMENT=aws, gcp, azure: on a cloud's emulators
+demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story; ENVIRONMENT=aws, gcp, azure, aws-endpoint: on a cloud's emulators
 	@scripts/system-packages.sh run
 	$(BIN)/loopline demo
 endif
@@ -47,14 +55,25 @@ up: $(INSTALLED) ## The same, left running to look at
 	@scripts/system-packages.sh run
 	$(BIN)/loopline demo --keep
 
-test: $(TOOLS) ## Every test, services started by the tests
+test: $(TOOLS) ## The tests, services started by them; what takes long is left to test-thorough
 	@scripts/system-packages.sh
 	@scripts/kafka.sh
 	@scripts/emulators.sh
 	@scripts/peer.sh feast
 	@scripts/peer.sh kserve
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not daemon and not cluster and not spark"
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m daemon
+	$(IN_PARALLEL) -m "not daemon and not cluster and not spark and not thorough"
+	$(IN_PARALLEL) -m "daemon and not thorough"
+
+test-thorough: $(TOOLS) ## What takes long and a quicker test shows as well: kills at every step, fine statistics, each cloud's twins
+	@scripts/system-packages.sh
+	@scripts/kafka.sh
+	@scripts/emulators.sh
+	@scripts/peer.sh kserve
+	$(IN_PARALLEL) -m "thorough and not cluster and not spark" --ignore=$(STORIES) $(ONLY)
+
+test-stories: $(TOOLS) ## The teams' stories, one after the other, since each is told at a pace of its own
+	@scripts/system-packages.sh
+	$(BIN)/python -m pytest $(STORIES) $(ONLY)
 
 cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C ends it
 	@scripts/cluster.sh
@@ -63,7 +82,7 @@ cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C en
 test-cluster: $(TOOLS) ## The tests on a Kubernetes of their own; needs root
 	@scripts/cluster.sh
 	@scripts/peer.sh kserve
-	$(BIN)/python -m pytest -n 2 -m cluster $(ONLY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m cluster $(ONLY)
 
 test-spark: $(TOOLS) ## The engine's tests on a Spark cluster of their own: a master, two workers, a Spark Connect server
 	@scripts/system-packages.sh
@@ -80,14 +99,17 @@ pythons: $(TOOLS) ## The core of the tests under Python 3.12 and 3.13, where thi
 	@scripts/system-packages.sh
 	@scripts/pythons.sh
 
-check: $(TOOLS) ## Style, types, arrows, spelling, dependencies
+check: $(TOOLS) ## Style, types, arrows, spelling, dependencies, credentials
 	$(BIN)/ruff check .
+	$(BIN)/python scripts/guard.py
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/lint-imports --config floors.toml
 	$(BIN)/codespell
 	$(BIN)/deptry .
+	$(BIN)/loopline policy validate
+	$(BIN)/loopline policy test
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/loopline contract diff --since HEAD~1; fi
 
 peers: $(TOOLS) ## The environments of the projects that we are compared with
@@ -100,6 +122,7 @@ bench: peers ## Benchmarks: ours beside the peer, written to docs/benchmarks.md
 
 habits: $(TOOLS) ## Where we stand beside the sizes in docs/style.md
 	@$(BIN)/python scripts/habits.py
+	@$(BIN)/python scripts/habits_of_kinds.py
 
 format: $(TOOLS) ## Rewrite files to the style
 	$(BIN)/ruff check --fix-only .

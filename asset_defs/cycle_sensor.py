@@ -10,6 +10,7 @@ import dagster as dg
 
 from loopline.asset_defs.dagster_private import CheckOutcome, finished_checks
 from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, key
+from loopline.asset_defs.run_quota import with_room
 from loopline.asset_defs.runs import IN_PROGRESS, LOOK_SECONDS, statuses
 from loopline.asset_defs.turns import dropped
 from loopline.platform_core import turn
@@ -42,7 +43,15 @@ def cycle_sensor(team: Team) -> dg.SensorDefinition:
         turn.release(platform, team, [cycle.ref for cycle in waiting])
         said += [f"cycle {name} is held: {'; '.join(reasons)}" for name, reasons in held.items() if reasons]
         free = [cycle for cycle in waiting if not held[cycle.cycle_id]]
-        requests = [request for cycle in free if (request := _run_for(context, platform, cycle))]
+        wanted = [request for cycle in free if (request := _run_for(context, platform, cycle))]
+        by_name = {cycle.cycle_id: cycle for cycle in free}
+
+        def refuse(request: dg.RunRequest) -> None:
+            cycle = by_name[request.tags[CYCLE_TAG]]
+            turn.refuse_without_room(platform, team.model(cycle.ref.model), cycle)
+
+        requests, why = with_room(context.instance, platform, wanted, refuse=refuse)
+        said += why  # the cycle stays open, and its run is wanted again at each look
         return dg.SensorResult(
             run_requests=requests,
             cursor=json.dumps(seen),

@@ -8,6 +8,7 @@ import dagster as dg
 
 from loopline.asset_defs import source_state
 from loopline.asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
+from loopline.asset_defs.run_quota import with_room
 from loopline.asset_defs.runs import LOOK_SECONDS, in_progress_without, under_way
 from loopline.asset_defs.source_state import Behind, SourceState
 from loopline.platform_core import alarms
@@ -46,8 +47,8 @@ def ingest_sensor(team: Team) -> dg.SensorDefinition:
     )
     def arrivals(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         look = _Look(context.instance, platform, team, source_state.read(context.cursor, _names(team)))
-        requests = look.all(known=context.cursor is not None)
-        said = None if requests else "; ".join(look.problems) or "nothing new has arrived"
+        requests, why = with_room(context.instance, platform, look.all(known=context.cursor is not None))
+        said = None if requests else "; ".join([*why, *look.problems]) or "nothing new has arrived"
         return dg.SensorResult(run_requests=requests, skip_reason=said, cursor=source_state.write(look.states))
 
     return arrivals

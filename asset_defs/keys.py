@@ -19,6 +19,7 @@ STEPS_ARE_PODS = "LOOPLINE_STEPS_ARE_PODS"
 
 AUDIT_JOB = "loopline_feature_audit"
 CYCLE_JOB = "loopline_cycle"
+EXPLANATIONS_JOB = "loopline_explanations"
 INGEST_JOB = "loopline_ingest"
 LAKE_JOB = "loopline_lake_care"
 MONITOR_JOB = "loopline_monitor"
@@ -26,6 +27,8 @@ PROMOTION_JOB = "loopline_promotion"
 ROLLOUT_JOB = "loopline_rollout_step"
 SCORECARD_JOB = "loopline_scorecard"
 SCORES_JOB = "loopline_scores"
+NIGHTLY_JOBS = (EXPLANATIONS_JOB, SCORES_JOB)
+"""Jobs that make something of a day of some models."""
 
 TURN = ("training_set", "model", "deployment")
 """The stages that one cycle materializes."""

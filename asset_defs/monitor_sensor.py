@@ -8,6 +8,7 @@ import time
 import dagster as dg
 
 from loopline.asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
+from loopline.asset_defs.run_quota import with_room
 from loopline.asset_defs.runs import LOOK_SECONDS, under_way
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import presence, watching
@@ -35,8 +36,10 @@ def monitor_sensor(team: Team) -> dg.SensorDefinition:
         idle = [model for model in deployed if str(ModelRef(team.name, model.name)) not in busy]
         counted = [(model, waiting(platform, team, model)) for model in idle]
         presence.looked(platform, [(ModelRef(team.name, model.name), rows) for model, rows in counted])
-        requests = [_request(team, model) for model, rows in counted if rows >= model.drift.min_rows]
-        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else "no full window yet")
+        wanted = [_request(team, model) for model, rows in counted if rows >= model.drift.min_rows]
+        requests, why = with_room(context.instance, platform, wanted)
+        said = "; ".join(why) or "no full window yet"
+        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else said)
 
     return monitor
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from loopline.asset_defs.figures import figures
 from loopline.asset_defs.keys import key
-from loopline.platform_core.errors import Unsupported
+from loopline.platform_core.errors import Transient, Unsupported
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.monitor import quality_verdict, skew
 from loopline.platform_core.monitor.drift import Watched, last_report, watch
@@ -19,7 +19,6 @@ from loopline.platform_core.monitor.task import drawn
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
 
-VERSION_COLUMNS = ("version", "predictions", "labelled", "roc_auc", "recall")
 MANY = 100
 """Columns of a window whose scores are plotted one by one; of a wider model those that have drifted."""
 
@@ -69,7 +68,8 @@ def drift_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         watched = watch(platform, team, model)
         yield _drift_check(watched)  # at once: the page takes seconds, for which no cycle need wait
         page = _page(platform, team, model, watched, context.run_id)
-        yield dg.MaterializeResult(metadata=_drift_metadata(watched, page))
+        kept = platform.drift_report.place(page.parent.name, page.name) if page else ""
+        yield dg.MaterializeResult(metadata=_drift_metadata(watched, page, kept))
 
     return drift
 
@@ -101,8 +101,13 @@ def quality_asset(team: Team, model: Model) -> dg.AssetsDefinition:
 
 
 def _quality_metadata(found: LiveQuality) -> dict[str, Any]:
-    """Give the live version's figures under their names, to be plotted, and those of all versions as a table."""
-    rows = [dg.TableRecord({n: str(getattr(v, n)) for n in VERSION_COLUMNS}) for v in found.versions]
+    """Give the live version's figures under their names, to be plotted, and those of all versions as a table.
+
+    A table's rows have the same columns, and labels of versions may be described by other classes.
+    """
+    told = [version.to_json() for version in found.versions]
+    columns = dict.fromkeys(name for one in told for name in one)
+    rows = [dg.TableRecord({name: str(one.get(name, "")) for name in columns}) for one in told]
     table = {"versions": dg.MetadataValue.table(rows)} if rows else {}
     return {**table, "windows_measured": found.windows}
 
@@ -153,12 +158,12 @@ def _page(platform: Platform, team: Team, model: Model, watched: Watched, run_id
     recent = last_report(platform, team, model, within=model.drift.windows)
     try:
         return recent or drawn(platform, team, model, key=f"drift-page-{run_id}")
-    except Unsupported as error:  # an alarm without a page is an alarm all the same
+    except (Unsupported, Transient) as error:  # an alarm without a page is an alarm all the same
         dg.get_dagster_logger().warning("no page is drawn: %s", error)
         return None
 
 
-def _drift_metadata(watched: Watched, page: Path | None) -> dict[str, Any]:
+def _drift_metadata(watched: Watched, page: Path | None, kept: str = "") -> dict[str, Any]:
     """Give each column's score and threshold of the newest window as figures of their own, and how many drifted."""
     metadata: dict[str, Any] = {"windows": len(watched.windows), "alarm": int(watched.alarm is not None)}
     if watched.windows:
@@ -170,4 +175,6 @@ def _drift_metadata(watched: Watched, page: Path | None) -> dict[str, Any]:
         metadata["moved"] = dg.MetadataValue.json({name: c.moved for name, c in columns.items() if c.drifted})
     if page:
         metadata["report"] = dg.MetadataValue.url(page.as_uri())
+    if kept:
+        metadata["report_kept_at"] = kept  # no signed link: that would end, and this stays
     return metadata

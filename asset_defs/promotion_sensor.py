@@ -3,6 +3,7 @@
 import dagster as dg
 
 from loopline.asset_defs.keys import CAUSE_TAG, MODEL_TAG, PROMOTION_JOB
+from loopline.asset_defs.run_quota import with_room
 from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
 from loopline.platform_core import promotions
 from loopline.platform_core.loop import wishes
@@ -36,8 +37,9 @@ def promotion_sensor(team: Team) -> dg.SensorDefinition:
         due = [one for one in looked if one.stand.due is not None]
         slot = int(platform.clock.now().timestamp()) // RETRY_SECONDS
         wanted = [_request(one, slot) for one in due if not _under_way(context.instance, one)]
-        said = "; ".join(str(one.stand.error) for one in looked if one.stand.error) or "nothing new is wished"
-        return dg.SensorResult(run_requests=wanted, skip_reason=None if wanted else said)
+        requests, why = with_room(context.instance, platform, wanted, write=False)
+        said = "; ".join([*why, *(str(one.stand.error) for one in looked if one.stand.error)])
+        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else said or "nothing new is wished")
 
     return promotion
 

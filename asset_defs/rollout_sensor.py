@@ -5,6 +5,7 @@ import dagster as dg
 from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
 from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
 from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.experiments import running as experiment
 from loopline.platform_core.loop import deployments, rollouts
 from loopline.platform_core.loop.rollouts import RolloutRecord
 from loopline.platform_core.loop.step_log import StepLog
@@ -54,8 +55,9 @@ def _request(
 ) -> dg.RunRequest | None:
     if in_progress(instance, ROLLOUT_JOB, {CYCLE_TAG: record.cycle}):
         return None
-    decision = rollouts.look(platform, team.model(record.ref.model), record, platform.clock.now())
-    if decision.action == "wait":
+    now = platform.clock.now()
+    decision = rollouts.look(platform, team.model(record.ref.model), record, now)
+    if decision.action == "wait" and not experiment.due(platform, record, now):
         return None
     return dg.RunRequest(
         run_config={"ops": {"take_step": {"config": {"rollout_id": record.rollout_id}}}},

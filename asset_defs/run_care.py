@@ -12,14 +12,14 @@ from loopline.asset_defs.keys import (
     INGEST_JOB,
     LAKE_JOB,
     MONITOR_JOB,
+    NIGHTLY_JOBS,
     PROMOTION_JOB,
     ROLLOUT_JOB,
     SCORECARD_JOB,
-    SCORES_JOB,
 )
 from loopline.asset_defs.runs import IN_PROGRESS
 
-ROUTINE = (AUDIT_JOB, INGEST_JOB, LAKE_JOB, MONITOR_JOB, PROMOTION_JOB, ROLLOUT_JOB, SCORECARD_JOB, SCORES_JOB)
+ROUTINE = (AUDIT_JOB, INGEST_JOB, LAKE_JOB, MONITOR_JOB, PROMOTION_JOB, ROLLOUT_JOB, SCORECARD_JOB, *NIGHTLY_JOBS)
 """Jobs that run so often that their old runs tell nobody anything; what they found is in the ledger and the lake."""
 LOCATION_TAG = ".dagster/repository"
 

@@ -6,6 +6,7 @@ from loopline.asset_defs.figures import number
 from loopline.asset_defs.keys import CYCLE_TAG, PRIORITY_TAG, ROLLOUT_JOB, key
 from loopline.asset_defs.turns import turn_of
 from loopline.platform_core import turn
+from loopline.platform_core.experiments import running as experiment
 from loopline.platform_core.loop import rollouts
 from loopline.platform_core.monitor import skew
 from loopline.platform_core.monitor.predictions import compact
@@ -62,8 +63,11 @@ def rollout_job(team: Team) -> dg.JobDefinition:
         model = team.model(record.ref.model)
         if rollouts.decide(platform, model, record, platform.clock.now()).action != "roll_back":  # which never waits
             compact(platform, team, model)
+            experiment.step(platform, team, model, record)
             skew.check(platform, team, model)  # what it finds keeps the step from going on
         decision = rollouts.step(platform, model, config.rollout_id, platform.clock.now())
+        if decision.action == "wait":  # of a rollout that a verdict has just ended
+            decision = experiment.taken_back(platform, record) or decision
         context.log_event(
             dg.AssetObservation(
                 asset_key=key(team.name, "deployment", model.name),

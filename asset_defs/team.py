@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from loopline.asset_defs import features, ingestion, monitoring, scores, serving, training
+from loopline.asset_defs import explanations, features, ingestion, monitoring, scores, serving, training
 from loopline.asset_defs.cycle_sensor import cycle_sensor
 from loopline.asset_defs.dagster_private import AssetJob
 from loopline.asset_defs.feature_audit import audit_job, audit_schedule
@@ -31,6 +31,8 @@ def model_assets(team: Team, model: Model) -> Iterator[dg.AssetsDefinition]:
     yield monitoring.quality_asset(team, model)
     if model.batch is not None:
         yield scores.scores_asset(team, model)
+    if model.explain is not None:
+        yield explanations.explanations_asset(team, model)
 
 
 def team_assets(team: Team) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
@@ -61,7 +63,8 @@ def team_jobs(team: Team, platform: PlatformResource) -> list[dg.JobDefinition |
         lake_job(team),
         audit_job(team),
         *([promotion_job(team)] if platform.promotes_by_git() else []),
-        *scores.scores_jobs(team),
+        *scores.SCORES.jobs(team),
+        *explanations.EXPLANATIONS.jobs(team),
     ]
 
 
@@ -88,7 +91,8 @@ def team_definitions(
             lake_schedule(),
             audit_schedule(),
             quality_schedule(team),
-            *scores.scores_schedules(team),
+            *scores.SCORES.schedules(team),
+            *explanations.EXPLANATIONS.schedules(team),
         ],
         resources={"platform": platform or BOUND},
         executor=executor or step_executor(),

@@ -33,7 +33,7 @@ def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
             data_version=dg.DataVersion(pinned.row_hash),
             metadata={
                 "dagster/row_count": pinned.rows,
-                "positives": pinned.positives,
+                **pinned.described,
                 "as_of": pinned.as_of.isoformat(),
                 "tables": dg.MetadataValue.json(dict(pinned.tables)),
                 "spec_hash": pinned.spec_hash,

@@ -10,20 +10,24 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import contract_checks, imports, page
+from benchmarks import apart, audit, contract_checks, dagster_guard, imports, keys, page, policies, sign_in, signing
 from benchmarks.canary import compare as canary
+from benchmarks.cloud_stores import compare as cloud_stores
 from benchmarks.cluster import compare as cluster
 from benchmarks.cluster import turn
 from benchmarks.drift import alarms as drift_alarms
 from benchmarks.drift import blocks as drift_blocks
 from benchmarks.drift import compare as drift
-from benchmarks.dynamodb import compare as dynamodb
 from benchmarks.estimated_quality import compare as estimated_quality
+from benchmarks.explain import compare as explain
 from benchmarks.feature_server import compare as feature_server
+from benchmarks.forecasts import compare as forecasts
+from benchmarks.graphs import compare as graphs
 from benchmarks.growth import compare as growth
 from benchmarks.idle import compare as idle
 from benchmarks.ingestion import compare as ingestion
 from benchmarks.judges import compare as judges
+from benchmarks.kinds import compare as kinds
 from benchmarks.lake_on_s3 import compare as lake_on_s3
 from benchmarks.load import compare as load
 from benchmarks.managed_jobs import compare as managed_jobs
@@ -38,6 +42,7 @@ from benchmarks.scorecard import compare as scorecard
 from benchmarks.serving import compare as serving
 from benchmarks.serving import shadow
 from benchmarks.spark import compare as spark
+from benchmarks.streaming import compare as streaming
 from benchmarks.turns import ROOT
 
 ALL: dict[str, Callable[[bool], Section]] = {
@@ -48,18 +53,28 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "scale": scale.compare,
     "imports": imports.compare,
     "idle": idle.compare,
+    "audit": audit.compare,
     "contract_checks": contract_checks.compare,
+    "apart": apart.compare,
     "ingestion": ingestion.compare,
     "lake_on_s3": lake_on_s3.compare,
     "point_in_time": point_in_time.compare,
     "growth": growth.compare,
+    "graphs": graphs.compare,
     "online_reads": online_reads.compare,
-    "dynamodb": dynamodb.compare,
+    "cloud_stores": cloud_stores.compare,
     "managed_jobs": managed_jobs.compare,
     "materialization": materialization.compare,
     "feature_server": feature_server.compare,
     "serving": serving.compare,
+    "keys": keys.compare,
+    "kinds": kinds.compare,
+    "forecasts": forecasts.compare,
     "shadow": shadow.compare,
+    "policies": policies.compare,
+    "signing": signing.compare,
+    "dagster_guard": dagster_guard.compare,
+    "sign_in": sign_in.compare,
     "portal": portal.compare,
     "lighthouse": lighthouse.compare,
     "judges": judges.compare,
@@ -68,7 +83,9 @@ ALL: dict[str, Callable[[bool], Section]] = {
     "drift_blocks": drift_blocks.compare,
     "scorecard": scorecard.compare,
     "estimated_quality": estimated_quality.compare,
+    "explain": explain.compare,
     "spark": spark.compare,
+    "streaming": streaming.compare,
 }
 
 

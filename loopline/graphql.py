@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPException
@@ -60,11 +60,15 @@ class Dagster:
     """A running web server's GraphQL endpoint.
 
     Asked with the standard library: watchdog and supervisor ask seldom, and would hold 10 MB of a client all day.
+    ``headers`` says who asks, where the server wants to know.
     """
 
-    def __init__(self, url: str, timeout_seconds: float = 30.0) -> None:
+    def __init__(
+        self, url: str, timeout_seconds: float = 30.0, headers: Callable[[], Mapping[str, str]] = dict
+    ) -> None:
         self.url = url
         self.timeout_seconds = timeout_seconds
+        self.headers = headers
 
     @cached_property
     def _opener(self) -> OpenerDirector:
@@ -88,13 +92,16 @@ class Dagster:
             raise StoreUnavailable(
                 f"Dagster at {self.url} does not answer: {error}", "start it with 'loopline up'"
             ) from error
+        if "error" in answer:
+            raise Refused(f"Dagster at {self.url}: {answer['error']['problem']}", answer["error"]["fix"])
         if answer.get("errors"):
             raise Refused(f"Dagster refuses the query: {answer['errors'][0]['message']}", "see the query's fields")
         data: dict[str, Any] = answer["data"]
         return data
 
     def _posted(self, body: bytes) -> bytes:
-        request = Request(self.url, body, {"content-type": "application/json"})  # noqa: S310 - the user's own server
+        headers = {"content-type": "application/json", **self.headers()}
+        request = Request(self.url, body, headers)  # noqa: S310 - the user's own server
         try:
             with self._opener.open(request, timeout=self.timeout_seconds) as response:
                 return bytes(response.read())

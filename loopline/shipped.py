@@ -1,4 +1,4 @@
-"""What lies beside the code: environment files, price sheets, alert rules, dashboards, and the demo's team.
+"""What lies beside the code: files of environments, prices, alerts, dashboards, tenants, and the demo's team.
 
 In a checkout they are the repository's own folders; a wheel carries copies.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 IN_WHEEL = Path(__file__).with_name("share")
 _REPOSITORY = Path(__file__).parents[1]
-KINDS = ("environments", "prices", "alerts", "dashboards")
+KINDS = ("environments", "prices", "alerts", "dashboards", "tenants")
 
 
 def folder(kind: str) -> Path:

@@ -13,11 +13,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
+
+from loopline.platform_core.audit.origin import acting
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,6 +28,7 @@ VARIABLE = "LOOPLINE_HOSTS"
 """Names, with commas between, by which browsers and programs ask beside this machine's own; ``*`` for any."""
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 """Names by which this machine asks itself; others (a page that points its own name here) are refused."""
+LONGEST_ADDRESS = 64
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FIX = f"ask by the server's own address and from its own pages; other names are allowed in {VARIABLE} or by --name"
 Rule = Callable[["Scope"], str]
@@ -68,13 +71,24 @@ def graphql_as_json(scope: Scope) -> str:
     return "" if kind == "application/json" else f"GraphQL as {kind or 'a body without a type'} is not taken"
 
 
+GRAPHQL: Mapping[str, Any] = {
+    "rule": graphql_as_json,
+    "fix": "send GraphQL as a POST of application/json, by the server's own name; others are allowed in LOOPLINE_HOSTS",
+    "headers": {"x-frame-options": "SAMEORIGIN"},
+}
+"""How ``Guard`` stands around a server of others' that has GraphQL, and pages that frame themselves."""
+
+
 def as_json(_: Scope, problem: str, fix: str) -> Response:
     """Refuse as every service of ours does: ``{"error": {"problem": ..., "fix": ...}}``."""
     return JSONResponse({"error": {"problem": problem, "fix": fix}}, 403)
 
 
 class Guard:
-    """Wraps an application; what it refuses never reaches it. ``headers`` are set where an answer has none such."""
+    """Wraps an application; what it refuses never reaches it. ``headers`` are set where an answer has none such.
+
+    What is decided in a request bears the address that asked, in the audit's record.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - each but the first has its usual value
         self,
@@ -96,7 +110,8 @@ class Guard:
             return
         problem = refusal(scope, self.hosts) or self.rule(scope)
         if not problem:
-            await self.app(scope, receive, self._dressed(send))
+            with acting(source=_address(scope)):
+                await self.app(scope, receive, self._dressed(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": problem})
         else:
@@ -113,6 +128,14 @@ class Guard:
             await send(message)
 
         return sending
+
+
+def _address(scope: Scope) -> str:
+    """Return who asks, for the audit's record; "" where the server does not know.
+
+    A program on this machine may name any as a proxy does, so it is written down no longer than one is.
+    """
+    return str(scope["client"][0])[:LONGEST_ADDRESS] if scope.get("client") else ""
 
 
 def _is_ours(name: str, hosts: frozenset[str] | set[str]) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -15,25 +15,56 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from loopline.platform_core import clear_text
+from loopline.platform_core import clear_text, quota_settings, retention, sign_in_settings, suspension, trainers
 from loopline.platform_core import sites as places
 from loopline.platform_core.bindings import Bindings, Recipe, Revealing
-from loopline.platform_core.contracts import CONTRACTS, OPTIONAL, SEVERAL, Secrets, Vendor
+from loopline.platform_core.contracts import CONTRACTS, OPERATORS, OPTIONAL, SEVERAL, Secrets, TenantStore, Vendor
 from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec, NotFound
 from loopline.platform_core.foundation import validation
 from loopline.platform_core.foundation.credentials import placed, references
 from loopline.platform_core.foundation.files import write
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
+from loopline.platform_core.quota_settings import Quotas
+from loopline.platform_core.retention import Retention
+from loopline.platform_core.sign_in_settings import SignIn
 
 VENDORS = "loopline.vendors"
 """Entry point group: ``<contract>.<vendor> = "package.module:Class"``."""
 FILE = "LOOPLINE_ENVIRONMENT"
 HOME = "LOOPLINE_HOME"
+TENANT = suspension.KEY
 DEFAULT_FILE = Path("deploy/environments/laptop.yaml")
-_KEYS = {"name", "bindings", "ledger", "clock", "traces", "prices", "promotions", "dagster", *SEVERAL.values()}
+_KEYS = {
+    "name",
+    "bindings",
+    "ledger",
+    "clock",
+    "traces",
+    "prices",
+    "promotions",
+    "dagster",
+    "audit",
+    "access",
+    "signing",
+    "production",
+    TENANT,
+    quota_settings.KEY,
+    places.REGION,
+    sign_in_settings.KEY,
+    *SEVERAL.values(),
+}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _EMPTY = re.compile(r"\$\{\w+:-\}")
-_MAY_NAME_SECRETS = {"bindings", "ledger", "traces", "dagster", *SEVERAL.values()}
+_MAY_NAME_SECRETS = {
+    "bindings",
+    "ledger",
+    "traces",
+    "dagster",
+    "audit",
+    "signing",
+    sign_in_settings.KEY,
+    *SEVERAL.values(),
+}
 
 
 @dataclass(frozen=True)
@@ -45,12 +76,25 @@ class Promotions:
 
 
 @dataclass(frozen=True)
+class Access:
+    """The file that says who has which role, and the folder of an organisation's own policies."""
+
+    roles: Path
+    policies: Path | None = None
+
+
+@dataclass(frozen=True)
 class Environment:
     """What an environment file says: vendors by contract and name, ledger URL, replay clock's file, where spans go.
 
-    ``dagster`` is what it says about Dagster where its parts are pods, which ``loopline.pod`` checks. Where ``ledger``,
-    ``traces`` or ``dagster`` name secrets, they do so here too: ``revealed`` asks for them. ``site`` is whose bindings
-    these are, "" for the control plane's; ``sites`` are all that there are.
+    ``dagster`` is what it says about Dagster where its parts are pods, which ``loopline.pod`` checks; ``audit`` names
+    the key by which checkpoints are signed, "" for the one in the home. Where ``ledger``, ``traces``, ``dagster`` or
+    ``audit`` name secrets, they do so here too: ``revealed`` asks for them. ``site`` is whose bindings these are, ""
+    for the control plane's; ``sites`` are all that there are;
+    ``region`` is where they are, "" where nobody says it. Without ``access`` everybody may decide; without
+    ``signing`` packages are neither signed nor looked at; without ``sign_in`` nobody proves who he is; without
+    ``retention`` the audit's record is kept for ever; a quota that is left out bounds nothing. ``tenant`` is whose it
+    is, "" for whoever shares nothing.
     """
 
     name: str
@@ -63,7 +107,16 @@ class Environment:
     prices: Path | None = None
     notifiers: Mapping[str, Vendor] = field(default_factory=dict)
     dagster: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    audit: str = field(default="", repr=False)
+    retention: Retention | None = None
     promotions: Promotions | None = None
+    access: Access | None = None
+    signing: trainers.Signing | None = None
+    production: bool = False
+    region: str = ""
+    sign_in: SignIn | None = None
+    tenant: str = ""
+    quotas: Quotas = field(default_factory=Quotas)
     site: str = ""
     sites: places.Sites = field(default_factory=places.Sites)
     revealing: Revealing | None = field(default=None, repr=False, compare=False)
@@ -81,13 +134,23 @@ class Environment:
         self.sites.refuse_elsewhere(team, self.site)
 
     def revealed(self, key: str) -> Any:
-        """Return ``ledger``, ``traces`` or ``dagster`` with the secrets that it names.
+        """Return ``ledger``, ``traces``, ``dagster`` or ``audit`` with the secrets that it names.
 
         Raises:
             LooplineError: as the store of secrets raises, with the line.
         """
         value = getattr(self, key)
         return value if self.revealing is None else self.revealing.filled(value, (key,))
+
+    def client_secret(self) -> str:
+        """Return what proves to the provider who we are, asked for now; "" for a client that has none.
+
+        Raises:
+            LooplineError: as the store of secrets raises, with the line.
+        """
+        said = self.sign_in.client_secret if self.sign_in else ""
+        place = (sign_in_settings.KEY, "client_secret")
+        return said if self.revealing is None else str(self.revealing.filled(said, place))
 
 
 def home() -> Path:
@@ -107,6 +170,7 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS), sit
 
     Raises:
         InvalidEnvironment: with ``file:line`` and the vendors that could be named instead. NotFound: no such site.
+        Refused: it is a tenant's who is suspended.
     """
     whole, site = _loaded(path), places.here() if site is None else site
     clear_text.refuse(whole)
@@ -115,6 +179,9 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS), sit
     data = _expanded(document.data)
     _known(document, data, _KEYS, ())
     _references_where_they_may(document, data)
+    tenant = str(data.get(TENANT) or "")
+    if tenant:
+        suspension.refuse(tenant, document.path)
     bindings = data.get("bindings") or {}
     _known(document, bindings, set(CONTRACTS) - set(SEVERAL), ("bindings",))
     missing = sorted(set(only) - set(bindings) - OPTIONAL)
@@ -141,11 +208,67 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS), sit
         prices=document.path.parent / data["prices"] if data.get("prices") else None,
         notifiers=_together(_named(binding, data, "notifier") if "notifier" in only else {}),
         dagster=data.get("dagster") or {},
+        audit=_audit(document, data),
+        retention=retention.read(document, data),
         promotions=_promotions(document, data),
+        access=_access(document, data),
+        signing=trainers.read(document, data),
+        production=_yes_or_no(document, data, "production"),
+        region=_region(document, data),
+        sign_in=sign_in_settings.read(document, data),
+        tenant=tenant,
+        quotas=quota_settings.read(document, data),
         site=site,
         sites=every,
         revealing=binding.revealing,
     )
+
+
+def expanded(document: Located, keys: Collection[str]) -> Mapping[str, Any]:
+    """Return what a file that is no environment's says, with variables in it.
+
+    Raises:
+        InvalidEnvironment: it is no mapping, has another key than these, or names a variable that is not set.
+    """
+    if not isinstance(document.data, dict):
+        raise InvalidEnvironment(f"{document.at()}: it is no mapping", f"write {', '.join(keys)}")
+    _known(document, document.data, set(keys), ())
+    data: Mapping[str, Any] = _expanded(document.data)
+    return data
+
+
+def refuse_odd(document: Located) -> None:
+    """Look at an environment file that is not for this process: its keys, and that no credential stands in it.
+
+    Raises:
+        InvalidEnvironment: with ``file:line``. Variables and vendors are looked at where the file is read.
+    """
+    clear_text.refuse(document)
+    _known(document, document.data, {*_KEYS, places.SITES, places.TEAMS}, ())
+    _known(document, document.data.get("bindings"), set(CONTRACTS) - set(SEVERAL), ("bindings",))
+
+
+def bound_beside(
+    document: Located, data: Mapping[str, Any], key: str, contract: str
+) -> tuple[Bindings, Mapping[str, Sequence[str]]]:
+    """Bind what such a file names under a key, each by a name of its own; secrets are those of its ``secrets``.
+
+    Returns:
+        The vendors, made when they are asked for, and the ``fields`` of each one's class.
+
+    Raises:
+        InvalidEnvironment: as ``read`` raises.
+    """
+    said = data.get(key)
+    if not isinstance(said, dict):
+        raise InvalidEnvironment(f"{document.at(key)}: {key} is no mapping", f"write {key}: {{<name>: {{vendor: …}}}}")
+    binding = _Binding(document, data.get("secrets"), ("secrets",))
+    bound = {str(name): binding.settings(contract, settings, (key, str(name))) for name, settings in said.items()}
+    fields = {
+        str(name): _fields(_vendor_class(contract, str(settings["vendor"]), document.at(key, str(name))))
+        for name, settings in said.items()
+    }
+    return _together(bound), fields
 
 
 def carried(path: Path) -> dict[str, str]:
@@ -183,6 +306,46 @@ def promotes(path: Path | None = None) -> bool:
     return bool(_raw_settings(path).get("promotions"))
 
 
+def guarded(path: Path | None = None) -> bool:
+    """Say whether an environment file says who may decide, without loading a vendor.
+
+    Raises:
+        InvalidSpec: the file cannot be read, or is no YAML, and so may say it. NotFound: it has no such site.
+    """
+    return _says("access", path)
+
+
+def asks_to_sign_in(path: Path | None = None) -> bool:
+    """Say whether an environment file says how people sign in, without loading a vendor.
+
+    Raises:
+        InvalidSpec: the file cannot be read, or is no YAML, and so may say it. NotFound: it has no such site.
+    """
+    return _says(sign_in_settings.KEY, path)
+
+
+def _says(key: str, path: Path | None) -> bool:
+    if path is None and FILE not in os.environ and not environment_file().exists():
+        return False
+    data = _laid(path).data
+    return isinstance(data, dict) and key in data
+
+
+def quotas(path: Path | None = None) -> Quotas:
+    """Return the quotas of an environment file as it is now, without loading a vendor; a file that is none has none.
+
+    Raises:
+        InvalidEnvironment: a quota is no amount.
+    """
+    try:
+        document = _laid(path)
+    except (InvalidSpec, NotFound):
+        return Quotas()
+    said = document.data if isinstance(document.data, dict) else {}
+    block = {key: value for key, value in said.items() if key == quota_settings.KEY}
+    return quota_settings.read(document, _expanded(block))  # variables of the rest may be others' alone
+
+
 def sites(path: Path | None = None) -> places.Sites:
     """Return the sites of an environment file, without loading a vendor; a file that is none names none.
 
@@ -198,10 +361,15 @@ def sites(path: Path | None = None) -> places.Sites:
 
 def _raw_settings(path: Path | None) -> Mapping[str, Any]:
     try:
-        data = places.laid(load(path or environment_file()), places.here()).data
+        data = _laid(path).data
     except (InvalidSpec, NotFound):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _laid(path: Path | None) -> Located:
+    """Read a file, or the one in force, as it is for this process's site."""
+    return places.laid(load(path or environment_file()), places.here())
 
 
 def _loaded(path: Path | None) -> Located:
@@ -276,8 +444,8 @@ def vendors(contract: str) -> dict[str, EntryPoint]:
 class _Binding:
     """Binds vendors of one file; ``secrets`` is what it says of who keeps secrets."""
 
-    def __init__(self, document: Located, secrets: Any) -> None:
-        self.document = document
+    def __init__(self, document: Located, secrets: Any, place: Place = ("bindings", "secrets")) -> None:
+        self.document, self.secrets_place = document, place
         self.revealing = Revealing(cache(lambda: self._secrets(secrets)), lambda place: document.at(*place))
 
     def settings(self, contract: str, settings: Any, place: Place) -> Vendor | Recipe:
@@ -300,10 +468,10 @@ class _Binding:
         """Bind who keeps secrets, whose own settings name none."""
         if settings is None:
             raise InvalidEnvironment(
-                f"{self.document.at('bindings')}: no vendor is bound for secrets",
+                f"{self.document.at(*self.secrets_place[:-1])}: no vendor is bound for secrets",
                 "add a line such as 'secrets: {vendor: environment_variables}'",
             )
-        return cast("Secrets", self.settings("secrets", settings, ("bindings", "secrets")))
+        return cast("Secrets", self.settings("secrets", settings, self.secrets_place))
 
     def _open(self, vendor: type[Vendor], contract: str, named: list[Place], place: Place) -> None:
         """Refuse secrets that could not be had, and those in fields that others may read."""
@@ -316,9 +484,10 @@ class _Binding:
         for below in named:
             if below[0] in vendor.open_fields:
                 raise InvalidEnvironment(
-                    f"{self.document.at(*place, *below)}: {contract}.{below[0]} is shown to whoever may read a pod's "
-                    "manifest",
-                    "give the pod the secret by 'environment_from' or 'secrets'",
+                    f"{self.document.at(*place, *below)}: {contract}.{below[0]} is shown to whoever may read how a "
+                    "pod or a job was made",
+                    "give a pod the secret by 'environment_from' or 'secrets'; a job reads it itself, by the binding "
+                    "that needs it",
                 )
 
 
@@ -360,12 +529,62 @@ def _promotions(document: Located, data: Mapping[str, Any]) -> Promotions | None
             f"{document.at('promotions')}: promotions name no folder", "write promotions: {folder: <path>}"
         )
     _known(document, found, {"folder", "required"}, ("promotions",))
-    required = found.get("required", False)
-    if not isinstance(required, bool):
+    return Promotions(Path(found["folder"]), _yes_or_no(document, data, "promotions", "required"))
+
+
+def _access(document: Located, data: Mapping[str, Any]) -> Access | None:
+    """Read who may decide; what stands there and says nothing opens nothing."""
+    if "access" not in data:
+        return None
+    found = data["access"]
+    if not isinstance(found, dict) or not isinstance(found.get("roles"), str) or not found["roles"].strip():
         raise InvalidEnvironment(
-            f"{document.at('promotions', 'required')}: {required!r} is neither yes nor no", "write true or false"
+            f"{document.at('access')}: access names no file of roles", "write access: {roles: roles.yaml}"
         )
-    return Promotions(Path(found["folder"]), required)
+    _known(document, found, {"roles", "policies"}, ("access",))
+    own, beside = found.get("policies"), document.path.parent
+    if own is not None and (not isinstance(own, str) or not own.strip()):
+        raise InvalidEnvironment(
+            f"{document.at('access', 'policies')}: {own!r} is no folder", "name one, or leave it out"
+        )
+    return Access(beside / found["roles"], beside / own if own else None)
+
+
+def _yes_or_no(document: Located, data: Mapping[str, Any], *place: str) -> bool:
+    found: Any = data
+    for key in place:
+        found = found.get(key, False)
+    if not isinstance(found, bool):
+        raise InvalidEnvironment(f"{document.at(*place)}: {found!r} is neither yes nor no", "write true or false")
+    return found
+
+
+def _region(document: Located, data: Mapping[str, Any]) -> str:
+    """Return where a file says that what it binds lies and computes; "" where it does not say."""
+    found = data.get(places.REGION, "")
+    if not isinstance(found, str) or found != found.strip():
+        raise InvalidEnvironment(
+            f"{document.at(places.REGION)}: {found!r} is no region", "write it as contracts do, such as region: eu"
+        )
+    return found
+
+
+def _audit(document: Located, data: Mapping[str, Any]) -> str:
+    """Return what names the key that signs, which is a file or a secret."""
+    found = data.get("audit") or {}
+    key = found.get("key") if isinstance(found, dict) else None
+    only_retention = isinstance(found, dict) and set(found) == {retention.KEY}
+    if found and not only_retention and (not isinstance(key, str) or not key.strip()):
+        raise InvalidEnvironment(
+            f"{document.at('audit')}: audit names no key", "write audit: {key: secret://<name>}, or a file's path"
+        )
+    _known(document, found, {"key", retention.KEY}, ("audit",))
+    if key and str(document.data["audit"]["key"]).lstrip().startswith("PRIVATE"):
+        raise InvalidEnvironment(
+            f"{document.at('audit', 'key')}: audit.key holds a credential in clear",
+            "write secret://<name>, or the path of the file that 'loopline audit init' made; then make another key",
+        )
+    return str(key or "")
 
 
 def _vendor_class(contract: str, name: str, where: str) -> type[Vendor]:
@@ -386,7 +605,7 @@ def _vendor_class(contract: str, name: str, where: str) -> type[Vendor]:
 
 
 def _checked(vendor: Any, contract: str, value: str, where: str) -> type[Vendor]:
-    wanted = CONTRACTS[contract]
+    wanted = (CONTRACTS | OPERATORS)[contract]
     if not (inspect.isclass(vendor) and issubclass(vendor, wanted)):
         raise InvalidEnvironment(f"{where}: {value} is no {wanted.__name__}", f"subclass {wanted.__name__}")
     if inspect.isabstract(vendor):
@@ -401,6 +620,10 @@ def _known(document: Located, data: Any, allowed: set[str], place: tuple[str, ..
             raise InvalidEnvironment(
                 f"{document.at(*place, key)}: unknown key {key!r}", f"use {', '.join(sorted(allowed))}"
             )
+
+
+def _fields(vendor: type[Vendor]) -> Sequence[str]:
+    return vendor.fields if issubclass(vendor, TenantStore) else ()
 
 
 def _first(contract: str) -> str:

@@ -10,11 +10,14 @@ The tree::
     │   ├── Unsupported        the bound vendor cannot do this
     │   ├── NotFound           the named thing does not exist
     │   ├── Refused            a rule of the loop forbids it now (cool-down, freeze, budget, failed gate)
+    │   │   ├── Denied         a policy forbids it to whoever asks, or none allows it
+    │   │   └── Untrusted      a model's package is not what a known trainer signed
     │   ├── TaskFailed         a team's function raised; the message is its own
     │   └── BadRequest         a request to the inference server breaks the protocol
     └── Transient              worth another try after ``delay_seconds``
         ├── StoreUnavailable   a server or a file did not answer in time
         ├── Overloaded         the server, or the cluster, has as much to do as it takes on
+        │   └── QuotaReached   the environment uses as much as its quota allows; nothing was begun or written
         └── CommitConflict     another writer was faster
 """
 
@@ -65,16 +68,29 @@ class Refused(Permanent):
     """A rule of the loop forbids it now: cool-down, freeze, budget, failed gate."""
 
 
+class Denied(Refused):
+    """A policy forbids it to whoever asks, or none allows it; ``role`` is one that would, ``team/role``, "" if none."""
+
+    def __init__(self, problem: str, fix: str, role: str = "") -> None:
+        super().__init__(problem, fix)
+        self.role = role
+
+
+class Untrusted(Refused):
+    """A model's package is not what a known trainer signed for this version."""
+
+
 class TaskFailed(Permanent):
     """A team's function raised; the message is its own."""
 
 
 class BadRequest(Permanent):
-    """A request to the inference server breaks the protocol."""
+    """A request to the inference server breaks the protocol, or is one too many for ``delay_seconds``."""
 
-    def __init__(self, problem: str, fix: str, status: int = 400) -> None:
+    def __init__(self, problem: str, fix: str, status: int = 400, delay_seconds: float | None = None) -> None:
         super().__init__(problem, fix)
         self.status = status
+        self.delay_seconds = delay_seconds
 
 
 class Transient(LooplineError):  # noqa: N818 - the name is what a caller decides by
@@ -91,6 +107,10 @@ class StoreUnavailable(Transient):
 
 class Overloaded(Transient):
     """The server, or the cluster, has as much to do as it takes on."""
+
+
+class QuotaReached(Overloaded):
+    """The environment uses as much as its quota allows; nothing was begun or written."""
 
 
 class CommitConflict(Transient):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,9 +10,13 @@ from loopline.platform_core import environment
 from loopline.platform_core.bindings import made
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation import clock, logs, tracing
+from loopline.platform_core.signing.trust import trust_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loopline.platform_core.contracts import (
+        Anchors,
         Compute,
         DriftReport,
         Engine,
@@ -25,9 +29,14 @@ if TYPE_CHECKING:
         Registry,
         Secrets,
         Serving,
+        Vendor,
     )
     from loopline.platform_core.environment import Environment
+    from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.quotas.lake import BoundedLake
+    from loopline.platform_core.quotas.storage import Storage
+    from loopline.platform_core.signing.trust import Proof, Trust
 
 
 class Platform:
@@ -35,6 +44,7 @@ class Platform:
 
     def __init__(self, bound: Environment) -> None:
         self.environment = bound
+        self._bounded: BoundedLake | None = None
         self.clock = clock.chosen(bound.clock)
         logs.start()
         tracing.start(bound.revealed("traces"))
@@ -51,8 +61,28 @@ class Platform:
 
     @property
     def lake(self) -> Lake:
-        """Return the bound lake."""
-        return cast("Lake", self.environment.bindings["lake"])
+        """Return the bound lake; where storage has a quota, one that holds its writers to that."""
+        lake = cast("Lake", self.environment.bindings["lake"])
+        storage = self.storage
+        if storage is None:
+            return lake
+        if self._bounded is None or self._bounded.bounded is not lake:  # it may be bound anew, with another secret
+            from loopline.platform_core.quotas.lake import BoundedLake
+
+            self._bounded = BoundedLake.of(lake, storage)
+        return self._bounded
+
+    @cached_property
+    def storage(self) -> Storage | None:
+        """Return what the environment keeps, where it has a quota of it."""
+        limit = self.environment.quotas.storage_bytes
+        if limit is None:
+            return None
+        from loopline.platform_core.quotas.storage import Storage
+
+        bound = self.environment.bindings
+        kept = [name for name in ("lake", "registry", "serving") if name in bound]
+        return Storage(self.home / "quotas", limit, {name: partial(_stored, bound, name) for name in kept})
 
     @property
     def online_store(self) -> OnlineStore:
@@ -132,9 +162,27 @@ class Platform:
         return cast("Secrets", self.environment.bindings["secrets"])
 
     @property
+    def anchors(self) -> Anchors | None:
+        """Return where the audit's checkpoints are kept besides; None where the environment binds nothing."""
+        return cast("Anchors | None", self.environment.bindings.get("anchors"))
+
+    @property
     def notifiers(self) -> tuple[Notifier, ...]:
         """Return the bound notifiers, in the file's order; an environment may have none."""
         return tuple(cast("Notifier", notifier) for notifier in self.environment.notifiers.values())
+
+    @cached_property
+    def trust(self) -> Trust | None:
+        """Return whose signatures of packages count; None where packages are not signed.
+
+        Raises:
+            InvalidEnvironment: a trainer's key is none.
+        """
+        return trust_of(self.environment)
+
+    def proof(self, ref: ModelRef, version: str) -> Proof | None:
+        """Return what a version's package must prove before it is loaded; None where packages are not signed."""
+        return None if self.trust is None else self.trust.of(ref.dotted, version)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -149,3 +197,8 @@ class Platform:
             vendor.close()
         if "ledger" in self.__dict__:
             self.ledger.close()
+
+
+def _stored(bound: Mapping[str, Vendor], name: str) -> int | None:
+    """Ask a binding what it keeps, whichever vendor it is by now."""
+    return bound[name].kept_bytes()

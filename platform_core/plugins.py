@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TEAMS = "loopline.teams"
 """Entry point group: ``<team> = "package.module:team"``."""
+ONLY = "LOOPLINE_TEAMS"
+"""By this variable a process, and those that it starts, know some of the installed teams only: names with commas."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def installed(only: Sequence[str] | None = None, environment: Path | None = None
     """
     every = sites(environment)
     loaded: list[Team | Quarantined] = []
-    for point in sorted(entry_points(group=TEAMS), key=lambda p: p.name):
+    for point in points():
         if only is None or {point.name, *every.spread(point.name)} & set(only):
             found = _spread(load(point), every)
             loaded += found if only is None else [one for one in found if _name(one) in {*only, point.name}]
@@ -89,10 +91,17 @@ def installed(only: Sequence[str] | None = None, environment: Path | None = None
     return Installed(teams, tuple(one for one in loaded if isinstance(one, Quarantined)))
 
 
+def points() -> list[EntryPoint]:
+    """Return what names installed teams, in order; nothing of theirs is loaded."""
+    only = {name.strip() for name in os.environ.get(ONLY, "").split(",")} - {""}
+    found = [point for point in entry_points(group=TEAMS) if not only or point.name in only]
+    return sorted(found, key=lambda point: point.name)
+
+
 def names(environment: Path | None = None) -> tuple[str, ...]:
     """Return the teams that ``installed`` would give, and those whose code servers are at sites; none is loaded."""
     every = sites(environment)
-    found = {point.name for point in entry_points(group=TEAMS)}
+    found = {point.name for point in points()}
     return tuple(sorted({team for name in found for team in every.spread(name)} | set(every.code_servers)))
 
 

@@ -5,6 +5,7 @@ the site's ``bindings`` laid over the shared ones::
 
     sites:
       eu:
+        region: eu                                         # where it is; left out, nobody says so
         bindings: {lake: {vendor: delta, root: "gs://orders-eu/lake"}, ...}
         code_servers: {retail: "retail.eu.example:4000"}   # where one runs at the site; left out, on this machine
     teams:
@@ -26,6 +27,7 @@ from loopline.platform_core.contracts import CONTRACTS, SEVERAL
 from loopline.platform_core.errors import InvalidEnvironment, NotFound, Refused
 from loopline.platform_core.foundation.located_yaml import Located, Place
 
+REGION = "region"
 SITE = "LOOPLINE_SITE"
 """Tells a process its site; left out, it is the control plane's."""
 SITES, TEAMS = "sites", "teams"
@@ -128,13 +130,16 @@ def laid(document: Located, site: str) -> Located:
     data = {key: value for key, value in _data(document).items() if key not in {SITES, TEAMS}}
     if not site:
         return replace(document, data=data) if isinstance(document.data, dict) else document
+    data.pop(REGION, None)  # the control plane's is not the site's
     known = _data(document).get(SITES) or {}
     if site not in known:
         raise NotFound(
             f"{document.path}: there is no site {site!r}, as {SITE} says",
             f"set {SITE} to one of {', '.join(map(str, known)) or 'none: the file names no sites'}",
         )
-    return replace(document, data=data | {"bindings": _bound(document, site)}, lines=_lines(document, site))
+    said = _mapping(document, (SITES, site), "write {bindings: {...}}")
+    own = {REGION: said[REGION]} if REGION in said else {}
+    return replace(document, data=data | own | {"bindings": _bound(document, site)}, lines=_lines(document, site))
 
 
 def _bound(document: Located, site: str) -> dict[str, Any]:
@@ -168,7 +173,7 @@ def _check_site(document: Located, site: str) -> None:
             "use small letters, digits and single underscores, a letter first, and no word 'at': teams at it are "
             f"called <team>{_AT}<site>",
         )
-    _check_keys(document, (SITES, site), {"bindings", "code_servers"})
+    _check_keys(document, (SITES, site), {"bindings", "code_servers", REGION})
     _check_keys(document, (SITES, site, "bindings"), set(CONTRACTS) - set(SEVERAL))
     own = _own(document, site)
     missing = [name for name in OWN if name not in own]

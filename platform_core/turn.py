@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms import events
+from loopline.platform_core.alarms.untrusted import alarmed, superseded
 from loopline.platform_core.environment import carried
-from loopline.platform_core.errors import LooplineError, NotFound, Refused
+from loopline.platform_core.errors import LooplineError, NotFound, QuotaReached, Refused
 from loopline.platform_core.features.outdated import refuse_outdated
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ModelRef, raw_table
 from loopline.platform_core.ingestion.doubts import doubts
-from loopline.platform_core.loop import causes, cycles, freezes, gates, rollouts
+from loopline.platform_core.loop import causes, cycles, freezes, gates, packages, rollouts
 from loopline.platform_core.loop.entry_kinds import DOUBTED, PINNED, REGISTERED, WENT_ON
 from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.monitor import moved_names
+from loopline.platform_core.policies.asking import admitting, refuse_training
+from loopline.platform_core.quotas import trainings
+from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.specs.gates import Evidence, Segment
-from loopline.platform_core.training import training_set, trials
+from loopline.platform_core.training import budget, training_set, trials
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.foundation.tracing import Spanned
     from loopline.platform_core.loop.cycles import Cycle
     from loopline.platform_core.loop.gates import Verdict
-    from loopline.platform_core.loop.rollouts import RolloutRecord
+    from loopline.platform_core.loop.rollouts import Admit, RolloutRecord
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
     from loopline.platform_core.training.training_set import TrainingSet
@@ -58,10 +63,17 @@ class Turn:
 
 
 def pin(turn: Turn) -> TrainingSet:
-    """Build the cycle's training set of what is known now, or return the one that it has."""
+    """Build the cycle's training set of what is known now, or return the one that it has.
+
+    Raises:
+        InvalidSpec: a class or item of the model stands elsewhere than in the live version.
+        Refused: checks of the model's sources fail. Denied: a policy does not let it be trained here.
+    """
     earlier = _recorded(turn, PINNED)
     if earlier is not None:
         return training_set.from_json(earlier)
+    refuse_training(turn.platform, turn.team, turn.model)
+    moved_names.refuse(turn.platform, turn.ref, turn.model.target)
     _look_at_data(turn)
     with turn.span("training set") as spanned:
         pinned = training_set.build(turn.platform, turn.team, turn.model, turn.platform.clock.now())
@@ -100,15 +112,35 @@ def go_on(platform: Platform, cycle: Cycle, by: str, reason: str) -> None:
     platform.ledger.record(entry, once=f"{WENT_ON}:{cycle.cycle_id}")
 
 
+def refuse_without_room(platform: Platform, model: Model, cycle: Cycle) -> None:
+    """Claim what a cycle's training asks for, where the environment has quotas; an alarm stands while it waits.
+
+    Of a cycle whose version is registered nothing is left to train.
+
+    Raises:
+        QuotaReached: others have claimed it, or there is no room for what it would write.
+    """
+    try:
+        if platform.environment.quotas.limits() and _recorded_of(platform, cycle, REGISTERED) is None:
+            if platform.storage is not None:
+                platform.storage.refuse_full(f"the version of cycle {cycle.cycle_id}")
+            trainings.claim(platform, model, cycle)  # last: what waits for something else claims nothing
+    except QuotaReached as full:
+        events.waiting(platform, cycle.ref, full)
+        raise
+    events.waiting(platform, cycle.ref, None)
+
+
 def settled(platform: Platform, ref: ModelRef) -> None:
-    """End the alarm of a model whose cycle is not held any more."""
+    """End the alarms of a model whose cycle is not held any more."""
     events.held(platform, ref, "", "")
+    events.waiting(platform, ref, None)
 
 
 def release(platform: Platform, team: Team, waiting: Collection[ModelRef]) -> None:
     """End the alarms of models that no cycle waits for any more."""
-    for one in alarms.standing(platform.ledger, "held:"):
-        ref = one.alarm.subject
+    for one in alarms.standing(platform.ledger):
+        ref = one.alarm.subject if one.alarm.cause.startswith(("held:", events.WAITING)) else None
         if ref is not None and ref.team == team.name and ref not in waiting:
             settled(platform, ref)
 
@@ -140,11 +172,18 @@ def _record_doubts(turn: Turn, found: Sequence[str], holds: Sequence[str]) -> No
 
 
 def fit(turn: Turn) -> Mapping[str, Any]:
-    """Train where the environment computes, and register the version; returns what ``training.task.train`` does."""
+    """Train where the environment computes, and register the version; returns what ``training.task.train`` does.
+
+    Raises:
+        QuotaReached: the environment has no room for it; nothing was begun.
+        Denied: a policy does not let it be trained here.
+    """
     earlier = _recorded(turn, REGISTERED)
     if earlier is not None:
         return earlier
+    refuse_training(turn.platform, turn.team, turn.model)
     _refuse_given_up(turn)
+    refuse_without_room(turn.platform, turn.model, turn.cycle)
     with turn.span("model") as spanned:
         try:
             fitted = _trained(turn)
@@ -163,16 +202,19 @@ def _landings(turn: Turn, pinned: TrainingSet) -> list[str]:
 
 
 def _trained(turn: Turn) -> dict[str, Any]:
+    pinned = training_set.from_json(_required(turn, PINNED, "training set"))
     args = {
         "environment": carried(turn.platform.environment.path),
         "team": turn.team.name,
         "model": turn.model.name,
-        "training_set": _required(turn, PINNED, "training set"),
+        "training_set": training_set.to_json(training_set.since_erasures(turn.platform.ledger, pinned)),
         "cycle": turn.cycle.cycle_id,
         "key": turn.cycle.cycle_id,
         "drill": turn.cycle.drill or None,
         **tracing.trace_details(),
     }
+    if turn.model.search.cost is not None:
+        args |= {"seconds": budget.seconds(turn.platform, turn.model)}
     if turn.model.search.parallel:
         args |= {"found": trials.searched(turn.platform, turn.model, args)}
     fitted: dict[str, Any] = turn.platform.compute.run(TRAIN, args, turn.model.compute, turn.cycle.cycle_id)
@@ -239,18 +281,37 @@ def _refuse_given_up(turn: Turn) -> None:
 
 
 def start_rollout(  # noqa: PLR0913, PLR0917 - as ``rollouts.start``
-    platform: Platform, ref: ModelRef, model: Model, version: str, cycle: str, now: datetime, *, wished: bool = False
+    platform: Platform,
+    ref: ModelRef,
+    model: Model,
+    version: str,
+    cycle: str,
+    now: datetime,
+    *,
+    wished: bool = False,
+    admit: Admit = refuse_outdated,
 ) -> RolloutRecord:
     """Start a version's rollout, refused also if features that it learnt from were retired or changed since.
 
     Where the environment requires a merged promotion, a version that is not ``wished`` by one waits; nobody meets it.
+    What ``admit`` does, that refusal included, is done in the transaction that begins the rollout, after the policies
+    of the environment were asked whether the loop may.
 
     Raises:
-        Refused, NotFound, Unsupported: as ``rollouts.start``.
+        Denied: a policy forbids it. Refused, NotFound, Unsupported: as ``rollouts.start``.
+        Untrusted: its package is not what a known trainer signed; an alarm says so.
+        InvalidSpec: a class or item of the version stands elsewhere than in the live one.
     """
+    with alarmed(platform, ref, version):
+        if model.target.placed:
+            learnt = manifest.load(packages.fetched(platform, ref, version)).read_target()
+            moved_names.refuse(platform, ref, learnt)
+        asking = admitting(platform, ref, model, version, admit)
     rule = platform.environment.promotions
     waits = f"waits for its promotion to {version} to be merged" if rule and rule.required and not wished else ""
-    return rollouts.start(platform, ref, model, version, cycle, now, admit=refuse_outdated, waits=waits)
+    found = rollouts.start(platform, ref, model, version, cycle, now, admit=asking, waits=waits)
+    superseded(platform, ref, version)
+    return found
 
 
 def _evidence(fitted: Mapping[str, Any]) -> Evidence:
@@ -258,7 +319,7 @@ def _evidence(fitted: Mapping[str, Any]) -> Evidence:
         column: {value: Segment(**segment) for value, segment in groups.items()}
         for column, groups in fitted["segments"].items()
     }
-    return Evidence(fitted["metrics"], fitted["champion_metrics"], segments)
+    return Evidence(fitted["metrics"], fitted["champion_metrics"], segments, fitted.get("baseline_metrics"))
 
 
 def _record(turn: Turn, kind: str, details: Mapping[str, Any], version: str = "") -> dict[str, Any]:
@@ -270,8 +331,12 @@ def _record(turn: Turn, kind: str, details: Mapping[str, Any], version: str = ""
 
 
 def _recorded(turn: Turn, kind: str) -> dict[str, Any] | None:
-    found = turn.platform.ledger.entries(ref=turn.ref, kinds=[kind])
-    return next((dict(e.details) for e in reversed(found) if e.cycle == turn.cycle.cycle_id), None)
+    return _recorded_of(turn.platform, turn.cycle, kind)
+
+
+def _recorded_of(platform: Platform, cycle: Cycle, kind: str) -> dict[str, Any] | None:
+    found = platform.ledger.entries(ref=cycle.ref, kinds=[kind])
+    return next((dict(e.details) for e in reversed(found) if e.cycle == cycle.cycle_id), None)
 
 
 def _required(turn: Turn, kind: str, what: str) -> dict[str, Any]:

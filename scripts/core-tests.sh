@@ -3,9 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-exec "$1" -m pytest -q -n 2 --dist loadfile -m "not daemon and not cluster" tests/test_imports.py tests/walk \
-    tests/platform_core/specs tests/platform_core/metrics tests/platform_core/runtime/test_app.py \
-    tests/platform_core/runtime/test_uvicorn_private.py tests/asset_defs/test_dagster_private.py \
+exec "$1" -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m "not daemon and not cluster" tests/test_imports.py \
+    tests/walk tests/platform_core/runtime/test_app.py tests/platform_core/runtime/test_uvicorn_private.py \
+    tests/asset_defs/test_dagster_private.py \
     tests/resources/polars tests/resources/delta tests/resources/duckdb \
     tests/resources/sqlite tests/resources/mlflow/test_raw_rows.py tests/resources/mlflow/test_registry.py \
     tests/loopline/features_api --ignore=tests/resources/delta/test_lake_on_clouds.py \

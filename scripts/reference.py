@@ -29,6 +29,8 @@ SPECS = (
     "quality",
     "examples",
     "search",
+    "space",
+    "explain",
     "gates",
     "judges",
     "paired_judges",
@@ -54,6 +56,7 @@ def pages() -> dict[str, str]:
     made = {
         "contracts.md": contracts(),
         "declarations.md": declarations(),
+        "kinds.md": kinds(),
         "vendors.md": vendors(),
         "promises.md": promises(),
         "errors.md": errors(),
@@ -65,12 +68,16 @@ def pages() -> dict[str, str]:
 
 def contracts() -> Iterator[str]:
     """Tell what an environment provides: each contract with its promises and methods."""
-    from loopline.platform_core.contracts import CONTRACTS
+    from loopline.platform_core.contracts import CONTRACTS, OPERATORS
 
-    yield from _head("Contracts", "What an environment provides. Each promise has a test in the contract's kit.")
+    every = CONTRACTS | OPERATORS
+    yield from _head(
+        "Contracts",
+        "What an environment provides, and an operator's file. Each promise has a test in the contract's kit.",
+    )
     yield ""
-    yield ", ".join(f"[{name}](#{name})" for name in CONTRACTS)
-    for name, contract in CONTRACTS.items():
+    yield ", ".join(f"[{name}](#{name})" for name in every)
+    for name, contract in every.items():
         module = import_module(contract.__module__)
         yield from ("", f"## {name}", "", f"`{contract.__module__}.{contract.__name__}`", "")
         yield prose(contract)
@@ -90,16 +97,35 @@ def declarations() -> Iterator[str]:
             yield from ("", f"### {thing.__name__}", "", _code(_signature(thing)), "", prose(thing))
 
 
+def kinds() -> Iterator[str]:
+    """Tell which kinds of models come with Loopline, and what a kind promises."""
+    from loopline.platform_core.targets import Target, known
+
+    yield from _head("Kinds of models", "What a model's `target` may be; [how to add one](../how-to/add-a-kind.md).")
+    for kind in (one for one in known() if one.__module__.startswith("loopline.")):
+        yield from ("", f"## {kind.kind}", "", _code(_signature(kind)), "", prose(kind), "")
+        yield "| metric | better | a search may go by it | rows are compared |"
+        yield "| --- | --- | --- | --- |"
+        for metric in kind().metrics.values():
+            usual = ", and does unless told otherwise" if metric.name == kind.searched else ""
+            searched = f"yes{usual}" if metric.is_searched else "no"
+            yield f"| `{metric.name}` | {metric.better} | {searched} | {'yes' if metric.is_compared else 'no'} |"
+    yield from ("", "## What a kind promises", "", prose(Target))
+    for method in _methods(Target):
+        yield from ("", f"### {method.__name__}", "", _code(_signature(method)), "", prose(method))
+
+
 def vendors() -> Iterator[str]:
     """Tell what an environment file of this distribution may bind, with each vendor's settings."""
     from loopline.platform_core import environment
-    from loopline.platform_core.contracts import CONTRACTS
+    from loopline.platform_core.contracts import CONTRACTS, OPERATORS
 
     yield from _head(
         "Vendors",
-        "What comes with Loopline, as an environment file binds it; [which promises each keeps](promises.md).",
+        "What comes with Loopline, as an environment file binds it, and an operator's file what tenants share; "
+        "[which promises each keeps](promises.md).",
     )
-    for contract in CONTRACTS:
+    for contract in CONTRACTS | OPERATORS:
         yield from ("", f"## {contract}")
         for name, point in sorted(environment.vendors(contract).items()):
             if point.value.startswith("loopline.resources."):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is no Python package: OpenMP's run time for LightGBM; and for the tests the servers of PostgreSQL and
 # Redis, Java with Maven, which Kafka, Spark and the Java SDK need, wrk, nginx, curl, openssl,
-# promtool for the alert rules, and Chromium for the portal.
+# promtool for the alert rules, Chromium for the portal, and eatmydata, so that tests wait for no disk.
 # Debian and Ubuntu as root (or with sudo); elsewhere it says what to install.
 set -euo pipefail
 
@@ -18,6 +18,7 @@ if [ "${1:-}" != run ]; then
     command -v curl >/dev/null || missing+=(curl)
     command -v openssl >/dev/null || missing+=(openssl)
     command -v chromium >/dev/null || missing+=(chromium)
+    [ "$(uname)" != Linux ] || command -v eatmydata >/dev/null || missing+=(eatmydata)
 fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 

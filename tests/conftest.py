@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg2
@@ -18,10 +22,21 @@ import pytest
 
 from tests.emulators.postgresql import OWNER
 from tests.emulators.postgresql import postgresql as postgresql_server
+from tests.hanging import hang
+from tests.repeats import repeats
 from tests.s3_server import S3Server
+from tests.thorough import FILES as THOROUGH_FILES
+from tests.thorough import is_thorough
+from tests.workers import LONGEST, Together
 
+gc.disable()  # until all tests are there: of what is imported nothing goes, and to look for it took a fifth of the time
 # how long an example takes is the machine's affair, which others use as well
-hypothesis.settings.register_profile("loopline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "loopline",
+    deadline=None,
+    max_examples=repeats(40),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("loopline")
 sys.path += [str(Path(__file__).parent / folder) for folder in ("kafka", "cluster")]
 pytest_plugins = [
@@ -39,16 +54,63 @@ FEW = ("daemon", "cluster", "spark")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Let ``-m daemon`` and its like import the files that name the marker only: all take half a minute of CPU."""
-    marker = config.option.markexpr
-    if marker not in FEW or not collection_path.match("test_*.py"):
+    """Let ``-m daemon`` and its like import the files that have such tests only: all take half a minute of CPU."""
+    marker = (config.option.markexpr.split() or [""])[0]
+    if marker not in (*FEW, "thorough") or not collection_path.match("test_*.py"):
         return None
+    if marker == "thorough":
+        return collection_path.relative_to(config.rootpath).as_posix() not in THOROUGH_FILES or None
     return f"mark.{marker}" not in collection_path.read_text(encoding="utf-8") or None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is thorough, and begin with the files that take longest: none is left to one worker at the end."""
+    for item in items:
+        if is_thorough(item.nodeid):
+            item.add_marker("thorough")
+    tests = Counter(item.location[0] for item in items)
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (rank.get(item.location[0], len(rank)), -tests[item.location[0]], item.location[0]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together | None:
+    """Share out files so that what several of them need is started once."""
+    return Together(config, log) if config.option.dist == "loadfile" else None
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what the tests make, and never again among what was imported for them."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _variables_of_a_file() -> Iterator[None]:
+    """Let what a command of Loopline set while a file's fixtures were made end with the file."""
+    yield from _restored("LOOPLINE_")
+
+
+@pytest.fixture(autouse=True)
+def _variables_of_a_test() -> Iterator[None]:
+    """Let what a test set end with it: a command that runs in this process sets variables for those that it starts."""
+    yield from _restored("")
+
+
+def _restored(prefix: str) -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    for name in [one for one in {**before, **os.environ} if one.startswith(prefix)]:
+        if name not in before:
+            del os.environ[name]
+        elif os.environ.get(name) != before[name]:
+            os.environ[name] = before[name]
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """Run a PostgreSQL server of this session's own, reached through a socket in the folder that is given."""
+    """Run a PostgreSQL server of these tests' own, reached through a socket in the folder that is given."""
     with postgresql_server() as server:
         yield str(server.folder)
 
@@ -70,6 +132,17 @@ def new_database(postgresql: str) -> Callable[[], str]:
         return f"postgresql://{OWNER}@/postgres?host={postgresql}&options=-csearch_path%3D{name}"
 
     return make
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make MLflow's tables once, which takes seconds; each home begins with a copy of the file."""
+    from loopline.resources.mlflow.registry import MlflowRegistry
+
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    registry = MlflowRegistry(tracking_uri=f"sqlite:///{file}", artifacts=str(file.parent))
+    assert list(registry.models()) == []
+    return file
 
 
 class RedisServer:
@@ -98,7 +171,7 @@ class RedisServer:
 
     def stop(self) -> None:
         """Let it hang: it keeps its connections and answers nobody."""
-        self.process.send_signal(signal.SIGSTOP)
+        hang(self.process.pid)
 
     def go_on(self) -> None:
         """Let it answer again."""
@@ -123,9 +196,9 @@ def own_redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     server.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Run an S3 server for this session; tests share it, so each takes a bucket of its own."""
+    """Run an S3 server for a file of tests, which share it, so each takes a bucket of its own."""
     server = S3Server(tmp_path_factory.mktemp("s3"))
     server.start()
     yield server

@@ -15,18 +15,24 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.hanging import hang
+
 KEY, SECRET, BUCKET = "tests", "tests-secret", "loopline"
 VARIABLE = "TESTS_S3"
 """The variable in which a process finds the key's secret, which an environment file must not hold."""
 START_SECONDS = 120
+STARTS, TAKEN = 3, "address already in use"
 ROLES = ("master", "volume", "filer", "s3")
 
 
 class S3Server:
-    """One process that keeps objects below a folder, in so many volumes of 64 MB at most."""
+    """One process that keeps objects below a folder, in so many volumes of 64 MB at most; by ``iam`` users are made."""
 
-    def __init__(self, folder: Path, volumes: int = 100) -> None:
-        self.folder, self._volumes = folder, volumes
+    def __init__(self, folder: Path, volumes: int = 100, *, iam: bool = False) -> None:
+        self.folder, self._volumes, self._iam = folder, volumes, iam
+        self._choose()
+
+    def _choose(self) -> None:
         ports = free_ports(2 * len(ROLES))
         self._ports = dict(zip(ROLES, ports, strict=False))
         self._rpc = dict(zip(ROLES, ports[len(ROLES) :], strict=True))
@@ -57,7 +63,20 @@ class S3Server:
         return self.options_at(self.url, "wrong")
 
     def start(self) -> None:
-        """Start it and wait until it takes an object."""
+        """Start it and wait until it takes an object; where another took a port of it first, ``url`` is another one."""
+        for _ in range(STARTS - 1):
+            try:
+                self._start()
+            except TimeoutError as error:
+                self.kill()
+                if TAKEN not in str(error):
+                    raise
+                self._choose()
+            else:
+                return
+        self._start()
+
+    def _start(self) -> None:
         config = self.folder / "identities.json"
         admin = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
         config.write_text(json.dumps({"identities": [admin]}))
@@ -68,8 +87,11 @@ class S3Server:
         kept = [
             f"-dir={self.folder}",
             f"-volume.max={self._volumes}",
+            "-volume.minFreeSpace=64MiB",  # of a disk of which less than a hundredth is free it takes nothing otherwise
+            "-master.telemetry=false",
             "-master.volumeSizeLimitMB=64",
             f"-s3.config={config}",
+            f"-s3.iam.readOnly={str(not self._iam).lower()}",
         ]
         with self.folder.joinpath("log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -116,7 +138,7 @@ class S3Server:
 
     def stop(self) -> None:
         """Let it hang: it keeps its connections and answers nobody."""
-        self.process.send_signal(signal.SIGSTOP)
+        hang(self.process.pid)
 
     def go_on(self) -> None:
         """Let it answer again."""

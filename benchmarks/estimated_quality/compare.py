@@ -12,14 +12,13 @@ import pyarrow as pa
 
 from benchmarks.estimated_quality.examples import accepted, examples, instants_us, retail
 from benchmarks.page import Promise, Section
+from loopline.platform_core.estimation.evidence import Evidence
+from loopline.platform_core.estimation.expected import DEVIATIONS
+from loopline.platform_core.metrics import Figure
 from loopline.platform_core.monitor import figures
-from loopline.platform_core.monitor.calibration import Evidence, HeldOut
-from loopline.platform_core.monitor.estimate import DEVIATIONS, estimated
-from loopline.platform_core.monitor.figures import Figure
 from loopline.platform_core.runtime.model.encode import matrix
 from loopline.platform_core.specs import Model
 from loopline.platform_core.training.examples import learnable
-from loopline.platform_core.training.package import probabilities
 
 HOW = """Both models of `retail` on the two years of real orders. A version is fitted every second month on what was
 known by then (labels take 31 days), as the platform splits it, with fixed parameters. It then answers the orders of the
@@ -63,29 +62,33 @@ class Rows:
 
     def guesses(self, trained: datetime) -> Iterator[Guess]:
         """Fit by what was known at a moment, and compare in the windows that follow."""
-        data = learnable(self._between(None, trained - KNOWN), self.features)
-        model, parts = self.model, data.parts
+        data = learnable(self._between(None, trained - KNOWN), self.features, self.model.target)
+        model, parts, target = self.model, data.parts, self.model.target
         fitted = model.fit(data.part(parts.train), data.part(parts.valid), PARAMS, lambda _step, _score: None)
         held = slice(parts.train.stop, None)
-        held_out = HeldOut.newest(probabilities(fitted, data.x[held]), data.y[held])
-        judged = probabilities(fitted, data.x[parts.evaluation])
-        before = _by_name(figures.realised(data.y[parts.evaluation], judged, model.threshold))
+        way = target.estimation
+        assert way is not None, "both models are binary"
+        held_out = way.held_out(target, target.predictions(fitted, data.x[held]), data.y[held])
+        judged = target.predictions(fitted, data.x[parts.evaluation])
+        before = _by_name(figures.realised(target.rows(data.y[parts.evaluation], judged), target.metrics.values()))
         later = self._between(trained, trained + WINDOWS * WINDOW)
         given = {name: later.column(name) for name in self.features}
-        scores = probabilities(fitted, matrix(given, self.features, data.vocabulary))
-        evidence = Evidence(held_out, instants_us(later), scores, np.asarray(later["label"].to_numpy()))
+        scores = target.predictions(fitted, matrix(given, self.features, data.encoded.vocabulary))
+        labels = np.asarray(later["label"].to_numpy())
+        evidence = Evidence(way, target, held_out, instants_us(later), scores, labels)
         for number in range(WINDOWS):
             yield from self._window(evidence, trained + number * WINDOW, before)
 
     def _window(self, evidence: Evidence, start: datetime, before: dict[str, Figure]) -> Iterator[Guess]:
-        threshold, end = self.model.threshold, _us(start + WINDOW)
+        target, end = self.model.target, _us(start + WINDOW)
+        metrics = target.metrics.values()
         own = (evidence.event_us >= _us(start)) & (evidence.event_us < end)
         meanings = evidence.by(_us(start + WINDOW - KNOWN)), evidence.by(0)
         if not own.any() or end > instants_us(self.table)[-1] or None in meanings:
             return
-        scores = evidence.scores[own]
-        real = _by_name(figures.realised(evidence.labels[own], scores, threshold))
-        guess, first = (_by_name(estimated(meaning, scores, threshold)) for meaning in meanings if meaning)
+        scores = evidence.raw[own]
+        real = _by_name(figures.realised(target.rows(evidence.labels[own], scores), metrics))
+        guess, first = (_by_name(meaning.estimated(target, scores, metrics)) for meaning in meanings if meaning)
         for name in METRICS:
             yield Guess(name, guess[name], first[name], before[name], real[name])
 

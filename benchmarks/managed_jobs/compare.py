@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.managed_jobs import sagemaker, vertex
+from benchmarks.managed_jobs import azure_ml, sagemaker, vertex
 from benchmarks.managed_jobs.service import VALUE, Service
 from benchmarks.page import Promise, Section
 from benchmarks.turns import in_turns, medians
@@ -32,7 +32,8 @@ def compare(quick: bool = False) -> Section:
     rows: list[list[str]] = []
     promises: list[Promise] = []
     with TemporaryDirectory(prefix="loopline-bench-") as folder, ExitStack() as stack:
-        for name, opened in {"SageMaker": sagemaker.opened, "Vertex AI": vertex.opened}.items():
+        services = {"SageMaker": sagemaker.opened, "Vertex AI": vertex.opened, "Azure ML": azure_ml.opened}
+        for name, opened in services.items():
             service = stack.enter_context(opened(Path(folder) / name.replace(" ", "")))
             found = _measured(service, times)
             rows += [

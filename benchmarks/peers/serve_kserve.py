@@ -52,6 +52,11 @@ def main() -> None:
     booster = lightgbm.Booster(model_file=str(folder / BOOSTED / FILES[BOOSTED]))
     pipeline = joblib.load(folder / PIPELINE / FILES[PIPELINE])
     models = [Boosted(BOOSTED, booster), Served(PIPELINE, pipeline)]
+    serve(models, port, workers)
+
+
+def serve(models: list[kserve.Model], port: int, workers: int) -> None:
+    """Serve models until ended."""
     server = kserve.ModelServer(http_port=port, workers=workers, enable_grpc=False, enable_latency_logging=False)
     for name in ("uvicorn.access", "kserve.trace"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -21,11 +21,11 @@ def main() -> None:
     """Write the settings, then become the server."""
     folder, port, workers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     settings = folder / f"mlserver-{port}"
-    _write(settings / "settings.json", _server(settings, port, workers))
+    write(settings / "settings.json", server(settings, port, workers))
     for name, runtime in RUNTIMES.items():
         more = {"extra": {"predict_fn": "predict_proba"}} if name == PIPELINE else {}
         parameters = {"uri": str(folder / name / FILES[name]), "version": "1", **more}
-        _write(
+        write(
             settings / name / "model-settings.json",
             {"name": name, "implementation": runtime} | {"parameters": parameters},
         )
@@ -34,7 +34,8 @@ def main() -> None:
     os.execv(program, [program, "start", str(settings)])
 
 
-def _server(settings: Path, port: int, workers: int) -> dict[str, Any]:
+def server(settings: Path, port: int, workers: int) -> dict[str, Any]:
+    """Return the server's own settings."""
     ports = {"http_port": port, "grpc_port": port + 1, "metrics_port": port + 2}
     return ports | {
         "host": "127.0.0.1",
@@ -44,7 +45,8 @@ def _server(settings: Path, port: int, workers: int) -> dict[str, Any]:
     }
 
 
-def _write(file: Path, value: dict[str, Any]) -> None:
+def write(file: Path, value: dict[str, Any]) -> None:
+    """Write settings, and the folder that they lie in."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(value))
 

@@ -25,7 +25,7 @@ local n, all, paths = 0, {}, {%s}
 function init(args)
   local i = 0
   for body in io.lines("%s") do
-    all[i + 1] = wrk.format("POST", paths[i %% #paths + 1], {["content-type"] = "application/json"}, body)
+    all[i + 1] = wrk.format("POST", paths[i %% #paths + 1], {["content-type"] = "application/json"%s}, body)
     i = i + 1
   end
 end
@@ -66,8 +66,10 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def served(command: Sequence[str], port: int, path: str, body: str, variables: Mapping[str, str]) -> Iterator[Server]:
-    """Run a server until the block ends; it has answered ``body`` by then."""
+def served(
+    command: Sequence[str], port: int, path: str, body: str | None, variables: Mapping[str, str]
+) -> Iterator[Server]:
+    """Run a server until the block ends; it has answered ``body`` by then, or for None a look at the path."""
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
@@ -96,13 +98,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def loaded(server: Server, paths: Sequence[str], bodies: Path, connections: int, seconds: int) -> Cell:
-    """Ask the paths in turns for a while, after a second that is not counted.
+def loaded(  # noqa: PLR0913, PLR0917 - a load, and who asks
+    server: Server, paths: Sequence[str], bodies: Path, connections: int, seconds: int, key: str = ""
+) -> Cell:
+    """Ask the paths in turns for a while, with an API key if one is given, after a second that is not counted.
 
     Raises:
         NotAnsweredError: a request was not answered with success, or none was answered at all.
     """
-    script = scripted(paths, bodies)
+    script = scripted(paths, bodies, key)
     url = f"http://127.0.0.1:{server.port}/"
     wrk(url, script, connections, 1)
     before = _cpu_seconds(server.process)
@@ -114,10 +118,10 @@ def loaded(server: Server, paths: Sequence[str], bodies: Path, connections: int,
     return Cell(found["requests"] * 1e6 / found["us"], found["p50"] / 1e3, found["p99"] / 1e3, cpu_us)
 
 
-def scripted(paths: Sequence[str], bodies: Path) -> Path:
+def scripted(paths: Sequence[str], bodies: Path, key: str = "") -> Path:
     """Write what wrk runs, beside the requests."""
-    script = bodies.with_suffix(".lua")
-    script.write_text(SCRIPT % (", ".join(f'"{path}"' for path in paths), bodies))
+    script, sent = bodies.with_suffix(".lua"), f', ["authorization"] = "Bearer {key}"' if key else ""
+    script.write_text(SCRIPT % (", ".join(f'"{path}"' for path in paths), bodies, sent))
     return script
 
 

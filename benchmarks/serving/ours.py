@@ -33,12 +33,12 @@ def write(folder: Path, estimators: Mapping[str, Any]) -> None:
     _fill(folder)
 
 
-def environment(folder: Path, port: int) -> Path:
-    """Write the environment file of a server on a port."""
+def environment(folder: Path, port: int, gateway: str = "") -> Path:
+    """Write the environment file of a server on a port, behind a gateway if its settings are given."""
     file = folder / f"environment-{port}.yaml"
     file.write_text(f"""
 bindings:
-  serving: {{vendor: local, root: "{folder}/serving", port: {port}}}
+  serving: {{vendor: local, root: "{folder}/serving", port: {port}{f", gateway: {gateway}" if gateway else ""}}}
   online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
 """)
     return file

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from loopline.cli.deciding import allowed
 from loopline.cli.output import Answer, show, show_problem
 
 
@@ -31,7 +32,10 @@ class Call:
 
 
 class Command(click.Command):
-    """A command that returns an ``Answer``; everything that its libraries print goes to stderr."""
+    """A command that returns an ``Answer``; everything that its libraries print goes to stderr.
+
+    What decides something is asked of policies first.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,7 +45,7 @@ class Command(click.Command):
         """Run the command and write what it found."""
         call = ctx.obj = _call(ctx)
         try:
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr), allowed(ctx):
                 answer = super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
             raise

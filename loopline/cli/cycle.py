@@ -27,6 +27,7 @@ cycle = LazyGroup(
     {
         "start": ("loopline.cli.cycle:start", "Open a cycle: train, judge, roll out."),
         "list": ("loopline.cli.cycle:show", "Every cycle of a model, with cause and verdict."),
+        "cost": ("loopline.cli.cycle_cost:cost", "What a model's trainings used, and what that costs."),
         "close": ("loopline.cli.cycle_ends:close", "End an open cycle as failed."),
         "proceed": ("loopline.cli.cycle_ends:proceed", "Let a cycle learn though checks of its data fail."),
     },

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from loopline.cli.command import Command
 from loopline.cli.output import Answer
-from loopline.cli.subject import opened, person, referenced
-
-if TYPE_CHECKING:
-    from loopline.platform_core.loop.cycles import Cycle
-    from loopline.platform_core.platform import Platform
+from loopline.cli.subject import open_cycle, opened, person
 
 
 @click.command("close", cls=Command)
@@ -30,7 +24,7 @@ def close(name: str, reason: str, by: str | None) -> Answer:
     from loopline.platform_core.loop import cycles
 
     with opened(only=("compute",)) as platform:
-        found = _open(platform, name)
+        found = open_cycle(platform, name)
         ended = cycles.give_up(platform.ledger, found.cycle_id, person(by), reason, platform.clock.now())
         turn.settled(platform, ended.ref)
         turn.drop(platform, ended)
@@ -47,26 +41,7 @@ def proceed(name: str, reason: str, by: str | None) -> Answer:
     from loopline.platform_core import turn
 
     with opened(only=()) as platform:
-        found = _open(platform, name)
+        found = open_cycle(platform, name)
         turn.go_on(platform, found, person(by), reason)
     data = {"model": found.ref, "cycle": found.cycle_id, "by": person(by), "reason": reason}
     return Answer(data, f"cycle {found.cycle_id} of {found.ref} goes on within seconds")
-
-
-def _open(platform: Platform, name: str) -> Cycle:
-    """Find a cycle by its id, else the open one of a model.
-
-    Raises:
-        NotFound: there is none.
-    """
-    from loopline.platform_core.errors import NotFound
-    from loopline.platform_core.loop import cycles
-
-    try:
-        return cycles.cycle(platform.ledger, name)
-    except NotFound:
-        ref = referenced(platform, name)
-    found = next((one for one in cycles.open_cycles(platform.ledger) if one.ref == ref), None)
-    if found is None:
-        raise NotFound(f"{ref} has no open cycle", f"see 'loopline cycle list {ref}'")
-    return found

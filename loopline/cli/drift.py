@@ -22,6 +22,10 @@ drift = LazyGroup(
     "drift",
     {
         "show": ("loopline.cli.drift_shown:show", "How the newest windows or days were judged, and by which columns."),
+        "link": (
+            "loopline.cli.drift_link:link",
+            "Sign a link to the newest page, for whoever may not open the portal.",
+        ),
         "ui": ("loopline.cli.drift_shown:ui", "Open the drawn pages in the interface of the vendor that drew them."),
         "simulate": ("loopline.cli.drift:simulate", "Move a column and see whether it would alarm."),
     },

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.errors import LooplineError
 
 if TYPE_CHECKING:
+    from loopline.platform_core.contracts.serving import Served
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.ledger import Entry
     from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict
@@ -24,14 +25,21 @@ def live(platform: Platform, ref: ModelRef) -> dict[str, Any]:
     found = deployment(platform.ledger, ref)
     if found is None:
         return {"stable": None, "candidate": None, "shadow": None, "percent": 0, "generation": None, "endpoint": None}
+    sides = {"stable": found.stable, "candidate": found.candidate, "shadow": found.shadow}
     return {
-        "stable": found.stable and {"version": found.stable.version, "cycle": found.stable.cycle},
-        "candidate": found.candidate and {"version": found.candidate.version, "cycle": found.candidate.cycle},
-        "shadow": found.shadow and {"version": found.shadow.version, "cycle": found.shadow.cycle},
+        **{name: served and _served(platform, ref, served) for name, served in sides.items()},
         "percent": found.percent,
         "generation": found.generation,
         "endpoint": _endpoint(platform, ref),
     }
+
+
+def _served(platform: Platform, ref: ModelRef, served: Served) -> dict[str, Any]:
+    """Return a version that answers, with how many persons it was trained on who were erased since."""
+    from loopline.platform_core.loop import erasures
+
+    erased = erasures.persons_of(platform.ledger, ref, served.version)
+    return {"version": served.version, "cycle": served.cycle, "erased_persons": erased}
 
 
 def last_cycle(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ USED = {
     "prices": ("*.yaml",),
     "alerts": ("*.yaml",),
     "dashboards": ("*.json", "*/*/*.yaml"),
+    "tenants": ("*.yaml",),
 }
 """What of each kind an installation uses: of dashboards what Grafana reads, not the YAML that they are made from."""
 

@@ -9,7 +9,7 @@ import click
 from loopline.cli.command import Command, progress
 from loopline.cli.lazy import LazyGroup
 from loopline.cli.output import Answer, cell, table
-from loopline.cli.subject import opened, referenced
+from loopline.cli.subject import declaration, opened, referenced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +22,14 @@ model = LazyGroup(
     {
         "status": ("loopline.cli.model:status", "What is live, what is on its way, and how it does."),
         "promote": ("loopline.cli.model_promote:promote", "Let a version be rolled out, now or by a pull request."),
+        "trials": ("loopline.cli.model_trials:trials", "What the search of a version tried, and how good each was."),
         "retire": ("loopline.cli.model_retire:retire", "End the endpoint of a model that is no more."),
+        "card": ("loopline.cli.model_card:card", "What a version is, learnt from and does, as a card."),
+        "annex": ("loopline.cli.model_card:annex", "The same under the headings of the EU AI Act's Annex IV."),
+        "sbom": ("loopline.cli.model_card:sbom", "What a version needs where it is loaded, as CycloneDX."),
         "export-edge": ("loopline.cli.model_edge:export_edge", "A version as a folder that runs on a device."),
     },
-    "What a model is doing now; promote a version; end an endpoint; take one to a device.",
+    "What a model is doing now; promote a version; its card; end an endpoint; take one to a device.",
 )
 
 
@@ -73,6 +77,7 @@ def _text(found: Mapping[str, Any]) -> str:
         ("stable", f"version {stable['version']}, cycle {stable['cycle']}" if stable else "nothing is live"),
         ("candidate", f"version {candidate['version']} for {found['percent']} %" if candidate else None),
         ("shadow", f"version {shadow['version']}" if shadow else None),
+        ("erased", _erased(found)),
         ("endpoint", _endpoint(found["endpoint"])),
         ("cycle", _cycle(found["cycle"])),
         ("rollout", _rollout(found["rollout"])),
@@ -80,7 +85,18 @@ def _text(found: Mapping[str, Any]) -> str:
         ("frozen", _frozen(found["frozen"])),
     ]
     parts = [str(found["model"]), _indented(table([line for line in lines if line[1]]))]
-    return "\n".join([*parts, *_gates(found["gates"]), *_quality(found["quality"])])
+    return "\n".join([*parts, *_gates(found["gates"]), *_quality(found["quality"], found["model"])])
+
+
+def _erased(found: Mapping[str, Any]) -> str | None:
+    """Say which versions were trained on persons who were erased since; nothing where none was."""
+    sides = {name: found[name] for name in ("stable", "candidate", "shadow")}
+    told = [
+        f"{side['version']} ({name}) was trained on {side['erased_persons']} persons who were erased since"
+        for name, side in sides.items()
+        if side and side["erased_persons"]
+    ]
+    return f"version {'; version '.join(told)}" if told else None
 
 
 def _endpoint(endpoint: Mapping[str, Any] | None) -> str | None:
@@ -116,11 +132,14 @@ def _gates(gates: Mapping[str, Any] | None) -> list[str]:
     return [f"  gates of version {gates['version']}", _indented(_indented(table(rows, header)))]
 
 
-def _quality(versions: list[Mapping[str, Any]]) -> list[str]:
+def _quality(versions: list[Mapping[str, Any]], ref: ModelRef) -> list[str]:
+    from loopline.platform_core.specs.quality import unit
+
     if not versions:
         return []
-    columns = ("version", "predictions", "labelled", "roc_auc", "recall", "positives")
-    return ["  realised quality", _indented(_indented(table([[v.get(c) for c in columns] for v in versions], columns)))]
+    columns, model = list(dict.fromkeys(name for version in versions for name in version)), declaration(ref)
+    header = [f"{name} ({told_in})" if (told_in := unit(model, name)) else name for name in columns]
+    return ["  realised quality", _indented(_indented(table([[v.get(c) for c in columns] for v in versions], header)))]
 
 
 def _indented(text: str) -> str:

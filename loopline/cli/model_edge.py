@@ -24,6 +24,7 @@ def export_edge(name: str, folder: Path, version: str | None) -> Answer:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.packages import fetched
     from loopline.platform_core.scoring.edge import export
+    from loopline.platform_core.signing.signer import signer
     from loopline.platform_core.training.offline import training_rows
 
     team, model = declared(name)
@@ -31,7 +32,8 @@ def export_edge(name: str, folder: Path, version: str | None) -> Answer:
     with opened(only=("lake", "engine", "registry")) as platform, progress("comparing both forms"):
         wanted = version or live_version(platform, ref)
         _, sample = training_rows(platform, team, model, wanted)
-        done = export(fetched(platform, ref, wanted), wanted, sample, folder)
+        proof, signs = platform.proof(ref, wanted), signer(platform.environment)
+        done = export(fetched(platform, ref, wanted), wanted, sample, folder, proof, signs)
     data = {"model": ref, "version": wanted, "folder": str(folder), "rows": done.rows, "differ": done.max_difference}
     said = (
         f"{ref} version {wanted} is in {folder}: {done.rows} training rows differ by {done.max_difference:.2g} at most"

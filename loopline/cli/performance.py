@@ -9,14 +9,14 @@ import click
 
 from loopline.cli.command import Command
 from loopline.cli.output import Answer, table
-from loopline.cli.subject import opened, referenced
+from loopline.cli.subject import declaration, opened, referenced
 from loopline.platform_core.foundation.names import version_order
-from loopline.platform_core.metrics import METRICS
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.monitor.fairness_verdicts import FairnessAt
     from loopline.platform_core.monitor.quality_figures import Measured
+    from loopline.platform_core.specs import Model
 
 ALL = "all rows"
 FIGURES = ("since", "version", "segment", "rows", "labels", "estimated", "realised")
@@ -33,7 +33,7 @@ class Cell(NamedTuple):
 
 @click.command("performance", cls=Command)
 @click.argument("model")
-@click.option("--metric", type=click.Choice(list(METRICS)), default="roc_auc", show_default=True, help="Which figure.")
+@click.option("--metric", default="", help="Which figure; left out, what the model is searched by.")
 @click.option("--segments", is_flag=True, help="Each segment as well, not all rows alone.")
 @click.option("--limit", default=12, show_default=True, help="Show at most so many windows of time.")
 def performance(model: str, metric: str, segments: bool, limit: int) -> Answer:
@@ -42,16 +42,32 @@ def performance(model: str, metric: str, segments: bool, limit: int) -> Answer:
     Realised figures are of rows whose label has come, estimated ones of all rows: what the scores promise. Between
     brackets lies the truth in 95 of 100 cases. Nothing is measured here: the quality asset does that.
     """
+    from loopline.platform_core import targets
     from loopline.platform_core.monitor import fairness_verdicts, quality_figures
+    from loopline.platform_core.specs.quality import unit
 
     with opened(only=()) as platform:
         ref = referenced(platform, model)
         measured = quality_figures.history(platform, ref)
         fair = fairness_verdicts.history(platform, ref)
+    declared = declaration(ref)
+    if metric and metric not in {m.metric for m in measured}:
+        targets.metric(metric)  # raises where no kind of models has it
+    metric = metric or _first(declared, measured)
     own = _newest([m for m in measured if m.metric == metric and (segments or not m.segment)], limit)
     judged = _newest(fair, limit)
-    data = {"model": ref, "metric": metric, "figures": [m._asdict() for m in own], "fairness": _fairness_rows(judged)}
-    return Answer(data, _text(ref, metric, own, judged))
+    silent = declared.target.not_estimated if declared and declared.target.estimation is None else ""
+    data: dict[str, Any] = {"model": ref, "metric": metric, "unit": unit(declared, metric), "not_estimated": silent}
+    data |= {"figures": [m._asdict() for m in own], "fairness": _fairness_rows(judged)}
+    named = f"{metric} ({data['unit']})" if data["unit"] else metric
+    said = _text(ref, named, own, judged)
+    return Answer(data, f"{said}\n\nnothing is estimated before labels come: {silent}" if silent and own else said)
+
+
+def _first(declared: Model | None, measured: Iterable[Measured]) -> str:
+    """Name the metric that the model is searched by, or else the first that was measured."""
+    names = dict.fromkeys(m.metric for m in measured)
+    return declared.searched if declared and declared.searched in names else next(iter(names), "")
 
 
 def _newest(found: Sequence[Any], limit: int) -> list[Any]:
@@ -97,10 +113,19 @@ def _line(cell: Cell, found: dict[bool, Measured]) -> list[Any]:
 
 
 def _figure(m: Measured | None) -> str:
-    return f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" if m else ""
+    from loopline.platform_core.metrics.metric import said
+
+    if m is None:
+        return ""
+    value, low, high = said(m.value, m.low, m.high)
+    return f"{value} [{low}, {high}]"
 
 
 def _verdict(f: FairnessAt) -> list[Any]:
-    gap = f"{f.gap:+.3f} [{f.low:+.3f}, {f.high:+.3f}]"
-    groups = ", ".join(f"{group.name} {group.value:.2f}" for group in f.groups)
+    from loopline.platform_core.metrics.metric import said
+
+    gap, low, high = said(f.gap, f.low, f.high, sign="+")
+    gap = f"{gap} [{low}, {high}]"
+    shares = all(abs(group.value) <= 1 for group in f.groups)
+    groups = ", ".join(f"{group.name} {group.value:{'.2f' if shares else '.4g'}}" for group in f.groups)
     return [f"{f.since:%Y-%m-%d}", f.version, f.metric, f.column, f.group, gap, f.within, f.verdict, groups]

@@ -21,12 +21,12 @@ def of_function(function: Callable[..., Any]) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else "unknown:1"
 
 
-def of_call(team: Team, kind: str, name: str, argument: str = "") -> str:
-    """Return ``file:line`` of ``kind("name", ...)`` in a team's package, or of one of its arguments."""
+def of_call(team: Team, kind: str, name: str, *arguments: str) -> str:
+    """Return ``file:line`` of ``kind("name", ...)`` in a team's package, or of the first argument given there."""
     for file in sorted(team.folder.rglob("*.py")):
         for call in _calls(file):
             if _callee(call) == kind and _named(call, name):
-                given = [k.value.lineno for k in call.keywords if k.arg == argument]
+                given = [k.value.lineno for argument in arguments for k in call.keywords if k.arg == argument]
                 return f"{file}:{(given or [call.lineno])[0]}"
     return f"{_yaml(team, name) or team.package}:1"
 

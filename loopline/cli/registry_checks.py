@@ -19,7 +19,7 @@ def unregistrable(platform: Platform, team: Team) -> Iterator[Problem]:
     from loopline.platform_core.errors import LooplineError
     from loopline.platform_core.features.registry import FeatureRegistry
 
-    if not _has_ledger(platform):
+    if not has_ledger(platform):
         return
     try:
         for found in FeatureRegistry(platform).objections(team):
@@ -28,7 +28,7 @@ def unregistrable(platform: Platform, team: Team) -> Iterator[Problem]:
         yield of_error(error, f"{team.package}:1", "features")
 
 
-def _has_ledger(platform: Platform) -> bool:
+def has_ledger(platform: Platform) -> bool:
     """Say whether there is one; opening a ledger in a file would make it."""
     kind, _, path = platform.environment.ledger.partition(":///")
     return kind != "sqlite" or Path(path).exists()

@@ -102,6 +102,8 @@ def _rollout(team: Team, model: Model) -> Iterator[Problem]:
 
 def _judges(team: Team, model: Model) -> Iterator[Problem]:
     for judge in model.rollout.judges:
+        for problem, fix in judge.problems(model.target):
+            yield _problem(team, model, "rollout", f"{judge.name}: {problem}", fix)
         if isinstance(judge, LogMetric) and isinstance(judge.metric, str):
             try:
                 imported(judge.metric)
@@ -128,7 +130,13 @@ def _quality(team: Team, model: Model) -> Iterator[Problem]:
                 error = groups.of_persons(model, column)
                 yield _problem(team, model, "segments", error.problem, error.fix)
     for rule in model.fairness:
-        if not 0 < rule.within < 1:
+        metrics = model.target.metrics
+        if not any(one.of_groups for one in metrics.values()):
+            message = f"no metric of a {model.target.kind} model tells if groups are treated alike"
+            yield _problem(team, model, "fairness", message, "leave fairness out")
+        elif rule.within <= 0:
+            yield _problem(team, model, "fairness", f"within {rule.within:g} is no distance", "write a number above 0")
+        elif metrics[rule.of(model.target)].unit is None and rule.within >= 1:
             message = f"within {rule.within:g} is no distance of two shares"
             yield _problem(team, model, "fairness", message, "write 0.1 for ten percentage points")
     if model.quality.days < 1:
@@ -150,10 +158,9 @@ def _reach(team: Team, model: Model) -> Iterator[Problem]:
 
 
 def _numbers(team: Team, model: Model) -> Iterator[Problem]:
-    if not 0 < model.threshold < 1:
-        yield _problem(
-            team, model, "threshold", f"{model.threshold} is no probability", "write a number between 0 and 1"
-        )
+    for setting, problem, fix in model.target.problems():
+        where = places.of_call(team, "Model", model.name, setting, "target")
+        yield Problem(where, f"{model.name}.{setting}", problem, fix)
     if model.search.trials < 1:
         yield _problem(team, model, "search", f"{model.search.trials} trials fit nothing", "ask for at least one")
     for view in model.features:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import click
 
 from loopline.cli.command import Command
+from loopline.cli.metrics_port import serving
 from loopline.cli.output import Answer
 from loopline.cli.subject import opened, source_of
 from loopline.platform_core.foundation.signals import set_by_signals
-
-ANYWHERE = "0.0.0.0"  # noqa: S104 - who collects metrics asks from elsewhere; they name the source and tell numbers
 
 
 @click.command("stream", cls=Command)
@@ -41,34 +35,8 @@ def stream(source: str, once: bool, limit: int, metrics_port: int | None) -> Ans
         )
     with opened(only=("lake", "engine", "event_stream", "online_store")) as platform, set_by_signals() as stop:
         worker = StreamWorker(platform, team, declared, lambda said: click.echo(said, err=True), limit)
-        with _serving(metrics_port, worker.metrics.text):
+        with serving(metrics_port, worker.metrics.text):
             worker.run(stop, once=once)
     counted = worker.metrics
     data = {"source": counted.source, "records": counted.records, "rows": counted.rows, "dead_letters": counted.dead}
     return Answer(data, f"{counted.source}: {counted.rows} rows landed, {counted.dead} dead letters")
-
-
-@contextlib.contextmanager
-def _serving(port: int | None, text: Callable[[], bytes]) -> Iterator[None]:
-    """Answer ``GET /metrics`` in threads of its own."""
-    if port is None:
-        yield
-        return
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = self.path.partition("?")[0] == "/metrics"
-            self.send_response(200 if found else 404)
-            self.send_header("content-type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(text() if found else b"see /metrics\n")
-
-        def log_message(self, *_: object) -> None:
-            """Keep quiet: a scrape is no news."""
-
-    with ThreadingHTTPServer((ANYWHERE, port), Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield
-        finally:
-            server.shutdown()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.identity.caller import Caller
+    from loopline.platform_core.loop.cycles import Cycle
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Source, Team
 
@@ -40,6 +42,14 @@ def declared(name: str) -> tuple[Team, Model]:
     team_name, _, model = name.rpartition("/")
     team = installed.team(team_name) if team_name else installed.owner_of(model)
     return team, team.model(model)
+
+
+def declaration(ref: ModelRef) -> Model | None:
+    """Return the declaration of a model; None where its team does not load, or declares it no more."""
+    from loopline.platform_core import plugins
+
+    models = (m for team in plugins.installed().teams if team.name == ref.team for m in team.models)
+    return next((m for m in models if m.name == ref.model), None)
 
 
 def referenced(platform: Platform, name: str) -> ModelRef:
@@ -76,6 +86,25 @@ def _in_ledger(platform: Platform, name: str) -> list[ModelRef]:
         return [ModelRef(*row) for row in connection.execute(query.where(entries.c.team == team) if team else query)]
 
 
+def open_cycle(platform: Platform, name: str) -> Cycle:
+    """Find a cycle by its id, else the open one of a model.
+
+    Raises:
+        NotFound: there is none.
+    """
+    from loopline.platform_core.errors import NotFound
+    from loopline.platform_core.loop import cycles
+
+    try:
+        return cycles.cycle(platform.ledger, name)
+    except NotFound:
+        ref = referenced(platform, name)
+    found = next((one for one in cycles.open_cycles(platform.ledger) if one.ref == ref), None)
+    if found is None:
+        raise NotFound(f"{ref} has no open cycle", f"see 'loopline cycle list {ref}'")
+    return found
+
+
 def live_version(platform: Platform, ref: ModelRef) -> str:
     """Return the version that is live.
 
@@ -92,8 +121,24 @@ def live_version(platform: Platform, ref: ModelRef) -> str:
 
 
 def person(by: str | None) -> str:
-    """Return who decides: the name given, else the one that this machine knows."""
-    return by or os.environ.get("LOOPLINE_USER") or getpass.getuser()
+    """Return who decides, as ``decider`` does."""
+    return decider(by).name
+
+
+def decider(by: str | None) -> Caller:
+    """Return who decides: who logged in, where the environment asks; else the name given, or this machine's.
+
+    Raises:
+        Denied: nobody has logged in, or somebody else than the name given.
+    """
+    from loopline.platform_core import environment
+    from loopline.platform_core.identity.caller import Caller
+
+    if environment.asks_to_sign_in():
+        from loopline.sign_in import command
+
+        return command.caller(by)
+    return Caller(by or os.environ.get("LOOPLINE_USER") or getpass.getuser())
 
 
 def _find_inference_server() -> None:
@@ -128,6 +173,19 @@ def source_of(name: str) -> tuple[Team, Source]:
         raise NotFound(f"{problem} a source {source!r}", "write it as team/source; see 'loopline plugin check'")
     refuse_elsewhere(found[0][0])
     return found[0]
+
+
+def team_of(name: str) -> Team:
+    """Return a team that is installed, at this site.
+
+    Raises:
+        InvalidSpec: it is quarantined. NotFound: there is none. Refused: it is at another site than this process.
+    """
+    from loopline.platform_core import plugins
+
+    team = plugins.installed([name]).team(name)
+    refuse_elsewhere(team)
+    return team
 
 
 def refuse_elsewhere(team: Team) -> None:

@@ -15,9 +15,12 @@ from loopline.cli.output import Answer, table
 from loopline.platform_core.foundation.signals import set_by_signals
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from loopline.up.app import App
     from loopline.up.program import Event
 
+_LOOKS_SECONDS = 2.0
 QUIET = frozenset({"started", "ended"})
 """What goes as planned is not told."""
 
@@ -43,8 +46,18 @@ def up(call: Call, port: int, no_web: bool, registry_ui: bool) -> None:
             )
             app = stack.enter_context(running(options=options))
         call.show(Answer(app.facts(), _welcome(app)))
-        stop.wait()
+        _wait(stop, app.platform.environment.path)
         click.echo("ending everything in order", err=True)
+
+
+def _wait(stop: threading.Event, environment: Path) -> None:
+    """Wait until somebody wants us to end, or the tenant whose this is is suspended."""
+    from loopline.platform_core import suspension
+
+    while not stop.wait(_LOOKS_SECONDS):
+        if suspension.is_marked(environment):
+            click.echo(f"{environment}: this tenant is suspended, and everything ends", err=True)
+            return
 
 
 def _welcome(app: App) -> str:
@@ -56,10 +69,21 @@ def _welcome(app: App) -> str:
         ("features", f"{app.features_url}/docs"),
         ("environment", f"{app.platform.environment.name} ({app.platform.environment.path})"),
         ("state and logs", app.home),
+        ("sign-in", _sign_in(app)),
         ("teams", ", ".join(team for team in app.teams if team not in app.quarantined) or "none"),
         *((f"quarantined: {team}", reason) for team, reason in app.quarantined.items()),
     ]
     return f"Loopline is up after {app.seconds:.1f} s. Ctrl-C ends it.\n{table(rows)}"
+
+
+def _sign_in(app: App) -> str:
+    """Say how people prove who they are, or that nobody does."""
+    from loopline.sign_in import open as open_to
+
+    settings = app.platform.environment.sign_in
+    if settings is None:
+        return open_to.said()
+    return f"at {settings.issuer}" if settings.issuer else f"by accounts in {settings.accounts}: 'loopline user add'"
 
 
 def _show_event(update: Callable[[str], None], event: Event) -> None:

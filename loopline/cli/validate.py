@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 def validate(teams: tuple[str, ...]) -> Answer:
     """Check the environment file, and each team's contracts, YAML models and specs; of all TEAMS when none is named.
 
-    Each problem is told once, as file:line: field: message. Ends with 1 when there is any. The store of secrets is not
-    asked: whether a secret is there shows when it is used. What is noted beside is no
-    problem: models whose newest version is served in the slow form.
+    Roles, policies and trainers' keys are looked at where the environment names them. Each problem is told once, as
+    file:line: field: message. Ends with 1 when there is any. The store of secrets is not asked: whether a secret is
+    there shows when it is used. Classes and items are held against the version that is live, where there is one here.
+    What is noted beside is no problem: models whose newest version is served in the slow form.
     """
+    from loopline.cli.moved_names import moved_names
     from loopline.cli.problems import answer, of_error
     from loopline.cli.slow_forms import slow_forms
     from loopline.platform_core import plugins
@@ -41,6 +43,7 @@ def validate(teams: tuple[str, ...]) -> Answer:
         problems += unknown(teams, installed)
         problems += _of_nobody()
         problems += [problem for team in installed.teams for problem in sound(team)]
+        problems += moved_names(installed.teams)
         problems += [problem for broken in installed.quarantined for problem in quarantined(broken)]
     names = [str(environment_file()), *(f"team {team.name}" for team in installed.teams)]
     checked = [*names, *(f"team {q.team}" for q in installed.quarantined)]
@@ -51,9 +54,13 @@ def _environment() -> Iterator[Problem]:
     from loopline.cli.problems import of_error
     from loopline.platform_core import environment
     from loopline.platform_core.errors import LooplineError
+    from loopline.platform_core.policies import rules
+    from loopline.platform_core.signing.trust import trust_of
 
     try:
         bound = environment.read()
+        rules.of(bound)
+        trust_of(bound)
         if bound.dagster:
             from loopline.pod import settings  # imports Dagster
 

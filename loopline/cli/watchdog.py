@@ -43,13 +43,15 @@ def watchdog(once: bool, dagster: str | None, interval: float, patience: float, 
     What is wrong becomes an alarm in the ledger, once a cause, and the environment's notifiers tell people: once that
     it is wrong, once that it is over. `loopline up` runs it; elsewhere run one, or `--once` from a timer.
     """
+    from loopline.platform_core import environment
     from loopline.platform_core.alarms import standing
     from loopline.watchdog.assembly import watchdog as made
     from loopline.watchdog.look import Bounds
 
     kubelet = import_module(KUBELET).of_this_pod()
     bounds = Bounds(patience=0 if once else patience, heartbeat=heartbeat)
-    with opened(only=("serving", "notifier")) as platform, set_by_signals() as stop:
+    counted = ("lake", "registry") if environment.quotas().storage_bytes is not None else ()
+    with opened(only=("serving", "notifier", "anchors", *counted)) as platform, set_by_signals() as stop:
         url = (dagster or _announced()).rstrip("/")
         dog = made(platform, url, bounds, lambda said: click.echo(said, err=True), kubelet and kubelet.words)
         if once:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.2
 SWEEP_SECONDS = 60.0
 _LOG = logging.getLogger(__name__)
-_UNAVAILABLE = 503
+_LATER = (429, 503)
+"""Answers after which a request waits on: there is room again, or a store answers."""
 _held: ContextVar[list[tuple[str, Record]] | None] = ContextVar("held", default=None)
 
 
@@ -122,7 +123,7 @@ class DeferredWorker:
                 result = await self._application_answer(request)
             finally:
                 _held.reset(token)
-            if result.status == _UNAVAILABLE and not expired(request, self._settings.keep_hours * 3600):
+            if result.status in _LATER and not expired(request, self._settings.keep_hours * 3600):
                 return
             await asyncio.to_thread(self._spool.draft, claim.id, result)
             claim.begin()

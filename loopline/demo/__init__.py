@@ -1,1 +1,1 @@
-"""The demo: two years of real orders through the whole loop, told as it happens."""
+"""The demo: a team's history through the whole loop, told as it happens."""

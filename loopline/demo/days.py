@@ -1,64 +1,33 @@
-"""Two years of order lines as the daily files that would have arrived, and as the orders that were asked about."""
+"""A log of dated lines as the daily files that would have arrived, and what is asked about the rows of some of them."""
 
 from __future__ import annotations
 
 import csv
 import lzma
 from collections import defaultdict
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from datetime import time as clock_time
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from loopline.demo.declared import Day, Request
+from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation.names import ARRIVED_AT, EVENT_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
     from loopline.platform_core.platform import Platform
-    from loopline.platform_core.specs import FeatureView, Team
+    from loopline.platform_core.specs import Model, Source, Team
 
-ARRIVES = clock_time(2)
-"""When a day's file is there, the next morning (UTC)."""
 TIME_FIELD = 4
 """Position of the time among a line's fields; three more follow it."""
 
 
-@dataclass(frozen=True)
-class Day:
-    """The file of one day: ``content`` has the header and ``lines`` lines, their text as it was."""
-
-    date: date
-    content: bytes
-    lines: int
-
-    @property
-    def name(self) -> str:
-        """Name the file."""
-        return f"orders-{self.date}.csv"
-
-    @property
-    def arrives_at(self) -> datetime:
-        """Return when the file is there."""
-        return datetime.combine(self.date + timedelta(days=1), ARRIVES, UTC)
-
-
-@dataclass(frozen=True)
-class Order:
-    """An order as the shop asks about it when it is placed; ``features`` are what only the order itself tells."""
-
-    customer_id: int
-    invoice: str
-    event_time: datetime
-    features: Mapping[str, Any]
-
-
-def days(csv_xz: Path) -> Iterator[Day]:
+def days(csv_xz: Path, source: str = "orders") -> Iterator[Day]:
     """Yield the days that have lines, oldest first. A million lines take about two seconds."""
     with lzma.open(csv_xz) as file:
         header, *lines = file.read().splitlines(keepends=True)
@@ -66,44 +35,56 @@ def days(csv_xz: Path) -> Iterator[Day]:
     for line in lines:
         by_day[_date(_day(line))].append(line)
     for day in sorted(by_day):
-        yield Day(day, header + b"".join(by_day[day]), len(by_day[day]))
+        yield Day(day, header + b"".join(by_day[day]), len(by_day[day]), source)
 
 
-def orders(platform: Platform, team: Team, chosen: Sequence[Day]) -> dict[date, list[Order]]:
-    """Return each day's orders in order of time, their features by the team's own views that are served on request.
+def asked(platform: Platform, team: Team, model: Model, chosen: Sequence[Day]) -> dict[date, list[Request]]:
+    """Return a request for each row that the model's view served on request makes of days' files, in order of time.
 
-    Lines that break the contract ask about nothing: what arrives later as a dead letter is left out.
+    Its keys are the entities of the model's labels. Lines that break the contract ask about nothing: what arrives later
+    as a dead letter is left out.
+
+    Raises:
+        InvalidSpec: the model has no such view, so that only the team knows what is asked.
     """
-    view = next(view for view in team.views if view.served == "request")
-    found: dict[date, list[Order]] = {day.date: [] for day in chosen}
+    view = next((view for view in model.features if view.served == "request"), None)
+    if view is None:
+        raise InvalidSpec(
+            f"no view of {team.name}/{model.name} is served on request, so that files do not tell what is asked",
+            "give the story 'asks', which returns each day's requests",
+        )
+    found: dict[date, list[Request]] = {day.date: [] for day in chosen}
     if not chosen:
         return found
-    lines = _accepted(platform, team, view, chosen)
-    customers = dict(zip(lines[view.entity].to_pylist(), lines["customer_id"].to_pylist(), strict=True))
+    lines = accepted(platform, team, view.source, chosen)
+    own, others = lines[view.entity].to_pylist(), [name for name in model.labels.entities if name != view.entity]
+    keys = {name: dict(zip(own, lines[name].to_pylist(), strict=True)) for name in others}
     shapes = platform.engine.compute_view(view, lines).drop_columns(["created_at"])
     for row in shapes.sort_by([(EVENT_TIME, "ascending"), (view.entity, "ascending")]).to_pylist():
-        invoice, moment = row.pop(view.entity), row.pop(EVENT_TIME)
+        one, moment = row.pop(view.entity), row.pop(EVENT_TIME)
         features = {name: value for name, value in row.items() if value is not None}
-        found[moment.date()].append(Order(customers[invoice], invoice, moment, features))
+        named = {name: keys[name][one] if name in keys else one for name in model.labels.entities}
+        found[moment.date()].append(Request(str(one), moment, named, features))
     return found
 
 
-def _accepted(platform: Platform, team: Team, view: FeatureView, chosen: Sequence[Day]) -> pa.Table:
+def accepted(platform: Platform, team: Team, source: Source, chosen: Sequence[Day]) -> pa.Table:
     """Read files as landing would, and keep the lines that keep the contract."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     from loopline.platform_core.specs.odcs import read_contract
 
-    header, _, _ = chosen[0].content.partition(b"\n")
-    text = BytesIO(b"".join([header, b"\n", *(day.content.partition(b"\n")[2] for day in chosen)]))
+    files = [file for day in chosen for file in (day, *day.more) if file.source in {"", source.name}]
+    header, _, _ = files[0].content.partition(b"\n")
+    text = BytesIO(b"".join([header, b"\n", *(file.content.partition(b"\n")[2] for file in files)]))
     as_text = arrow_csv.ConvertOptions(
         column_types={name: pa.string() for name in next(csv.reader([header.decode()]))},
         null_values=[""],
         strings_can_be_null=True,
     )
     rows = arrow_csv.read_csv(text, convert_options=as_text)
-    good = platform.engine.check_rows(rows, read_contract(team.folder / view.source.contract)).good
+    good = platform.engine.check_rows(rows, read_contract(team.folder / source.contract)).good
     arrived = pa.scalar(chosen[-1].arrives_at, pa.timestamp("us", "UTC"))
     return good.append_column(ARRIVED_AT, pa.repeat(arrived, good.num_rows))
 

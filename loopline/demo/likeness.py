@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from loopline.demo.stage import Stage
     from loopline.platform_core.specs import FeatureView
 
-AS_OF = tuple(datetime(year, month, 1, tzinfo=UTC) for year, month in ((2010, 10), (2011, 2), (2011, 7), (2011, 12)))
-"""Days of which training sets are put together when all is over."""
 DIGITS = 8
 """Of a number; a row whose numbers differ by less than 1e-9 of them is no new one (``features.changes``)."""
 SURELY_KEPT = timedelta(days=80)
@@ -78,7 +76,7 @@ def of(stage: Stage) -> dict[str, str]:
         place.append(raw_table(team.name, stage.source.name), raw)
         for view in team.views:
             materialize(anew.platform, team, view)
-        for moment in AS_OF:
+        for moment in stage.story.as_of:
             pinned = training_set.build(anew.platform, team, anew.model, moment)
             found[f"training set of {moment.date()}, {pinned.rows} rows"] = pinned.row_hash
         anew.platform.ledger.close()

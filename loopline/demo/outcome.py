@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.demo import likeness
 from loopline.demo.likeness import NOTHING, Asked
-from loopline.demo.stage import REF
+from loopline.platform_core.foundation.names import realised_table
 from loopline.platform_core.loop import cycles
 from loopline.platform_core.loop.cycles import OPENED
 from loopline.platform_core.loop.entry_kinds import LANDED, REGISTERED
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ENOUGH_LABELS = 200
 """Labels of a window without which chance alone moves its AUC by more than is worth telling."""
+_NAMES = {"roc_auc": "AUC"}
+LARGEST_SHARE = 10.0
 STARTED, ADVANCED, BACK = "rollout.started", "rollout.advanced", "rollout.rolled_back"
 
 
@@ -41,22 +43,26 @@ class Outcome:
 
 def of(stage: Stage, teller: Teller, tally: Tally, trouble: str, asked: Asked = NOTHING) -> Outcome:
     """Read the outcome from the ledger, the lake and the client's count; hash what is there if it is ``asked`` for."""
-    all_cycles = cycles.cycles(stage.platform.ledger, REF)
+    all_cycles = cycles.cycles(stage.platform.ledger, stage.ref)
     turned, drill = _first(all_cycles, "drift", "promoted"), _first(all_cycles, "drill", "rolled_back")
+    metric, of_life = stage.model.searched, stage.model.target.of_life
     facts: dict[str, Any] = {
+        "metric": metric,
+        "metric_of_life": metric if metric in of_life else of_life[0],
         **_landed(teller.entries),
         "requests_served": tally.answered,
         "requests_failed": tally.failed,
         "cycles": _cycle_rows(all_cycles),
-        "drift": _drift(teller, turned) if turned else None,
-        "drill": _drill(teller, drill) if drill else None,
+        "drift": _drift(teller, turned, metric) if turned else None,
+        "drill": _drill(teller, drill, metric) if drill else None,
         "realised": _realised(stage),
         "estimated": _estimated(stage),
         "skew": _skew(stage),
         **(likeness.told(stage, asked) if asked and not trouble else {}),
     }
-    broken = _broken(facts, tally, trouble)
-    return Outcome(not broken, facts | {"held": not broken, "broken": broken}, _page(facts, broken))
+    broken = _broken(facts, tally, trouble, dead_letters=stage.story.dead_letters)
+    page = _page(facts, broken, stage.story.rows, _picture(stage) if not trouble else [])
+    return Outcome(not broken, facts | {"held": not broken, "broken": broken}, page)
 
 
 def _landed(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -77,7 +83,7 @@ def _cycle_rows(found: Sequence[Cycle]) -> list[dict[str, str]]:
     return [{"cycle": c.cycle_id, "cause": c.cause, "state": c.state, "verdict": c.verdict} for c in found]
 
 
-def _drift(teller: Teller, cycle: Cycle) -> dict[str, Any]:
+def _drift(teller: Teller, cycle: Cycle, metric: str) -> dict[str, Any]:
     """Follow a cycle from the window that alarmed to the candidate's first traffic; seconds are the wall's."""
     opened, registered = _entry(teller, OPENED, cycle), _entry(teller, REGISTERED, cycle)
     windows = [e for e in teller.entries if e.kind == WINDOW and (e.entry_id or 0) < (opened.entry_id or 0)]
@@ -88,12 +94,12 @@ def _drift(teller: Teller, cycle: Cycle) -> dict[str, Any]:
         "cause": cycle.cause,
         "seconds_to_canary": _seconds(windows[-1] if windows else opened, canary),
         "seconds_to_promotion": _seconds(windows[-1] if windows else opened, _entry(teller, "rollout.promoted", cycle)),
-        "auc_old": (fitted["champion_metrics"] or {}).get("roc_auc"),
-        "auc_new": fitted["metrics"]["roc_auc"],
+        "metric_old": (fitted["champion_metrics"] or {}).get(metric),
+        "metric_new": fitted["metrics"][metric],
     }
 
 
-def _drill(teller: Teller, cycle: Cycle) -> dict[str, Any]:
+def _drill(teller: Teller, cycle: Cycle, metric: str) -> dict[str, Any]:
     """Follow the drill's candidate from its first traffic until it was taken back."""
     canary, back = _entry(teller, ADVANCED, cycle), _entry(teller, BACK, cycle)
     return {
@@ -101,22 +107,31 @@ def _drill(teller: Teller, cycle: Cycle) -> dict[str, Any]:
         "seconds_to_rollback": _seconds(canary, back),
         "hours_to_rollback": round((back.at - canary.at).total_seconds() / 3600, 1),
         "requests_to_candidate": back.details.get("candidate", {}).get("requests"),
-        "auc_at_gate": _entry(teller, REGISTERED, cycle).details["metrics"]["roc_auc"],
+        "metric_at_gate": _entry(teller, REGISTERED, cycle).details["metrics"][metric],
     }
 
 
 def _realised(stage: Stage) -> list[dict[str, Any]]:
     compact(stage.platform, stage.team, stage.model)
     found = quality_history.measured(stage.platform, stage.team, stage.model).versions
-    return [
-        {"version": q.version, "predictions": q.predictions, "labelled": q.labelled, "roc_auc": q.roc_auc}
-        for q in found
-    ]
+    return [{"version": q.version, "predictions": q.predictions, "labelled": q.labelled, **q.figures} for q in found]
+
+
+def _picture(stage: Stage) -> list[str]:
+    """Let the team draw the answered rows whose label came; every version of the model is among them."""
+    table = realised_table(*stage.ref)
+    if stage.story.picture is None or stage.platform.lake.version(table) is None:
+        return []
+    return list(stage.story.picture(stage.platform.lake.read(table)))
 
 
 def _estimated(stage: Stage) -> dict[str, Any]:
     """Put what was estimated from scores beside what labels have shown, window by window."""
-    found = [m for m in quality_figures.history(stage.platform, REF) if (m.metric, m.segment) == ("roc_auc", "")]
+    found = [
+        m
+        for m in quality_figures.history(stage.platform, stage.ref)
+        if (m.metric, m.segment) == (stage.model.searched, "")
+    ]
     real = {(m.version, m.since): m.value for m in found if not m.estimated and m.labelled >= ENOUGH_LABELS}
     guessed = [m for m in found if m.estimated and (m.version, m.since) in real]
     errors = [abs(m.value - real[m.version, m.since]) for m in guessed]
@@ -135,17 +150,17 @@ def _estimated(stage: Stage) -> dict[str, Any]:
 def _skew(stage: Stage) -> dict[str, Any]:
     """Compare what is left to compare, and add up every check."""
     skew.check(stage.platform, stage.team, stage.model)
-    checks = [entry.details for entry in stage.platform.ledger.entries(REF, [CHECKED])]
+    checks = [entry.details for entry in stage.platform.ledger.entries(stage.ref, [CHECKED])]
     rows, differing = (sum(check[name] for check in checks) for name in ("rows", "differing"))
     return {"rows": rows, "differing": differing, "examples": [e for check in checks for e in check["examples"]][:3]}
 
 
-def _broken(facts: dict[str, Any], tally: Tally, trouble: str) -> list[str]:
+def _broken(facts: dict[str, Any], tally: Tally, trouble: str, *, dead_letters: bool) -> list[str]:
     """Name each part of the story that did not hold."""
     parts = {
         trouble: not trouble,
         "no row landed": facts["rows"] > 0,
-        "no dead letter": facts["dead_letters"] > 0,
+        "no dead letter": facts["dead_letters"] > 0 or not dead_letters,
         "no drift cycle was promoted": facts["drift"] is not None,
         "the drill's candidate was not taken back": facts["drill"] is not None,
         "no request was answered": tally.answered > 0,
@@ -156,41 +171,52 @@ def _broken(facts: dict[str, Any], tally: Tally, trouble: str) -> list[str]:
     return [part for part, held in parts.items() if not held]
 
 
-def _page(facts: dict[str, Any], broken: list[str]) -> str:
+def _known(value: float | None) -> str:
+    return "unknown" if value is None else _shown(value, 3)
+
+
+def _page(facts: dict[str, Any], broken: list[str], rows: str, picture: list[str]) -> str:
+    named, lived = (_NAMES.get(facts[one], facts[one]) for one in ("metric", "metric_of_life"))
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in facts["dead_letters_by_reason"].items())
     lines = [
         "",
-        f"  {facts['rows']:,} order lines of {facts['files']} files landed; {facts['dead_letters']:,} dead letters",
-        f"    ({reasons})",
-        *_drift_lines(facts["drift"]),
-        *_drill_lines(facts["drill"]),
+        f"  {facts['rows']:,} {rows} of {facts['files']} files landed; {facts['dead_letters']:,} dead letters",
+        *([f"    ({reasons})"] if reasons else []),
+        *_drift_lines(facts["drift"], named),
+        *_drill_lines(facts["drill"], named),
         *(
-            f"  version {q['version']}: {q['predictions']:,} predictions, {q['labelled']:,} labels came, realised AUC "
-            + ("unknown" if q["roc_auc"] is None else f"{q['roc_auc']:.3f}")
+            f"  version {q['version']}: {q['predictions']:,} predictions, {q['labelled']:,} labels came, "
+            f"realised {lived} {_known(q.get(facts['metric_of_life']))}"
             for q in facts["realised"]
         ),
-        *_estimate_lines(facts["estimated"]),
+        *_estimate_lines(facts["estimated"], named),
         (
             f"  {facts['skew']['rows']:,} answers asked again by the offline path, feature by feature: "
             f"{facts['skew']['differing']} differ"
         ),
         f"  {facts['requests_served']:,} requests served, {facts['requests_failed']} failed",
         *_likeness_lines(facts),
+        *(["", *(f"  {line}" for line in picture)] if picture else []),
         "",
         "  The story did not hold: " + "; ".join(broken) if broken else "  The story held.",
     ]
     return "\n".join(lines)
 
 
-def _estimate_lines(estimated: dict[str, Any]) -> list[str]:
-    pairs = [f"{pair['estimated']:.2f}/{pair['realised']:.2f}" for pair in estimated["windows"]]
+def _estimate_lines(estimated: dict[str, Any], named: str) -> list[str]:
+    pairs = [f"{_shown(pair['estimated'], 2)}/{_shown(pair['realised'], 2)}" for pair in estimated["windows"]]
     if not pairs:
         return []
-    error = f"{estimated['mean_error']:.3f}"
+    error = _shown(estimated["mean_error"], 3)
     return [
-        f"    AUC of 28 days, estimated before labels came / realised (off by {error}):",
+        f"    {named} of 28 days, estimated before labels came / realised (off by {error}):",
         f"      {' '.join(pairs)}",
     ]
+
+
+def _shown(value: float, digits: int) -> str:
+    """Write a share with so many digits, and whole what is larger than shares are."""
+    return f"{value:.{digits}f}" if abs(value) < LARGEST_SHARE else f"{value:,.0f}"
 
 
 def _likeness_lines(facts: dict[str, Any]) -> list[str]:
@@ -206,23 +232,24 @@ def _shortly(cause: str) -> str:
     return f"{first}; ..." if more else first
 
 
-def _drift_lines(drift: dict[str, Any] | None) -> list[str]:
+def _drift_lines(drift: dict[str, Any] | None, named: str) -> list[str]:
     if drift is None:
         return []
     return [
         f"  drift at {drift['at'][:10]}: {_shortly(drift['cause'])}",
         (
             f"    canary {drift['seconds_to_canary']:.1f} s later, promoted {drift['seconds_to_promotion']:.1f} s later"
-            f"; AUC on the same newest rows: old {drift['auc_old']:.3f}, new {drift['auc_new']:.3f}"
+            f"; {named} on the same newest rows: old {_shown(drift['metric_old'], 3)}, "
+            f"new {_shown(drift['metric_new'], 3)}"
         ),
     ]
 
 
-def _drill_lines(drill: dict[str, Any] | None) -> list[str]:
+def _drill_lines(drill: dict[str, Any] | None, named: str) -> list[str]:
     if drill is None:
         return []
     return [
-        f"  bad candidate (AUC {drill['auc_at_gate']:.3f} at its gates) taken back: {drill['verdict']}",
+        f"  bad candidate ({named} {_shown(drill['metric_at_gate'], 3)} at its gates) taken back: {drill['verdict']}",
         (
             f"    {drill['seconds_to_rollback']:.1f} s after its first request, which is"
             f" {drill['hours_to_rollback']:.0f} h on the data's clock;"

@@ -1,4 +1,4 @@
-"""Replays history: orders are asked about as they come, and each day's file lands the next morning."""
+"""Replays history: rows are asked about as they come, and each day's file lands the next morning."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from datetime import time as clock_time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     from loopline.demo.client import Client
-    from loopline.demo.days import Day, Order
+    from loopline.demo.declared import Day, Request
     from loopline.platform_core.foundation.clock import ReplayClock
 
 
 @dataclass(frozen=True)
 class Script:
-    """What is to happen on each day: the orders asked about, and the file that lands the morning after."""
+    """What is to happen on each day: the requests, and the file that lands the morning after."""
 
     days: Sequence[Day]
-    orders: dict[date, list[Order]]
+    requests: Mapping[date, Sequence[Request]]
     land: Callable[[Day], None]
 
 
@@ -57,7 +57,7 @@ class Replay:
         self._thread.start()
 
     def end(self) -> None:
-        """Stop after the present order and wait."""
+        """Stop after the present request and wait."""
         self.stop.set()
         if self._thread:
             self._thread.join()
@@ -79,8 +79,8 @@ class Replay:
         while not self.free.wait(0.1) and not self.stop.is_set():
             pass
         self.clock.set(datetime.combine(day.date, clock_time(6), UTC))
-        for order in self.script.orders.get(day.date, ()):
-            self.client.ask(order)
+        for request in self.script.requests.get(day.date, ()):
+            self.client.ask(request)
         self.script.land(day)
         self.clock.set(day.arrives_at)
         self.stop.wait(max(0.0, 1 / self.days_per_second - (time.monotonic() - began)))

@@ -21,8 +21,10 @@ LAG_DAYS = 31
 """The replay waits when more files than this have not landed, so that features online stay fresh."""
 LOOK_SECONDS = 0.5
 """How often the ledger and the landing folder are looked at: each look costs what the loop could use."""
-SLOW_DAYS, SLOW_PACE = 120, 1.5
-"""With fewer days left than this and the story not over, a slow machine gets time: days a second."""
+SLOW_PACE = 1.5
+"""With fewer days left than the story says, and it not over, a slow machine gets time: days a second."""
+SLOWEST = 0.05
+"""Of that pace, with hardly any days left."""
 
 
 @dataclass
@@ -41,10 +43,11 @@ class Show:
         """Tell what is new, and let the replay go on unless landing lags behind it."""
         stage = self.stage
         self.teller.listen()
-        lag = len(pending(stage.platform, stage.team, stage.source))
+        lag = sum(len(pending(stage.platform, stage.team, source)) for source in stage.sources)
         (self.replay.free.set if lag <= self.lag_days else self.replay.free.clear)()
-        if not self.over and 0 < self.replay.days_left < SLOW_DAYS:
-            self.replay.days_per_second = SLOW_PACE / self.patience
+        left = self.replay.days_left
+        if not self.over and 0 < left < stage.story.slow_days:
+            self.replay.days_per_second = SLOW_PACE * pace_left(left, stage.story.slow_days) / self.patience
         time.sleep(LOOK_SECONDS)
 
     def until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
@@ -63,3 +66,8 @@ class Show:
                 why = "the data ended" if self.replay.done else f"{seconds:.0f} s passed"
                 raise StoreUnavailable(f"{why} before {what}", f"read {self.app.home}/logs")
         self.teller.listen()
+
+
+def pace_left(left: int, slow_days: int) -> float:
+    """Return the part of the slow pace at which so many days are left: from half of the slow days on, less and less."""
+    return min(1.0, max(SLOWEST, 2 * left / slow_days))

@@ -1,19 +1,16 @@
-"""What stands on the stage: a fresh home, the platform, the team, and the files of two years."""
+"""What stands on the stage: a fresh home, the platform, the story's team and its files by day."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from datetime import time as clock_time
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from loopline import shipped
-from loopline.demo import days as history
+from loopline.demo.days import asked
 from loopline.demo.replay import Script
 from loopline.platform_core import plugins
 from loopline.platform_core.errors import InvalidEnvironment, Refused
@@ -24,32 +21,43 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from loopline.demo.days import Day
+    from loopline.demo.declared import Day, Story
     from loopline.platform_core.foundation.clock import ReplayClock
     from loopline.platform_core.specs import Model, Source, Team
 
 ENVIRONMENT = Path(__file__).with_name("environment.yaml")
-REF = ModelRef("retail", "cancellations")
 MARK = ".loopline-demo"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The platform on the data's own clock, and the team whose orders are replayed."""
+    """The platform on the data's own clock, the team whose files are replayed, and the story."""
 
     platform: Platform
     team: Team
     days: Sequence[Day]
+    story: Story
+
+    @property
+    def ref(self) -> ModelRef:
+        """Return the reference of the story's model."""
+        return ModelRef(self.team.name, self.story.model)
 
     @property
     def model(self) -> Model:
         """Return the model of the story."""
-        return self.team.model(REF.model)
+        return self.team.model(self.story.model)
 
     @property
     def source(self) -> Source:
-        """Return the source whose files are replayed."""
+        """Return the source of the model's labels."""
         return self.model.labels.source
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Return what the story's model is made of: sources of its labels and of its features."""
+        every = (self.source, *(view.source for view in self.model.features))
+        return tuple({source.name: source for source in every}.values())
 
     @property
     def clock(self) -> ReplayClock:
@@ -57,14 +65,19 @@ class Stage:
         return cast("ReplayClock", self.platform.clock)
 
     def land(self, day: Day) -> None:
-        """Drop a day's file, whole at once, with the time at which it arrived."""
-        source = f"{REF.team}/{self.source.name}"
-        self.platform.event_source.lay(source, day.name, day.content, day.arrives_at)
+        """Drop a day's files, each whole at once, with the time at which they arrived."""
+        for file in (day, *day.more):
+            source = f"{self.team.name}/{file.source or self.source.name}"
+            self.platform.event_source.lay(source, file.name, file.content, file.arrives_at)
 
     def script(self, first: date, last: date | None) -> Script:
         """Return what happens from one day to another."""
         chosen = [day for day in self.days if day.date >= first and (last is None or day.date <= last)]
-        return Script(chosen, history.orders(self.platform, self.team, chosen), self.land)
+        asks = self.story.asks
+        requests = (
+            asks(self.platform, self.team, chosen) if asks else asked(self.platform, self.team, self.model, chosen)
+        )
+        return Script(chosen, requests, self.land)
 
 
 def fresh_home(parent: Path) -> Path:
@@ -82,44 +95,29 @@ def fresh_home(parent: Path) -> Path:
     return home
 
 
-def bring_team(home: Path) -> None:
-    """Let this process and its children find the demo's team where nobody installed it: a wheel carries it along."""
-    teams = shipped.demo_teams()
-    if teams is None or REF.team in {point.name for point in entry_points(group=plugins.TEAMS)}:
-        return
-    about = home / "teams" / f"loopline_{REF.team}-0.dist-info"  # as an installation would leave it
-    about.mkdir(parents=True)
-    about.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: loopline-{REF.team}\nVersion: 0\n")
-    about.joinpath("entry_points.txt").write_text(f"[{plugins.TEAMS}]\n{REF.team} = {REF.team}:team\n")
-    places = [str(about.parent), str(teams)]
-    sys.path[:0] = places
-    inherited = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([*places, *([inherited] if inherited else [])])
+def open_stage(home: Path, story: Story, environment: Path | None = None) -> Stage:
+    """Bind the platform in a home, to the laptop's vendors or another environment's, and read the story's files.
 
-
-def open_stage(home: Path, environment: Path | None = None) -> Stage:
-    """Bind the platform in a home, to the laptop's vendors or another environment's, and read the team's two years.
+    Of all teams that are installed only the story's runs.
 
     Raises:
         InvalidEnvironment: that environment has a clock of its own. Refused: its lake holds tables already.
     """
     file = environment or ENVIRONMENT
-    os.environ |= {"LOOPLINE_HOME": str(home), "LOOPLINE_ENVIRONMENT": str(file)}
-    bring_team(home)
-    team = plugins.installed(only=[REF.team]).team(REF.team)
+    os.environ |= {"LOOPLINE_HOME": str(home), "LOOPLINE_ENVIRONMENT": str(file), plugins.ONLY: story.team}
+    team = plugins.installed(only=[story.team]).team(story.team)
     platform = Platform.open(file)
     if environment is not None:
         _refuse_what_is_used(platform)
-    days = list(history.days(team.folder / "data" / "online_retail.csv.xz"))
-    return Stage(platform, team, days)
+    return Stage(platform, team, list(story.days(team)), story)
 
 
 def _refuse_what_is_used(platform: Platform) -> None:
-    """Two years are replayed only where nobody works: on a clock of the replay's, into a lake without tables."""
+    """History is replayed only where nobody works: on a clock of the replay's, into a lake without tables."""
     bound = platform.environment
     if bound.clock is None:
         raise InvalidEnvironment(
-            f"{bound.path} has no replay clock, so that two years of another shop would be landed as of today",
+            f"{bound.path} has no replay clock, so that years of others would be landed as of today",
             "give the demo stores of its own, and 'clock: {replay: <path>}'",
         )
     if tables := platform.lake.tables():

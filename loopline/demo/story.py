@@ -1,19 +1,20 @@
-"""The demo: two years of a gift wholesaler's orders go through the whole loop, and the ledger tells what happened."""
+"""The demo: a team's history goes through the whole loop, and the ledger tells what happened."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from loopline.demo import outcome
+from loopline.demo import found
+from loopline.demo import outcome as outcomes
 from loopline.demo.client import Client
 from loopline.demo.likeness import NOTHING, Asked
 from loopline.demo.replay import Replay, Script
 from loopline.demo.show import LAG_DAYS, Show
-from loopline.demo.stage import REF, Stage, fresh_home, history_lands, open_stage
+from loopline.demo.stage import Stage, fresh_home, history_lands, open_stage
 from loopline.demo.teller import Teller
 from loopline.platform_core import environment as environments
 from loopline.platform_core.errors import LooplineError, Refused
@@ -28,13 +29,11 @@ from loopline.up.running import Options, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
     from pathlib import Path
 
+    from loopline.platform_core.foundation.names import ModelRef
     from loopline.up.app import App
-
-GO_LIVE = date(2010, 7, 1)
-DRILL = {"value": 100.0, "mean_line": 100.0, "max_line": 100.0, "mean_price": 100.0, "max_price": 100.0}
-"""The mistake made on purpose: the training rows' money is in pence, the server's in pounds."""
 
 
 SETTLED_SECONDS = 60
@@ -43,9 +42,10 @@ PATIENCE = 4.0
 """How much longer the parts of the story may take where each store is asked over a network."""
 
 
-def main(
+def main(  # noqa: PLR0913 - one an option
     days: int | None = None,
     *,
+    told: str = "cancellations",
     keep: bool = False,
     output: str = "text",
     environment: Path | None = None,
@@ -53,28 +53,35 @@ def main(
 ) -> int:
     """Run the story on the laptop's vendors, or on those of an environment; 0 when it held, 1 when it did not."""
     say = _to_stderr if output == "json" else _to_stdout
+    found.known(told)
     home = fresh_home(environments.home())
-    say("Loopline: two years of a gift wholesaler's orders, on the data's own clock.")
-    stage = open_stage(home, environment)
+    found.bring_team(home)
+    story = found.story(told)
+    say(f"Loopline: {story.about}, on the data's own clock.")
+    stage, go_live = open_stage(home, story, environment), story.go_live
     patience = PATIENCE if environment else 1.0
     options = Options(timeout_seconds=Options.timeout_seconds * patience)
     teller = Teller(stage.platform.ledger, say)
-    landed = history_lands(stage, GO_LIVE)
-    teller.say(f"{landed} daily files from {stage.days[0].date} to {GO_LIVE} lie in the landing folder")
-    last = GO_LIVE + timedelta(days=days) if days else None
+    landed = history_lands(stage, go_live)
+    teller.say(f"{landed} daily files from {stage.days[0].date} to {go_live} lie in the landing folder")
+    last = go_live + timedelta(days=days) if days else None
     with running(home=home, environment=stage.platform.environment.path, options=options) as app:
-        teller.say(f"everything runs: portal {app.portal_url}, Dagster {app.ui_url}, inference server {app.endpoint}")
-        client = Client(app.platform.serving.endpoint(REF.dotted))  # the stage was set before there was a port
-        replay = Replay(stage.clock, client, days_per_second=Replay.days_per_second / patience)
+        serving = app.platform.serving  # the stage was set before there was a port
+        server = (
+            f"inference server {app.endpoint}" if app.endpoint else f"endpoint {serving.endpoint(stage.ref.dotted)}"
+        )
+        teller.say(f"everything runs: portal {app.portal_url}, Dagster {app.ui_url}, {server}")
+        client = Client(serving.caller(stage.ref.dotted))
+        replay = Replay(stage.clock, client, days_per_second=story.days_per_second / patience)
         show = Show(stage, app, teller, replay, patience=patience)
-        told = _told(show, last, asked)
-        _to_stdout(json.dumps(told.facts) if output == "json" else told.text)
+        outcome = _told(show, last, asked)
+        _to_stdout(json.dumps(outcome.facts) if output == "json" else outcome.text)
         if keep:
-            _wait_for_ctrl_c(app, say)
-    return 0 if told.held else 1
+            _wait_for_ctrl_c(app, stage.ref, say)
+    return 0 if outcome.held else 1
 
 
-def _told(show: Show, last: date | None, asked: Asked) -> outcome.Outcome:
+def _told(show: Show, last: date | None, asked: Asked) -> outcomes.Outcome:
     trouble = ""
     try:
         show.replay.start(_first_model(show, last))
@@ -89,7 +96,7 @@ def _told(show: Show, last: date | None, asked: Asked) -> outcome.Outcome:
         show.replay.end()
         show.replay.client.close()
         show.teller.listen()
-    return outcome.of(show.stage, show.teller, show.replay.client.tally, trouble, asked)
+    return outcomes.of(show.stage, show.teller, show.replay.client.tally, trouble, asked)
 
 
 def _first_model(show: Show, last: date | None) -> Script:
@@ -97,14 +104,14 @@ def _first_model(show: Show, last: date | None) -> Script:
     stage = show.stage
     show.until("history had landed", lambda: _landed(stage), 300)
     _open(show, "first training", "first")
-    script = stage.script(GO_LIVE, last)  # read while the model trains
+    script = stage.script(stage.story.go_live, last)  # read while the model trains
     show.until("the first model was live", lambda: show.teller.first("rollout.promoted") is not None, 300)
-    show.until("the endpoint was ready", lambda: stage.platform.serving.observe(REF.dotted).ready, 60)
+    show.until("the endpoint was ready", lambda: stage.platform.serving.observe(stage.ref.dotted).ready, 60)
     return script
 
 
 def _drift_to_promotion(show: Show) -> None:
-    """Orders are asked about until drift has turned the loop once and the candidate is promoted."""
+    """Rows are asked about until drift has turned the loop once and the candidate is promoted."""
 
     def turned() -> bool:
         return any(c.state == "promoted" and c.cause.startswith("drift") for c in _cycles(show))
@@ -113,7 +120,7 @@ def _drift_to_promotion(show: Show) -> None:
 
 
 def _drill(show: Show) -> None:
-    """A candidate with a mistake in its units passes its gates; the judge takes it back."""
+    """A candidate with a mistake in its training rows passes its gates; the judge takes it back."""
     show.until("the drill could begin", lambda: _begun(show) is not None, 600)
     drill = _begun(show)
     assert drill is not None
@@ -126,21 +133,21 @@ def _drill(show: Show) -> None:
 def _begun(show: Show) -> Cycle | None:
     """Open the drill's cycle, or return it; None while another cycle of the model is open."""
     try:
-        return _open(show, "drill: money in pence instead of pounds", "drill", DRILL)
+        return _open(show, f"drill: {show.stage.story.mistake}", "drill", dict(show.stage.story.drill))
     except Refused:
         return None
 
 
 def _override(show: Show, drill: Cycle) -> None:
     """A gate has seen the mistake: a person lets the candidate go on, for the judge is to be shown too."""
-    platform, now = show.stage.platform, show.stage.clock.now()
-    version = gates.version_of_cycle(platform.ledger, REF, drill.cycle_id)
-    verdict = gates.verdict_of(platform.ledger, REF, version) if version else None
+    platform, ref, now = show.stage.platform, show.stage.ref, show.stage.clock.now()
+    version = gates.version_of_cycle(platform.ledger, ref, drill.cycle_id)
+    verdict = gates.verdict_of(platform.ledger, ref, version) if version else None
     assert version is not None
     assert verdict is not None
     for reading in verdict.failed:
-        gates.override(platform.ledger, REF, version, reading.gate, "the demo", "a drill: the judge's turn", now)
-    start_rollout(platform, REF, show.stage.model, version, drill.cycle_id, now)
+        gates.override(platform.ledger, ref, version, reading.gate, "the demo", "a drill: the judge's turn", now)
+    start_rollout(platform, ref, show.stage.model, version, drill.cycle_id, now)
 
 
 def _to_the_end(show: Show) -> None:
@@ -162,15 +169,15 @@ def _open(show: Show, cause: str, key: str, drill: dict[str, float] | None = Non
     stage = show.stage
     now = stage.clock.now()
     return cycles.open_cycle(
-        stage.platform.ledger, REF, stage.model.drift, cause, f"demo:{key}", now, force=True, drill=drill
+        stage.platform.ledger, stage.ref, stage.model.drift, cause, f"demo:{key}", now, force=True, drill=drill
     )
 
 
 def _landed(stage: Stage) -> bool:
     """Say whether everything that lies in the folder has landed and is a feature."""
-    view = next(view for view in stage.team.views if view.served == "online")
+    view = next((view for view in stage.model.features if view.served == "online"), stage.model.features[0])
     written = stage.platform.lake.version(view_table(stage.team.name, view)) is not None
-    return written and not pending(stage.platform, stage.team, stage.source)
+    return written and not any(pending(stage.platform, stage.team, source) for source in stage.sources)
 
 
 def _materialized(stage: Stage) -> bool:
@@ -179,16 +186,17 @@ def _materialized(stage: Stage) -> bool:
 
 
 def _cycles(show: Show) -> list[Cycle]:
-    return cycles.cycles(show.stage.platform.ledger, REF)
+    return cycles.cycles(show.stage.platform.ledger, show.stage.ref)
 
 
 def _state(show: Show, cycle: Cycle) -> str:
     return cycles.cycle(show.stage.platform.ledger, cycle.cycle_id).state
 
 
-def _wait_for_ctrl_c(app: App, say: Callable[[str], None]) -> None:
+def _wait_for_ctrl_c(app: App, ref: ModelRef, say: Callable[[str], None]) -> None:
     with set_by_signals() as stop:
-        say(f"Still running: portal {app.portal_url}, Dagster {app.ui_url}, endpoint {app.endpoint}. Ctrl-C ends it.")
+        endpoint = app.endpoint or app.platform.serving.endpoint(ref.dotted)
+        say(f"Still running: portal {app.portal_url}, Dagster {app.ui_url}, endpoint {endpoint}. Ctrl-C ends it.")
         stop.wait()
     say("Ending.")
 

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from loopline.features_api import errors, metrics, registry_routes, serving_routes
-from loopline.features_api.keyed import Keyed
+from loopline.features_api.keyed import OPEN, Keyed
 from loopline.features_api.service import Service
 from loopline.gateway.api_keys import Authenticator
 from loopline.platform_core.platform import Platform
@@ -25,7 +25,7 @@ def create_app(
     """Build the application; the caller opens the platform and closes it.
 
     ``hosts`` are the names by which it may be asked, ``("*",)`` for any. With ``keys``, a file of API keys, only who
-    shows one is answered.
+    shows one is answered; without, but where the environment says how people and services sign in, only who has.
 
     Raises:
         ContractBroken: the file is none of API keys.
@@ -38,5 +38,11 @@ def create_app(
     errors.install(app)
     if keys:
         app.add_middleware(Keyed, authenticator=Authenticator(keys))
+    elif platform.environment.sign_in is not None:
+        from loopline.sign_in.desk import Desk
+        from loopline.sign_in.middleware import SignIn
+
+        desk = Desk.of(platform.environment, platform.ledger)
+        app.add_middleware(SignIn, desk=desk, open_paths=OPEN)
     app.add_middleware(Guard, hosts=hosts)
     return app

@@ -11,7 +11,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from loopline.platform_core.errors import BadRequest, CommitConflict, LooplineError, NotFound, Refused, Transient
+from loopline.platform_core.errors import (
+    BadRequest,
+    CommitConflict,
+    Denied,
+    LooplineError,
+    NotFound,
+    Refused,
+    Transient,
+)
 
 UNAVAILABLE = 503
 
@@ -58,11 +66,13 @@ def answer(error: LooplineError) -> JSONResponse:
 
 
 def status_of(error: LooplineError) -> int:
-    """Return the HTTP status of an error: 404 unknown, 409 forbidden now, 503 try again, else 400."""
+    """Return the HTTP status of an error: 404 unknown, 403 denied, 409 forbidden now, 503 try again, else 400."""
     if isinstance(error, BadRequest):
         return error.status
     if isinstance(error, NotFound):
         return 404
+    if isinstance(error, Denied):
+        return 403
     if isinstance(error, Refused | CommitConflict):
         return 409
     return UNAVAILABLE if isinstance(error, Transient) else 400

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core import environment, plugins
 from loopline.platform_core.errors import LooplineError
+from loopline.sign_in import open as open_to
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--host", default=HOST, help="where to listen")
     parser.add_argument("--port", type=int, default=PORT, help="where to listen")
     parser.add_argument("--name", action="append", default=[], help="a name by which it is asked, or * for any")
+    parser.add_argument("--open", action="store_true", help="listen beyond this machine though nobody signs in")
     parser.add_argument("--keys", type=Path, help="a file of API keys; only who shows one is answered")
     given = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s")
@@ -38,7 +40,7 @@ def main() -> int:
         if given.register:
             register_all()
         else:
-            serve(given.host, given.port, given.name, given.keys)
+            serve(given.host, given.port, given.name, given.keys, anyway=given.open)
     except LooplineError as error:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return 2
@@ -56,29 +58,34 @@ def register_all() -> None:
         platform.close()
 
 
-def serve(host: str = HOST, port: int = PORT, names: Sequence[str] = (), keys: Path | None = None) -> None:
+def serve(
+    host: str = HOST, port: int = PORT, names: Sequence[str] = (), keys: Path | None = None, *, anyway: bool = False
+) -> None:
     """Let every team that loads be registered, then answer until told to stop.
 
     ``names`` are those by which it may be asked beside this machine's own. With ``keys``, a file of API keys, only who
-    shows one is answered.
+    shows one is answered. Where nobody is asked who he is, it listens beyond this machine only ``anyway``.
 
     Raises:
-        InvalidEnvironment: the environment file does not bind.
+        InvalidEnvironment: the environment file does not bind. Refused: it would listen beyond, open.
     """
     import uvicorn
 
     from loopline.features_api.app import create_app
     from loopline.platform_core.platform import Platform
     from loopline.web_guard import allowed
+    from loopline.web_tls import options
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     platform = Platform(environment.read(only=BINDINGS))
     try:
+        if keys is None and platform.environment.sign_in is None:
+            _log.warning(open_to.refuse_beyond(host, anyway=anyway))
         register_apart()
         app = create_app(
             platform, plugins.installed().here(platform.environment), hosts=allowed(host, *names), keys=keys
         )
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, **options(host))
     finally:
         platform.close()
 

@@ -13,19 +13,23 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from loopline.gateway import key_file
 from loopline.platform_core.errors import BadRequest, ContractBroken, InvalidSpec, NotFound
+from loopline.platform_core.foundation.files import stamp
 
 LOOK_SECONDS = 1.0
 """A key that is taken back is refused this much later."""
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NOBODY = "0" * 64
+_MOST_KNOWN, _LONGEST_NAME = 4096, 256
 _KIND = "ll"
 _FIX = "send 'Authorization: Bearer <key>' with a key that 'loopline key create' printed"
 
@@ -43,7 +47,36 @@ class Tenant(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def may_ask(self, model: str) -> bool:
         """Say whether a model is among those allowed."""
-        return any(fnmatch.fnmatchcase(model, pattern) for pattern in self.models)
+        return may_ask(self.models, model)
+
+
+def may_ask(patterns: tuple[str, ...], model: str) -> bool:
+    """Say whether a model is one of those that patterns allow; of a name that is no long one it is remembered."""
+    return (_remembered if len(model) <= _LONGEST_NAME else _matches)(patterns, model)
+
+
+def _matches(patterns: tuple[str, ...], model: str) -> bool:
+    return any(fnmatch.fnmatchcase(model, pattern) for pattern in patterns)
+
+
+_remembered = lru_cache(1024)(_matches)
+
+
+class Admitted(NamedTuple):
+    """Who was let in, "" where nobody is asked for a key, and the limits of that."""
+
+    tenant: str
+    limits: Tenant
+
+    @property
+    def is_limited(self) -> bool:
+        """Say whether requests are counted."""
+        return self.limits.per_second is not None or self.limits.per_day is not None
+
+    @property
+    def may_ask(self) -> Callable[[str], bool]:
+        """Say of a model whether it may be asked, and known of."""
+        return self.limits.may_ask
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -64,21 +97,43 @@ _decode = msgspec.json.Decoder(Keys).decode
 
 
 class Authenticator:
-    """Tells tenants by their keys; looks into the file again when it changes, so that a key can be taken back."""
+    """Tells tenants by their keys; looks into the file again when it changes, so that a key can be taken back.
+
+    Whose key it was is remembered of headers that were right, until the file changes. They are remembered by a hash
+    under a key of this process: how long it takes to look one up tells nobody how a right one begins, and no API key
+    stays in memory.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._hash = hashlib.blake2b(key=secrets.token_bytes(32), digest_size=32)
+        self._known: dict[bytes, Admitted] = {}
         self._looked, self._problem = time.monotonic(), ""
-        self._changed_ns = self._written_ns() if file.exists() else 0
+        self._read_of: tuple[int, ...] = stamp(file) if file.exists() else ()
         self._keys = read(file)
 
-    def tenant(self, headers: Mapping[bytes, bytes]) -> tuple[str, Tenant]:
+    def tenant(self, headers: Mapping[bytes, bytes]) -> Admitted:
         """Return the tenant's name and what it may do.
 
         Raises:
             BadRequest: 401, no key or none that is known. The message never holds it.
         """
         self._look()
+        sent = _sent(headers)
+        if sent is None:
+            return self._proven(headers)
+        hashed_header = self._hash.copy()
+        hashed_header.update(sent)
+        digest = hashed_header.digest()
+        known = self._known.get(digest)
+        if known is None:
+            known = self._proven(headers)
+            if len(self._known) >= _MOST_KNOWN:  # one key has many spellings: spaces, the scheme's case
+                self._known.clear()
+            self._known[digest] = known
+        return known
+
+    def _proven(self, headers: Mapping[bytes, bytes]) -> Admitted:
         name, secret = _given(headers)
         known = self._keys.keys.get(name)
         expected = known.sha256 if known else _NOBODY
@@ -86,7 +141,7 @@ class Authenticator:
         tenant = self._keys.tenants.get(known.tenant) if known and is_right else None
         if known is None or tenant is None:
             raise BadRequest("the API key is missing or unknown", _FIX, status=401)
-        return known.tenant, tenant
+        return Admitted(known.tenant, tenant)
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -94,16 +149,13 @@ class Authenticator:
             return
         self._looked = now
         try:
-            changed_ns = self._written_ns()
-            if changed_ns != self._changed_ns:
-                self._keys = read(self._file)
-                self._changed_ns = changed_ns  # only now: what could not be read is tried again
+            now_there = stamp(self._file)
+            if now_there != self._read_of:
+                self._keys, self._known = read(self._file), {}
+                self._read_of = now_there  # only now: what could not be read is tried again
             self._problem = ""
         except (OSError, ContractBroken) as error:  # half a file, or none for a moment: those known stay
             self._log_problem(error.problem if isinstance(error, ContractBroken) else str(error))
-
-    def _written_ns(self) -> int:
-        return self._file.stat().st_mtime_ns
 
     def _log_problem(self, problem: str) -> None:
         """Log a problem once, and not at each look."""
@@ -167,6 +219,14 @@ def revoke(file: Path, identity: str) -> str:
 def hashed(secret: str) -> str:
     """Return what is kept of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _sent(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return what a key came in, marked by the header's name; None where two headers may hold one, or none does."""
+    bearer, plain = headers.get(b"authorization"), headers.get(b"x-api-key")
+    if bearer is not None:
+        return b"a" + bearer if plain is None else None
+    return b"x" + plain if plain is not None else None
 
 
 def _given(headers: Mapping[bytes, bytes]) -> tuple[str, str]:

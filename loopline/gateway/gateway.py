@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from loopline.gateway.access_log import AccessLog
 from loopline.gateway.admission import Admission, Refusal
@@ -22,7 +22,10 @@ from loopline.gateway.recorders import record
 from loopline.platform_core.runtime.request_context import REQUEST_CONTEXT, RequestContext
 from loopline.platform_core.runtime.settings.gateway import GatewaySettings
 from loopline.platform_core.runtime.wire.http import Application, Message, Receive, Scope, Send, refusal, respond
-from loopline.platform_core.runtime.wire.protocol import new_id
+from loopline.platform_core.runtime.wire.protocol import made_id
+
+if TYPE_CHECKING:
+    from loopline.platform_core.runtime.prediction_log.log import Record
 
 REQUEST_ID = b"x-request-id"
 _ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
@@ -41,26 +44,22 @@ class Exchange(NamedTuple):
     tenant: str
     status: int
     bytes_out: int
-    started: float
-    noted: RequestContext
+    ms: float
+    own_id: str
+    record: Record | None
     headers: dict[bytes, bytes]
-
-    @property
-    def ms(self) -> float:
-        """Return how long it took, in milliseconds."""
-        return (time.perf_counter() - self.started) * 1e3
 
     @property
     def request_id(self) -> str:
         """Return the id under which it is logged: the body's own if it has one."""
-        return self.noted.record.request_id if self.noted.record else self.noted.request_id
+        return self.record.request_id if self.record else self.own_id
 
 
 class Recorder(Protocol):
     """Keeps something of each exchange."""
 
-    def keep(self, exchange: Exchange) -> None:
-        """Keep it."""
+    def keep(self, exchanges: Sequence[Exchange]) -> None:
+        """Keep those that were answered at once."""
 
     def close(self) -> None:
         """Let go of what is held back."""
@@ -96,7 +95,9 @@ class Gateway:
         try:
             try:
                 if scope["path"] not in _OPEN:
-                    tenant, noted.may_ask = self._admission.admit(model, headers)
+                    admitted = self._admission.identify(model, headers)
+                    tenant, noted.may_ask = admitted.tenant, admitted.may_ask
+                    self._admission.charge(admitted, model)
             except Refusal as refused:
                 tenant = refused.tenant
                 self._refused[refused.reason] += 1
@@ -108,10 +109,10 @@ class Gateway:
                 await self._inner(scope, receive, sending)
         finally:
             REQUEST_CONTEXT.reset(token)
-            seen = Exchange(
-                scope["method"], scope["path"], model, tenant, sending.status, sending.size, started, noted, headers
-            )
-            record(self._recorders, seen)
+            if self._recorders:
+                asked, said = (scope["method"], scope["path"], model, tenant), (sending.status, sending.size)
+                ms = (time.perf_counter() - started) * 1e3
+                record(self._recorders, [Exchange(*asked, *said, ms, noted.request_id, noted.record, headers)])
 
     def _closing(self, send: Send) -> Send:
         """Close the recorders before the lifespan is told to be over: the process ends at once then, by a signal."""
@@ -144,11 +145,7 @@ class _Sending:
         await self._send(message)
 
     def _id(self) -> bytes:
-        """Return the id that was logged; one that cannot be a header's value gives way to ours."""
-        record = self._context.record
-        own = self._context.request_id.encode()
-        logged = record.request_id.encode(errors="replace") if record else own
-        return logged if _ID.fullmatch(logged) else own
+        return id_out(self._context.request_id, self._context.record)
 
 
 def of(settings: GatewaySettings, root: Path) -> tuple[Admission, Sequence[Recorder]]:
@@ -169,9 +166,20 @@ def of(settings: GatewaySettings, root: Path) -> tuple[Admission, Sequence[Recor
 
 
 def request_id(headers: dict[bytes, bytes]) -> str:
-    """Return the id that came among the headers, if it can be one; else a new one."""
-    given = headers.get(REQUEST_ID, b"")
-    return given.decode() if _ID.fullmatch(given) else new_id()
+    """Return the id that came among the headers, if it can be one; else a new one.
+
+    ``new_id`` would not do: a request that came behind another one on its connection begins inside of that.
+    """
+    given = headers.get(REQUEST_ID)
+    return made_id() if given is None or not _ID.fullmatch(given) else given.decode()
+
+
+def id_out(own: str, kept: Record | None) -> bytes:
+    """Return the id that was logged; one that cannot be a header's value gives way to ours."""
+    if kept is None or kept.request_id is own:
+        return own.encode()
+    logged = kept.request_id.encode(errors="replace")
+    return logged if _ID.fullmatch(logged) else own.encode()
 
 
 def _model(path: str) -> str:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from loopline.gateway.admission import Admission, Admitted, Refusal
+from loopline.gateway.admission import Admission, Refusal
+from loopline.gateway.api_keys import Admitted
 from loopline.gateway.gateway import REQUEST_ID, Exchange, Recorder, request_id
 from loopline.gateway.recorders import record
 from loopline.platform_core.errors import BadRequest, LooplineError
@@ -43,7 +44,8 @@ class GrpcGateway:
         tenant, model, status = "", _model(name, asked), _FAILED
         try:
             if name not in OPEN:
-                tenant, noted.may_ask = self._admit(model, headers, context)
+                admitted = self._admit(model, headers, context)
+                tenant, noted.may_ask = admitted.tenant, admitted.may_ask
             answer = await call(asked)
             status = _OK
         except asyncio.CancelledError:  # the caller hung up, or its deadline has passed
@@ -56,8 +58,11 @@ class GrpcGateway:
             return answer
         finally:
             REQUEST_CONTEXT.reset(token)
-            seen = Exchange("GRPC", f"/{name}", model, tenant, status, 0, started, noted, headers)
-            record(self._recorders, seen)
+            if self._recorders:
+                ms = (time.perf_counter() - started) * 1e3
+                call_of = "GRPC", f"/{name}", model, tenant
+                seen = Exchange(*call_of, status, 0, ms, noted.request_id, noted.record, headers)
+                record(self._recorders, [seen])
 
     def _admit(self, model: str, headers: dict[bytes, bytes], context: grpc.aio.ServicerContext) -> Admitted:
         try:

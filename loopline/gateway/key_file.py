@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
-import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+
+from loopline.platform_core.errors import Refused
+from loopline.platform_core.foundation.files import give_as, write_private
 
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Have the file to oneself, from reading it to writing it: a change that came between would be undone."""
+    """Have the file to oneself, from reading it to writing it: a change that came between would be undone.
+
+    Raises:
+        Refused: what is locked for that is a link, which may lead to a file of somebody else's.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = file.with_name(f".{file.name}.lock")
     is_anothers = lock.exists() and not os.access(lock, os.W_OK)
-    with lock.open("r" if is_anothers else "w") as held:
+    how = os.O_RDONLY if is_anothers else os.O_RDWR | os.O_CREAT
+    try:
+        held = os.open(lock, how | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise Refused(f"{lock} is a link", "remove it, and see who put it there") from error
+    try:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(held)
 
 
 def write(file: Path, content: bytes) -> None:
     """Write so that a reader sees the old content or the new; a new file is its owner's alone."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-        stream.write(content)
-        if file.exists():
-            _give(stream.fileno(), file.stat())
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(file)
-
-
-def _give(draft: int, before: os.stat_result) -> None:
-    """Give a draft the owner of the file of before, as far as we may, and its mode: the server is to read on."""
-    for user, group in ((-1, before.st_gid), (before.st_uid, -1)):
-        with contextlib.suppress(OSError):
-            os.fchown(draft, user, group)
-    mode = stat.S_IMODE(before.st_mode)
-    if os.fstat(draft).st_gid != before.st_gid:
-        mode &= ~stat.S_IRWXG  # what that group was allowed is not for ours
-    os.fchmod(draft, mode)
+    write_private(file, content, partial(give_as, file))

@@ -1,4 +1,4 @@
-"""Lets each recorder keep an exchange; one that fails costs neither the caller an answer nor the others their part."""
+"""Lets each recorder keep exchanges; one that fails costs neither the caller an answer nor the others their part."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _lost: Counter[str] = Counter()
 _logged_at: dict[str, float] = {}
 
 
-def record(recorders: Sequence[Recorder], exchange: Exchange) -> None:
-    """Let every recorder keep an exchange, whatever becomes of the others."""
+def record(recorders: Sequence[Recorder], exchanges: Sequence[Exchange]) -> None:
+    """Let every recorder keep exchanges, whatever becomes of the others."""
     for recorder in recorders:
         try:
-            recorder.keep(exchange)
-        except Exception as error:  # noqa: BLE001 - the answer is made, and must reach the caller
-            _log_failure(type(recorder).__name__, error)
+            recorder.keep(exchanges)
+        except Exception as error:  # noqa: BLE001 - the answers are made, and must reach the callers
+            _log_failure(type(recorder).__name__, len(exchanges), error)
 
 
-def _log_failure(recorder: str, error: Exception) -> None:
-    _lost[recorder] += 1
+def _log_failure(recorder: str, requests: int, error: Exception) -> None:
+    _lost[recorder] += requests
     now = time.monotonic()
     if now - _logged_at.get(recorder, -math.inf) >= LOG_SECONDS:
         _logged_at[recorder] = now

@@ -6,6 +6,7 @@ Needs the extra ``otel``. A W3C ``traceparent`` is taken on; without one a trace
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from loopline.platform_core.foundation.exporters import exporter_of, missing
@@ -53,8 +54,13 @@ class Tracer:
         provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
         return cls(provider)  # the provider sends what is left when the process ends
 
-    def keep(self, exchange: Exchange) -> None:
-        """Make the span of one exchange."""
+    def keep(self, exchanges: Sequence[Exchange]) -> None:
+        """Make a span each."""
+        ended = time.time_ns()
+        for one in exchanges:
+            self._keep(one, ended)
+
+    def _keep(self, exchange: Exchange, ended: int) -> None:
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
         carrier = {
@@ -62,7 +68,6 @@ class Tracer:
             for name in _CARRIED
             if (raw := name.encode()) in exchange.headers
         }
-        ended = time.time_ns()
         span = self._tracer.start_span(
             f"{exchange.method} {exchange.model or exchange.path}",
             context=self._extract(carrier),
@@ -83,7 +88,7 @@ class Tracer:
 
 def _links(exchange: Exchange) -> list[Link]:
     """Lead to the trace of the cycle that made the version which answered."""
-    record = exchange.noted.record
+    record = exchange.record
     return [link(of_cycle(record.cycle))] if record is not None and record.cycle else []
 
 
@@ -95,7 +100,7 @@ def _attributes(exchange: Exchange) -> dict[str, Any]:
         "loopline.tenant": exchange.tenant,
         "loopline.model": exchange.model,
     }
-    record = exchange.noted.record
+    record = exchange.record
     if record is None:
         return attributes
     return attributes | {

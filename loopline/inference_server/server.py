@@ -19,6 +19,7 @@ from loopline.platform_core.contracts.online_store import OnlineStore
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation import clock, logs
 from loopline.platform_core.foundation.clock import Clock, WallClock
+from loopline.platform_core.quota_settings import Quotas
 from loopline.platform_core.runtime.answering.inference import Inference
 from loopline.platform_core.runtime.app import App
 from loopline.platform_core.runtime.fast_path.fast_path import FAST_PATH, FastPath
@@ -28,6 +29,7 @@ from loopline.platform_core.runtime.lifespan import Beside, Lifespan
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.prediction_log import open_files
 from loopline.platform_core.runtime.prediction_log.log import Keep, PredictionLog
+from loopline.platform_core.runtime.raw_predictions import RawPredictions
 from loopline.platform_core.runtime.request_context import noting
 from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 from loopline.platform_core.runtime.settings.limits import Limits
@@ -35,16 +37,22 @@ from loopline.platform_core.runtime.states import Worker
 from loopline.platform_core.runtime.triton.usage_counts import UsageCounts, UsageCountsTogether
 from loopline.platform_core.runtime.watcher import Watcher
 from loopline.platform_core.runtime.wire.bounds import Bounds
+from loopline.platform_core.signing.trust import trust_of
 
 if TYPE_CHECKING:
     from loopline.gateway.gateway import Guards
+    from loopline.platform_core.foundation.tls import Tls
     from loopline.platform_core.runtime.grpc.port import GrpcPort
-    from loopline.platform_core.runtime.settings.gateway import GatewaySettings, Tls
+    from loopline.platform_core.runtime.prediction_log.log_room import LogRoom
+    from loopline.platform_core.runtime.settings.gateway import GatewaySettings
     from loopline.platform_core.runtime.wire.http import Application
+    from loopline.platform_core.signing.trust import Trust
 
 SWITCH_SECONDS = 0.0005
 """How long the event loop waits for a thread that computes; Python's own 5 ms would be seen in every answer."""
 
+ALLOWANCES = "allowances"
+"""The folder of counts of requests, below the server's root."""
 _OPTIONS = ("tls", "gateway", "limits", "grpc_port", "deferred", "keep", "invoked")
 
 
@@ -52,7 +60,9 @@ _OPTIONS = ("tls", "gateway", "limits", "grpc_port", "deferred", "keep", "invoke
 class Settings:
     """Where the server keeps its state, where it listens, where online features come from, and the platform's time.
 
-    ``grpc_port`` is None when gRPC is not wanted. Where it is ``invoked``, it also answers to SageMaker's paths.
+    ``grpc_port`` is None when gRPC is not wanted. Where it is ``invoked``, it also answers to the paths of clouds'
+    services for endpoints. With ``trust`` it loads only packages that are signed by one whom that knows.
+    Of ``quotas`` it holds requests and logs.
     """
 
     root: Path
@@ -67,13 +77,15 @@ class Settings:
     deferred: DeferredSettings = field(default_factory=DeferredSettings)
     keep: Keep | None = None
     invoked: bool = False
+    trust: Trust | None = None
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 def settings(file: Path | None = None) -> Settings:
     """Read from an environment file what the server needs: the bindings ``serving`` and ``online_store``.
 
     Raises:
-        InvalidEnvironment: the bound serving vendor runs no server of ours.
+        InvalidEnvironment: the bound serving vendor runs no server of ours, or a trainer's key is none.
     """
     bound = environment.read(file, only=("serving", "online_store"))
     vendor = bound.bindings["serving"]
@@ -96,6 +108,8 @@ def settings(file: Path | None = None) -> Settings:
         port,
         store,
         clock.chosen(bound.clock),
+        trust=trust_of(bound),
+        quotas=bound.quotas,
         **_server_options(vendor),
     )
 
@@ -117,13 +131,18 @@ def create() -> Application:
 def assemble(chosen: Settings) -> Application:
     """Make the application of one worker; its name tells when it started, so that its log files sort by age."""
     worker = Worker(chosen.root, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}")
-    log = PredictionLog(chosen.root, worker.name, keep=chosen.keep)
-    kept = log.write if chosen.gateway is None else noting(log.write)
-    inference = Inference(chosen.store, holding(kept), chosen.clock, most_rows=chosen.limits.rows)
     metrics, bounds = Metrics(), Bounds(chosen.limits)
     beside: list[Beside] = [bounds]
+    room = _room(chosen, bounds, beside)
+    log = PredictionLog(chosen.root, worker.name, keep=chosen.keep, room=room)
+    kept = log.write if chosen.gateway is None else noting(log.write)
+    inference = Inference(chosen.store, holding(kept), chosen.clock, most_rows=chosen.limits.rows)
+    if chosen.quotas.requests_per_second is not None:
+        from loopline.gateway.quota import Rate
+
+        inference.admit = Rate(chosen.root / ALLOWANCES, chosen.quotas.requests_per_second, bounds.refused)
     counts = _counts(metrics, chosen.root, worker, beside)
-    watcher = Watcher(chosen.root, worker, inference)
+    watcher = Watcher(chosen.root, worker, inference, chosen.trust)
 
     def ready() -> bool:
         return watcher.ready
@@ -135,12 +154,31 @@ def assemble(chosen: Settings) -> Application:
     deferred = Deferred(app, inference, chosen.root, chosen.deferred, ready)
     beside.append(deferred)
     whole = _together(deferred, chosen.root, worker)
+    batch = TurnBatch(inference, metrics, log.write_many)
     if guards is None:
-        app.state[FAST_PATH] = FastPath(inference, TurnBatch(inference, metrics, log.write_many), bounds)
-        return Invocations(whole, inference.models) if chosen.invoked else whole
+        app.state[FAST_PATH] = FastPath(inference, batch, bounds)
+        return _invoked(whole, inference) if chosen.invoked else whole
     from loopline.gateway.gateway import Gateway
+    from loopline.gateway.guarded_fast_path import GuardedFastPath
 
+    app.state[FAST_PATH] = GuardedFastPath(inference, batch, bounds, guards)
     return Gateway(whole, *guards)
+
+
+def _room(chosen: Settings, bounds: Bounds, beside: list[Beside]) -> LogRoom | None:
+    """Return what holds the folder's logs to a quota; None where there is none."""
+    if chosen.quotas.log_bytes is None:
+        return None
+    from loopline.platform_core.runtime.prediction_log.log_room import LogRoom
+
+    room = LogRoom(chosen.root / "log", chosen.quotas.log_bytes, bounds.refused)
+    beside.append(room)
+    return room
+
+
+def _invoked(app: Application, inference: Inference) -> Application:
+    """Answer to SageMaker's paths and to Vertex AI's as well."""
+    return Invocations(RawPredictions(app, inference.models), inference.models)
 
 
 def _is_alone() -> bool:

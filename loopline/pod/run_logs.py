@@ -78,7 +78,7 @@ class ObjectRunLogs(CloudStorageComputeLogManager[Any], ConfigurableClass):
         if log_key is not None:
             self._objects.delete([_key(log_key, kind, partial) for kind in ComputeIOType for partial in (False, True)])
         elif prefix:
-            self._objects.delete([one.key for one in self._objects.listed("/".join(prefix))])
+            self._objects.clear("/".join(prefix))
 
     def download_url_for_type(self, log_key: Sequence[str], io_type: ComputeIOType) -> str | None:
         """Sign a link to a whole log, where browsers reach the store; else the web server shows logs itself."""

@@ -15,14 +15,14 @@ from loopline.asset_defs.keys import (
     INGEST_JOB,
     LAKE_JOB,
     MONITOR_JOB,
-    SCORES_JOB,
+    NIGHTLY_JOBS,
     STEPS_ARE_PODS,
 )
 
 LIBRARY = "dagster_k8s"
 RUN_OF = "LOOPLINE_RUN_OF"
 """The variable in which a run's pod finds its team."""
-HEAVY = (INGEST_JOB, CYCLE_JOB, MONITOR_JOB, LAKE_JOB, AUDIT_JOB, SCORES_JOB)
+HEAVY = (INGEST_JOB, CYCLE_JOB, MONITOR_JOB, LAKE_JOB, AUDIT_JOB, *NIGHTLY_JOBS)
 """Jobs whose runs may be pods; the other ones take a step of a rollout or a wish, and never wait for a node."""
 ASSETS_JOB = "__ASSET_JOB"
 """What Dagster calls the job of assets that a person materializes without one of ours."""

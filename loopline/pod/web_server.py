@@ -13,4 +13,4 @@ from loopline.up import web_server
 
 if __name__ == "__main__":
     follow_workspace(sys.argv[sys.argv.index("--workspace") + 1])
-    web_server.main()
+    sys.exit(web_server.run())

@@ -25,7 +25,8 @@ def create_app(
 ) -> FastAPI:
     """Build the application; the caller opens the platform and closes it.
 
-    ``teams`` is ``plugins.installed()``; ``hosts`` are the names by which browsers may ask, ``("*",)`` for any.
+    ``teams`` is ``plugins.installed()``; ``hosts`` are the names by which browsers may ask, ``("*",)`` for any. Where
+    the environment says how people sign in, nobody is answered who has not.
     """
     app = FastAPI(title="Loopline portal", version="1", docs_url=None, redoc_url=None)
     app.state.portal = Portal(platform, teams, links or Links())
@@ -34,6 +35,11 @@ def create_app(
     app.mount("/static", _CachedFiles(directory=rendering.STATIC), name="static")
     errors.install(app)
     app.add_middleware(_Packed, minimum_size=WORTH_PACKING)
+    if platform.environment.sign_in is not None:
+        from loopline.sign_in.desk import Desk
+        from loopline.sign_in.middleware import SignIn
+
+        app.add_middleware(SignIn, desk=Desk.of(platform.environment, platform.ledger))
     app.add_middleware(Guard, hosts=hosts, refused=refused)
     app.add_middleware(PagePolicy)
     return app

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.loop.entry_kinds import described
 from loopline.platform_core.loop.sentences import sentence
 from loopline.portal.model.story import sentence_of
 
@@ -130,7 +131,7 @@ def _head(entry: Entry) -> str:
 def _figures(entry: Entry) -> list[Figure]:
     details = entry.details
     if entry.kind == "training_set.pinned":
-        return [Figure("rows", details["rows"]), Figure("positives", details["positives"])]
+        return [Figure(name, value) for name, value in ({"rows": details["rows"]} | described(details)).items()]
     if entry.kind == "model.registered":
         return [Figure(name, value) for name, value in details.get("metrics", {}).items()]
     if entry.kind == "gate.judged":

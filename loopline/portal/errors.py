@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
+from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from loopline.features_api.errors import delay_of, status_of
-from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.errors import Denied, LooplineError
 from loopline.platform_core.foundation import validation
 from loopline.portal.page import Page
 from loopline.portal.page_request import answer
@@ -22,10 +23,19 @@ _log = logging.getLogger("loopline.portal")
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, and what to do."""
+    """What is wrong, and what to do; ``ask`` is the form that asks for the role that is missing, "" if none is."""
 
     problem: str
     fix: str
+    ask: str = ""
+
+    @classmethod
+    def of(cls, error: LooplineError) -> Self:
+        """Tell an error of ours."""
+        role = error.role if isinstance(error, Denied) else ""
+        team, _, name = role.partition("/")
+        ask = f"/actions/request-role?{urlencode({'team': team, 'role': name})}" if role else ""
+        return cls(error.problem, error.fix, ask)
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(LooplineError)
     def ours(request: Request, error: LooplineError) -> Response:
-        return failed(request, status_of(error), error.problem, error.fix, delay_of(error))
+        return _failed(request, status_of(error), Problem.of(error), delay_of(error))
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -72,6 +82,10 @@ def defect(request: Request, error: Exception) -> Response:
 
 def failed(request: Request, status: int, problem: str, fix: str, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with an error page."""
-    response = answer(request, ErrorPage(status, Problem(problem, fix)), status)
+    return _failed(request, status, Problem(problem, fix), headers)
+
+
+def _failed(request: Request, status: int, problem: Problem, headers: Mapping[str, str] | None) -> Response:
+    response = answer(request, ErrorPage(status, problem), status)
     response.headers.update(headers or {})
     return response

@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+FEWEST_SHOWN, MOST_SHOWN = 0.0005, 10
+"""Between what figures have four decimals."""
 NOTHING = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -22,6 +24,16 @@ def when(at: datetime | None) -> Markup:
     html = '<time datetime="{iso}" title="{exact} UTC">{short} <abbr>UTC</abbr></time>'
     exact, short = utc.strftime("%Y-%m-%d %H:%M:%S"), utc.strftime("%Y-%m-%d %H:%M")
     return Markup(html).format(iso=utc.isoformat(timespec="seconds"), exact=exact, short=short)  # noqa: S704
+
+
+def moment(at: datetime | None) -> str:
+    """Write a time to the minute, with its zone, as text."""
+    return NOTHING if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def hours(value: float) -> str:
+    """Write a number of hours as a person asked for it: ``8 h``, ``0.5 h``."""
+    return f"{value:g} h"
 
 
 def span(seconds: float | timedelta | None) -> str:
@@ -52,8 +64,10 @@ def number(value: float | str | None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """Write a metric or a score with four decimals, so that a column of them stands in line."""
-    return NOTHING if value is None else f"{value:.4f}" if abs(value) < 10 else number(value)  # noqa: PLR2004
+    """Write a metric or a score with four decimals, so that a column of them stands in line; or in four figures."""
+    if value is None:
+        return NOTHING
+    return f"{value:.4f}" if not value or FEWEST_SHOWN <= abs(value) < MOST_SHOWN else number(value)
 
 
 def valued(value: float | None, unit: str) -> str:
@@ -70,6 +84,11 @@ def valued(value: float | None, unit: str) -> str:
 def share(value: float | None, digits: int = 1) -> str:
     """Write a share 0..1 in percent."""
     return NOTHING if value is None else f"{value * 100:.{digits}f} %"
+
+
+def told_in(value: float | None, unit: str) -> str:
+    """Write a figure in a table: a share in percent, else in four figures with its unit."""
+    return share(value) if unit == "%" else valued(value, unit)
 
 
 def plain(name: str) -> str:
@@ -98,10 +117,13 @@ def json_of(address: str) -> str:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "when": when,
+    "hours": hours,
     "span": span,
     "number": number,
     "figure": figure,
     "share": share,
+    "told_in": told_in,
+    "valued": valued,
     "plain": plain,
     "clipped": clipped,
     "counted": counted,

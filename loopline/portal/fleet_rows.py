@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from loopline.platform_core import alarms
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import fleet, freezes, rollout_table
+from loopline.platform_core.loop.quality_entries import metrics
+from loopline.platform_core.specs.quality import unit
 
 if TYPE_CHECKING:
     from loopline.platform_core.loop.fleet import LastCycle, Live
     from loopline.platform_core.loop.ledger import Entry
     from loopline.platform_core.loop.rollout_table import RolloutRecord
+    from loopline.platform_core.specs import Model
     from loopline.portal.page_request import Portal
 
 
@@ -49,6 +52,7 @@ class QualityNow:
     high: float | None
     labelled: int
     at: datetime
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,13 +112,14 @@ def read(portal: Portal) -> Fleet:
         cycles=fleet.last_cycles(ledger),
         alarms=Counter(one.alarm.subject for one in alarms.standing(ledger) if one.alarm.subject),
     )
+    models = {ModelRef(t.name, m.name): m for t in portal.teams for m in t.models}
     owners = {ModelRef(t.name, m.name): m.owner or t.owner for t in portal.teams for m in t.models}
     refs = sorted({*owners, *known.live, *known.cycles})
     everything = known.frozen.get(freezes.EVERYTHING)
-    return Fleet([_row(ref, owners.get(ref), known) for ref in refs], _by(everything))
+    return Fleet([_row(ref, owners.get(ref), known, models.get(ref)) for ref in refs], _by(everything))
 
 
-def _row(ref: ModelRef, owner: str | None, known: _Known) -> ModelRow:
+def _row(ref: ModelRef, owner: str | None, known: _Known, model: Model | None) -> ModelRow:
     live, cycle = known.live.get(ref), known.cycles.get(ref)
     return ModelRow(
         team=ref.team,
@@ -126,7 +131,7 @@ def _row(ref: ModelRef, owner: str | None, known: _Known) -> ModelRow:
         cycle=live.cycle if live else "",
         rollout=_rollout(known.rollouts.get(ref)),
         drift=_drift(live) if live else None,
-        quality=_quality(live) if live else None,
+        quality=_quality(live, model) if live else None,
         alarms=known.alarms.get(ref, 0),
         frozen=_by(known.frozen.get(ref)),
         cycle_state=cycle.state if cycle else "",
@@ -146,11 +151,13 @@ def _drift(live: Live) -> DriftNow | None:
     return DriftNow(live.drift.startswith("drifted"), live.drift, live.drift_at)
 
 
-def _quality(live: Live) -> QualityNow | None:
+def _quality(live: Live, model: Model | None) -> QualityNow | None:
     if live.quality is None or live.quality_at is None:
         return None
-    figures = live.quality
-    return QualityNow("roc auc", figures.get("roc_auc"), None, None, int(figures.get("labelled", 0)), live.quality_at)
+    name, value = next(iter(metrics(live.quality).items()), ("", None))
+    labelled = int(live.quality.get("labelled", 0))
+    told_in = unit(model, name) or ""
+    return QualityNow(name.replace("_", " "), value, None, None, labelled, live.quality_at, told_in)
 
 
 def _by(entry: Entry | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -21,11 +22,14 @@ class Links:
     registry: str = ""
     inference: str = ""
 
-    def graphql(self, seconds: float) -> Dagster | None:
-        """Return a client of Dagster's GraphQL that waits so long; None where Dagster is not there."""
+    def graphql(self, seconds: float, headers: Callable[[], Mapping[str, str]] = dict) -> Dagster | None:
+        """Return a client of Dagster's GraphQL that waits so long; None where Dagster is not there.
+
+        ``headers`` say who asks.
+        """
         from loopline.graphql import Dagster
 
-        return Dagster(self._dagster("graphql"), seconds) if self.dagster else None
+        return Dagster(self._dagster("graphql"), seconds, headers) if self.dagster else None
 
     def asset(self, team: str, stage: str, name: str) -> str:
         """Link an asset in Dagster's catalog."""

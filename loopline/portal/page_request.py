@@ -6,18 +6,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request, Response
 
+from loopline.platform_core.identity.caller import Caller, caller_of
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed, Quarantined
 from loopline.portal import rendering
 from loopline.portal.cache import Caches
 from loopline.portal.links import Links
 from loopline.portal.page import Page
+from loopline.sign_in.own import Own
 
 if TYPE_CHECKING:
+    from loopline.graphql import Dagster
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.specs import Model, Team
 
@@ -32,6 +36,14 @@ class Portal:
     installed: Installed
     links: Links = field(default_factory=Links)
     caches: Caches = field(default_factory=Caches, compare=False)
+
+    @cached_property
+    def _own(self) -> Own:
+        return Own(self.platform)
+
+    def dagster(self, seconds: float) -> Dagster | None:
+        """Return a client of Dagster's GraphQL that waits so long; None where Dagster is not there."""
+        return self.links.graphql(seconds, self._own)
 
     @property
     def teams(self) -> tuple[Team, ...]:
@@ -68,6 +80,11 @@ class PageRequest:
     def platform(self) -> Platform:
         """Return the platform as bound."""
         return self.portal.platform
+
+    @property
+    def caller(self) -> Caller | None:
+        """Return who asks; None where nobody has to sign in."""
+        return caller_of(self.request.scope)
 
     def answer(self, page: Page, status: int = 200) -> Response:
         """Answer with a page, in the form that was asked for."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from loopline.portal import filters
+from loopline.portal import filters, me
+from loopline.portal.model import bands, drawings
 from loopline.portal.picture import drawn
 from loopline.portal.sections import SECTIONS
 
@@ -29,7 +30,10 @@ def as_json(page: Page) -> bytes:
 
 def as_html(page: Page, request: Request) -> str:
     """Write a page as HTML."""
-    return _environment().get_template(page.template).render(page=page, request=request, sections=SECTIONS)
+    guarded = request.app.state.portal.platform.environment.access is not None
+    sections = [section for section in SECTIONS if guarded or not section.of_access]
+    shown = {"page": page, "request": request, "sections": sections, "me": me.of(request)}
+    return _environment().get_template(page.template).render(shown)
 
 
 def asset(path: str) -> str:
@@ -41,7 +45,8 @@ def asset(path: str) -> str:
 def _environment() -> Environment:
     loader = PackageLoader("loopline.portal")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {**filters.FILTERS, "drawn": drawn}
+    made.filters |= {**filters.FILTERS, "drawn": drawn, "bands_drawn": bands.drawn}
+    made.filters |= {"plot_drawn": drawings.drawn, "shade": drawings.shade}
     made.globals |= {"asset": asset}
     return made
 

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 
 class Section(NamedTuple):
-    """One entry of the navigation."""
+    """One entry of the navigation; one ``of_access`` is there where the environment says who may decide."""
 
     name: str
     path: str
+    of_access: bool = False
 
 
 SECTIONS: tuple[Section, ...] = (
@@ -20,5 +21,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("Teams", "/teams"),
     Section("Scorecard", "/scorecard"),
     Section("Alarms", "/alarms"),
+    Section("Audit", "/audit"),
+    Section("Access", "/access", of_access=True),
 )
 """In the order in which they stand; add yours here when its page is there."""

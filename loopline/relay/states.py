@@ -48,21 +48,28 @@ class StateRelay:
         asked = self._feed.asked(self._root / "packages", self._token)
         if asked is None:
             return
-        for state in asked.states.values():
-            self._leave(state)
+        older = {model: said for model, state in asked.states.items() if (said := self._leave(state))}
         self._root.mkdir(parents=True, exist_ok=True)
         (self._root / CARRIED).touch()
-        self._token, self._problems, self._brought_at = asked.token, dict(asked.problems), time.monotonic()
+        self._token, self._problems, self._brought_at = asked.token, {**older, **asked.problems}, time.monotonic()
 
-    def _leave(self, state: DesiredState) -> None:
-        """Leave a state for the server, unless it is there already; a file that is none is written anew."""
+    def _leave(self, state: DesiredState) -> str:
+        """Leave a state for the server, unless it is there already; a file that is none is written anew.
+
+        Returns what is wrong with one that is older than what was asked of this server before: it is not taken.
+        """
         try:
-            is_there = states.desired(self._root, state.model) == state
+            before = states.desired(self._root, state.model)
+            if before is not None and before.generation > state.generation:
+                asked = f"generation {state.generation} is asked for, and {before.generation} was before"
+                return f"{asked}: the server goes on with that → see who writes to the store, or put a backup back"
+            is_there = before == state
         except ContractBroken:
             states.desired_folder(self._root).joinpath(f"{state.model}.json").unlink()
             is_there = False
         if not is_there:
             states.write_desired(self._root, state)
+        return ""
 
     def _send_report(self) -> None:
         report = self._report()

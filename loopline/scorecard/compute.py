@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import CommitConflict
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.scorecard import prices, reading, reuse, servers, store, traffic
+from loopline.platform_core.training import prices
+from loopline.scorecard import reading, reuse, servers, store, traffic
 from loopline.scorecard.cost import Costs
 from loopline.scorecard.definitions import DEFINITIONS, MONTH_DAYS, QUARTER_DAYS
 from loopline.scorecard.delivery import Delivery

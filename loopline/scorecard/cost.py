@@ -20,8 +20,8 @@ from loopline.scorecard.series import Series, scopes, within
 if TYPE_CHECKING:
     from datetime import date
 
+    from loopline.platform_core.training.prices import Prices
     from loopline.scorecard.facts import Facts
-    from loopline.scorecard.prices import Prices
     from loopline.scorecard.servers import Used
     from loopline.scorecard.traffic import Day
 

@@ -79,7 +79,8 @@ class Author:
         version = self.publish(cycle.cycle_id, metrics)
         seconds = 1100 + 137 * int(version)
         details = {"version": version, "metrics": dict(metrics), "champion_metrics": None, "seconds": seconds}
-        self.record(REGISTERED, version, details | {"segments": {}}, cycle.cycle_id)
+        found = details | {"segments": {}, **_search(int(version))}
+        self.record(REGISTERED, version, found, cycle.cycle_id)
         self.later(0.02)
         verdict = Verdict(tuple(readings))
         gates.record_verdict(self.platform.ledger, self.ref, cycle.cycle_id, version, verdict, self.at)
@@ -165,3 +166,18 @@ def _column(score: float) -> dict[str, Any]:
     drifted = score >= 0.1
     figures = {"score": round(score, 4), "threshold": 0.1, "drifted": drifted}
     return figures | {"unseen_share": 0.0, "missing_share": 0.002}
+
+
+def _search(version: int) -> dict[str, Any]:
+    """Make up what a search tried, and what the version rests on."""
+    tried = (
+        ("trees", 0.781, {"num_leaves": 31}),
+        ("linear", 0.742, {"strength": 1.0}),
+        ("network", None, {"units": 32}),
+    )
+    trials = [
+        {"number": at, "family": name, "params": params, "score": score, "seconds": 4.5 + at, "weight": float(not at)}
+        for at, (name, score, params) in enumerate(tried)
+    ]
+    shares = {"spent": 0.5 + version / 100, "orders": 0.3, "country": 0.2 - version / 100}
+    return {"leaderboard": trials, "importance": shares, "baseline_metrics": {"roc_auc": 0.5, "rows": 4_000}}

@@ -1,6 +1,7 @@
 """Does every part of an installation answer? ``python -m loopline.up.answering``, as ``helm test`` runs it.
 
-One line a part; exit code 1 when one does not answer within its time, with why.
+One line a part; exit code 1 when one does not answer within its time, with why. Where people sign in it asks as a
+program of the platform's own does, by the ledger of the environment file in force.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from loopline.graphql import Dagster
+from loopline.platform_core import environment
 from loopline.platform_core.errors import LooplineError, StoreUnavailable
 
 SILENCE_SECONDS = 120
@@ -27,7 +29,8 @@ def main() -> int:
     parser.add_argument("--team", action="append", default=[], help="a team that has to be loaded")
     parser.add_argument("--seconds", type=float, default=120, help="how long to go on asking")
     given = parser.parse_args()
-    dagster, until = Dagster(f"{given.dagster.rstrip('/')}/graphql", _ONE_SECONDS), time.monotonic() + given.seconds
+    until = time.monotonic() + given.seconds
+    dagster = Dagster(f"{given.dagster.rstrip('/')}/graphql", _ONE_SECONDS, _asking())
     looks: dict[str, Callable[[], None]] = {team: partial(loaded, dagster, team) for team in given.team}
     looks |= {"daemon": partial(beating, dagster)} | {page: partial(opens, page) for page in given.page}
     answers = [_answers(name, look, until) for name, look in looks.items()]  # each is told
@@ -59,7 +62,7 @@ def beating(dagster: Dagster) -> None:
 
 
 def opens(page: str) -> None:
-    """Take a page that answers with 200.
+    """Take a page that answers with 200, or asks to sign in.
 
     Raises:
         StoreUnavailable: it answers otherwise, or not at all.
@@ -70,8 +73,18 @@ def opens(page: str) -> None:
         status = httpx.get(page, timeout=_ONE_SECONDS, trust_env=False).status_code
     except httpx.HTTPError as error:
         raise StoreUnavailable(f"{page} does not answer: {error}", "read the log of its process") from error
-    if status != httpx.codes.OK:
+    if status not in {httpx.codes.OK, httpx.codes.UNAUTHORIZED}:
         raise StoreUnavailable(f"{page} answers {status}", "read the log of its process")
+
+
+def _asking() -> Callable[[], Mapping[str, str]]:
+    """Return what gives the headers by which Dagster knows who asks; none where nobody is asked."""
+    if not environment.environment_file().exists() or not environment.asks_to_sign_in():
+        return dict
+    from loopline.platform_core.platform import Platform
+    from loopline.sign_in.own import Own
+
+    return Own(Platform(environment.read(only=())))
 
 
 def _answers(name: str, look: Callable[[], None], until: float) -> bool:

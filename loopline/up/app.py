@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from loopline.up.supervisor import Supervisor
 if TYPE_CHECKING:
     from loopline.graphql import Dagster
     from loopline.platform_core.platform import Platform
+    from loopline.sign_in.own import Own
     from loopline.up.ports import HeldPorts
 
 
@@ -56,6 +58,12 @@ class App:
         """Return the address of Dagster's GraphQL."""
         return f"{self.ui_url}/graphql" if self.ui_url else None
 
+    @cached_property
+    def _own(self) -> Own:
+        from loopline.sign_in.own import Own
+
+        return Own(self.platform)
+
     @property
     def dagster(self) -> Dagster:
         """Return a client of Dagster's GraphQL.
@@ -67,7 +75,7 @@ class App:
 
         if self.graphql_url is None:
             raise Refused("Dagster's web server was not started", "leave out --no-web")
-        return Dagster(self.graphql_url)
+        return Dagster(self.graphql_url, headers=self._own)
 
     def pid(self, program: str) -> int:
         """Return the process id of ``daemon``, ``web``, ``inference`` or ``code:<team>``."""

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from loopline.platform_core.environment import sites
+from loopline.platform_core.environment import quotas, sites
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.plugins import names
 from loopline.up.ports import HOST
@@ -46,7 +46,7 @@ def location_names(environment: Path | None = None) -> tuple[str, ...]:
 def prepare(folder: Path) -> bool:
     """Write ``dagster.yaml`` and say whether the instance was initialised with this version of Dagster before."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_yaml(folder / "dagster.yaml", settings())
+    write_yaml(folder / "dagster.yaml", bounded(settings()))
     stamp = folder / STAMP
     return stamp.exists() and stamp.read_text() == dagster_version()
 
@@ -54,6 +54,15 @@ def prepare(folder: Path) -> bool:
 def dagster_version() -> str:
     """Return the version of Dagster that is installed; nothing of it is loaded."""
     return version("dagster")
+
+
+def bounded(own: dict[str, Any]) -> dict[str, Any]:
+    """Return an instance's settings whose queue holds runs to the environment's quota, where it has one."""
+    if quotas().runs is None:
+        return own
+    others = {name: value for name, value in own.items() if name != "run_queue"}
+    queue = {"module": "loopline.asset_defs.run_quota", "class": "BoundedQueue", "config": own["run_queue"]}
+    return others | {"run_coordinator": queue}
 
 
 def settings() -> dict[str, Any]:

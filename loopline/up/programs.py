@@ -14,6 +14,7 @@ from loopline.platform_core.sites import SITE
 from loopline.up.ports import HOST
 from loopline.up.program import Program
 from loopline.up.sweep import MARK
+from loopline.web_tls import VARIABLES
 
 DAEMON = "daemon"
 WEB = "web"
@@ -114,8 +115,9 @@ def code_server_name(team: str) -> str:
 def child_environment(mark: str) -> dict[str, str]:
     """Return the variables that every child sees; home and environment file are in force in this process already."""
     scripts = str(Path(sys.executable).parent)
+    inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}  # all is on this machine
     return {
-        **os.environ,
+        **inherited,
         MARK: mark,
         "DAGSTER_HOME": str(home() / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "yes",

@@ -84,6 +84,18 @@ def held(platform: Platform, ref: ModelRef, cycle: str, reason: str) -> None:
     raise_alarm(platform, Alarm(cause, "warning", f"cycle {cycle} is held: {reason}", fix, ref))
 
 
+WAITING = "waiting:"
+
+
+def waiting(platform: Platform, ref: ModelRef, full: LooplineError | None) -> None:
+    """Say which quota a cycle's training waits for; with no error that it waits for none."""
+    cause = f"{WAITING}{ref}"
+    if full is None:
+        clear(platform, cause, "there is room for the training, or its cycle is over")
+        return
+    raise_alarm(platform, Alarm(cause, "warning", f"a training waits: {full.problem}", full.fix, ref))
+
+
 OF_PROMOTIONS = ("promotion:", "configuration:")
 
 

@@ -1,5 +1,6 @@
 """What an environment provides: one noun a file, each with numbered promises and a conformance kit."""
 
+from loopline.platform_core.contracts.anchors import Anchors
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.contracts.compute import Compute
 from loopline.platform_core.contracts.drift_report import DriftReport
@@ -13,6 +14,7 @@ from loopline.platform_core.contracts.online_store import OnlineStore
 from loopline.platform_core.contracts.registry import Registry
 from loopline.platform_core.contracts.secrets import Secrets
 from loopline.platform_core.contracts.serving import Serving
+from loopline.platform_core.contracts.tenant_store import TenantStore
 
 CONTRACTS: dict[str, type[Vendor]] = {
     "lake": Lake,
@@ -27,17 +29,22 @@ CONTRACTS: dict[str, type[Vendor]] = {
     "notifier": Notifier,
     "lineage": Lineage,
     "secrets": Secrets,
+    "anchors": Anchors,
 }
 """Contract by the name under which an environment file binds it."""
-OPTIONAL = frozenset({"event_stream", "notifier", "lineage", "secrets"})
+OPTIONAL = frozenset({"event_stream", "notifier", "lineage", "secrets", "anchors"})
 """What an environment may leave unbound, as long as no team needs it."""
 SEVERAL = {"notifier": "notifiers"}
 """What an environment may bind several of: each by a name of its own, under this key at the file's top."""
+OPERATORS: dict[str, type[Vendor]] = {"tenant_store": TenantStore}
+"""Contract by the name of its vendors' entry points, of which no environment binds any: an operator's file does."""
 
 __all__ = [
     "CONTRACTS",
+    "OPERATORS",
     "OPTIONAL",
     "SEVERAL",
+    "Anchors",
     "Compute",
     "DriftReport",
     "Engine",
@@ -50,5 +57,6 @@ __all__ = [
     "Registry",
     "Secrets",
     "Serving",
+    "TenantStore",
     "Vendor",
 ]

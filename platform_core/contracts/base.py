@@ -28,6 +28,14 @@ class Vendor(BaseModel, abc.ABC):
     can: ClassVar[frozenset[str]] = frozenset()
     open_fields: ClassVar[frozenset[str]] = frozenset()
 
+    def __eq__(self, other: object) -> bool:
+        """Say that vendors are equal by their settings, whatever they have opened by now."""
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in type(self).model_fields)
+
+    __hash__ = None  # type: ignore[assignment] # settings may change, and some hold what has no hash
+
     def close(self) -> None:
         """Let go of connections and files; calling twice is harmless."""
 
@@ -53,6 +61,16 @@ class Vendor(BaseModel, abc.ABC):
     def with_settings(self, **changed: Any) -> Self:
         """Return another one with the same settings but for these, which shares no connection with this one."""
         return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | changed)
+
+    def kept_bytes(self) -> int | None:
+        """Return how many bytes this vendor keeps at its place; None where it cannot tell.
+
+        It may take as long as listing all that lies there.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        return None
 
     def kit_fixtures(self) -> Mapping[str, Any]:
         """Give what the contract's kit wants beside the vendor, by fixture, such as ``deliver`` of an event source."""

@@ -41,6 +41,37 @@ class DriftReport(Vendor):
         A string column whose field has the metadata ``loopline.kind`` = ``text`` holds texts, a list column vectors.
         """
 
+    def kept(self, model: str) -> Sequence[str]:  # noqa: ARG002 - for those who keep pages elsewhere
+        """Return the file names of what a ``store`` holds of a model's pages, sorted; nothing where none is named.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        return ()
+
+    def fetch(self, model: str, page: Path) -> bool:  # noqa: ARG002
+        """Bring a page of that file name from the ``store``, whole or not at all; says whether it is there.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        return False
+
+    def place(self, model: str, name: str) -> str:  # noqa: ARG002
+        """Return the URL at which the ``store`` keeps a page, which only those read who may read the store."""
+        return ""
+
+    def link(self, model: str, name: str) -> str:
+        """Sign a URL by which whoever has it reads this page for a while; made anew each time, and kept nowhere.
+
+        Raises:
+            Unsupported: no ``store`` is named, or this identity cannot sign. StoreUnavailable: it did not answer.
+        """
+        raise Unsupported(
+            f"{model}/{name} is on this machine alone, so there is no link to it",
+            "name a store for drift_report in the environment file, or send people to the portal",
+        )
+
     def titles(self) -> Sequence[str]:
         """Return the titles of what the workspace holds, sorted; nothing where none is named."""
         return ()

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 ScoreRows = Callable[[Path, "pa.Table"], Sequence[float]]
-"""Scores rows with the model package of a folder; a function of a module, so that another machine finds it by name."""
+"""Scores rows with the model package of a folder; a function of a module, so that another machine finds it by name.
+
+It gives one number a row, or as many of each, row after row.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,14 @@ class Engine(Vendor):
       5. A row older than the view's ``ttl_days`` at the label's event time is null; exactly as old is not.
       6. The order of input rows does not matter: what comes out is the same bit for bit.
       7. A null key, or a null event time, joins nothing.
-      8. ``compute_labels`` gives entities, ``event_time``, ``label`` (float64), ``known_at`` (UTC, µs) and segments.
+      8. ``compute_labels`` gives entities, ``event_time``, ``label`` (float64, or text where it
+         is one, or a list of either, of any length), ``known_at`` (UTC, µs) and segments.
       9. Types and values are those of any other engine: equal, and bit for bit where floats are taken as they are or
          whole numbers are added up; sums of fractions and quotients to 1e-9.
       10. ``point_in_time`` takes no row that is no more: from the ``created_at`` of a row with ``_gone`` on there is
           none of that entity and event, until one is created later, and the newest of the others counts.
-      11. ``score`` gives each row the number that ``score`` gave it, in the rows' order, in whatever parts and wherever
-          they were scored; what it raised of ours is raised.
+      11. ``score`` gives each row the number that ``score`` gave it, or the numbers, in the rows' order, in whatever
+          parts and wherever they were scored; what it raised of ours is raised.
 
     ``is_light`` says that a call on no rows starts nothing and costs milliseconds, so that a sensor may make it.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,8 @@ from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE
 if TYPE_CHECKING:
     import pyarrow as pa
 
+REDACTS = "redacts"
+"""A source takes lines out of what lies there, for good."""
 MALFORMED = "_malformed"
 """Rows as read: the raw text of a row with too few or too many fields, else null; such a row keeps no contract."""
 
@@ -87,6 +89,8 @@ class EventSource(Vendor):
       4. Content that is still being written is not listed.
       5. A source for which nothing came has no arrivals.
       6. Content that cannot be read at all raises ``ContractBroken`` and stays where it is.
+      7. Where ``can`` names ``redacts``: ``redact`` leaves nothing of some lines, and every other line; what is there
+         then has the id that was told before.
     """
 
     @abc.abstractmethod
@@ -116,6 +120,26 @@ class EventSource(Vendor):
         """
         raise Unsupported(
             f"{type(self).__name__} takes no files", "replay history into a folder or an object store's prefix"
+        )
+
+    def redact(
+        self,
+        source: str,
+        arrival: Arrival,
+        lines: Collection[int],  # noqa: ARG002 - who can needs them all
+        landed: Callable[[str], None],  # noqa: ARG002
+    ) -> None:
+        """Take lines (``_line``) out of what lies there of an arrival, for good; then it is another content.
+
+        ``landed`` is called with the id of the arrival that it will be, before it is: who calls this says so that it
+        landed already. What moved or changed meanwhile is left as it is.
+
+        Raises:
+            Unsupported: what arrives here is kept by somebody else, or cannot be written.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} does not keep, or cannot write, what arrives for {source}, such as {arrival.name}",
+            "ask whoever keeps it to erase the person there",
         )
 
     @abc.abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from loopline.platform_core.contracts.base import Vendor
@@ -28,6 +28,17 @@ class Record:
     value: bytes | None
     key: bytes | None = None
     headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AsJson:
+    """Records as ``records_schema`` describes them, their values as JSON, in the order in which they were read.
+
+    ``unread`` says by a record's place why it is none, as a dead letter has it; such a record is as it came.
+    """
+
+    records: pa.Table
+    unread: Mapping[int, str] = field(default_factory=dict)
 
 
 class Read(NamedTuple):
@@ -133,6 +144,14 @@ class EventStream(Vendor):
             StoreUnavailable: the broker did not take all of them in time; some may be there.
             ContractBroken: the broker refuses a record, such as one that is too large.
         """
+
+    def as_json(self, stream: str, records: pa.Table) -> AsJson:  # noqa: ARG002 - for those who know schemas
+        """Turn records that bear a schema's id into JSON; others stay as they are.
+
+        Raises:
+            StoreUnavailable: what keeps the schemas did not answer in time. InvalidEnvironment: it refuses.
+        """
+        return AsJson(records)
 
     def place(self, stream: str) -> str:  # noqa: ARG002 - vendors that have one need it
         """Return the path or URL by which other tools know a stream, "" where there is none."""

@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
     from loopline.platform_core.contracts.lake_files import LakeFiles
 
+ERASES = "erases"
+"""A lake takes rows out of every version, for good."""
 TableName = str
 """``team/stage/name``, made by ``loopline.platform_core.foundation.names``."""
 
 
 @dataclass(frozen=True)
 class Tidied:
-    """Files of the newest version before and after merging, files deleted, and the kept versions (sorted)."""
+    """Files of the newest version before and after merging, files deleted, and the kept versions (sorted).
+
+    A lake that has no files counts none.
+    """
 
     files_before: int
     files_after: int
@@ -62,6 +67,8 @@ class Lake(Vendor):
           table's mark it tells nothing. A vendor that gives no mark tells nothing ever.
       17. A table put elsewhere file by file, where a lake can ``files``, is the same: versions, rows, transactions. On
           the way a reader of the copy sees no version of which a file is not there.
+      18. Where ``can`` names ``erases``: ``erase`` takes the rows that are meant out of every version that can still be
+          read, and nothing of them is left; the newest version has all its other rows, and transactions stay.
     """
 
     @abc.abstractmethod
@@ -154,6 +161,24 @@ class Lake(Vendor):
         raise Unsupported(
             f"{type(self).__name__} cannot take days of {table!r} away before {before}",
             "leave retention_days out, or let the lake's own lifecycle rules do it",
+        )
+
+    def erase(self, table: TableName, among: Mapping[str, pa.Array]) -> int:
+        """Take the rows whose value in each named column is one of those given out of every version, for good.
+
+        Older versions may go as a whole, kept ones too: they would hold what is erased. What came after one of them can
+        not be told any more. Who is killed calls again: what is erased already is looked after as well.
+
+        Returns:
+            How many rows the newest version lost.
+
+        Raises:
+            Unsupported: the vendor cannot. NotFound: the table was never written.
+            CommitConflict: another writer won again and again.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} cannot take rows of {sorted(among)} out of {table!r} for good",
+            "erase them by the lake's own means, in each version and file, then look with 'loopline subject check'",
         )
 
     def files(self) -> LakeFiles:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
+
+from loopline.platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +42,20 @@ class LogStore(abc.ABC):
     @abc.abstractmethod
     def forget(self, model: str, cursors: Sequence[str], keep_seconds: float) -> int:
         """Let go of pieces behind every cursor that are older; without cursors of none. Returns how many went."""
+
+    def erase(self, model: str, keys: Collection[str]) -> int:  # noqa: ARG002 - stores that can need both
+        """Take the rows whose ``keys`` are among these out of the log, for good; cursors go on working.
+
+        Returns:
+            How many rows went.
+
+        Raises:
+            Unsupported: the store cannot.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} keeps the log of {model} in pieces that are not written again",
+            "its rows go when they are older than the log is kept: look again then",
+        )
 
 
 class LogSink(abc.ABC):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Key = str
 """An entity's key as text: ``str(int)`` for whole numbers."""
+_LATEST_US = 253_402_300_799_999_999
+"""The last instant of the year 9999: no event is newer."""
 Value = float | int | str | bool | list[float] | None
 
 
@@ -105,6 +107,8 @@ class OnlineStore(Vendor):
       9. ``fetch`` answers as ``read`` does, many at once included.
       10. ``replace`` puts a row in place of any whose event is not after the one that is void, and where there is no
           row leaves none; a row whose event is newer than both stays.
+      11. ``erase`` leaves no row of a key in a view, however new, and every other one where it was; what is written
+          afterwards is there again.
     """
 
     @abc.abstractmethod
@@ -157,6 +161,18 @@ class OnlineStore(Vendor):
             f"{type(self).__name__} cannot take back a row of {view!r}",
             "drop the view online and refill it: 'loopline features refill'",
         )
+
+    def erase(self, view: str, entity: str, keys: Sequence[Key]) -> None:
+        """Take every row of some keys out of a view, for good; a key that is not there costs nothing.
+
+        Raises:
+            Unsupported: the vendor cannot.
+        """
+        import pyarrow as pa
+
+        times = pa.repeat(pa.scalar(_LATEST_US, pa.int64()), len(keys)).cast(pa.timestamp("us", "UTC"))
+        void = pa.table({entity: pa.array(list(keys), pa.string()), EVENT_TIME: times})
+        self.replace(view, entity, void.slice(0, 0), void)
 
     @abc.abstractmethod
     def drop(self, view: str) -> None:

@@ -27,6 +27,7 @@ class Publication:
     """What goes into the registry as one version: ``package`` is the folder that the server loads.
 
     ``example`` holds a few rows as they come, a column a feature: texts are texts, the vocabulary is in the package.
+    ``trials`` are those of its search (``training.leaderboard``), for registries that show them.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Publication:
     metrics: Mapping[str, float] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    trials: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Registry(Vendor):
       2. ``fetch`` gives back the package byte for byte.
       3. An alias points at one version; setting it again moves it.
       4. Publishing with the ``key`` tag of an existing version returns that version: a repeated task adds none.
-      5. Tags and metrics come back as they were given; tags may be added later.
+      5. Tags and metrics come back as they were given, lines and all; tags may be added later, and one that is given
+         again is another one then.
       6. An unknown model, version or alias: ``by_alias`` is None, ``get`` and ``fetch`` raise ``NotFound``.
       7. A version that one gives and another takes, of those that can ``carry``, is the same there: number, files, tags
          and metrics. Taken again it is no second one, and a number that is not the next is refused.

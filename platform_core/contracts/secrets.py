@@ -153,7 +153,7 @@ def _text(name: str, value: str | bytes) -> str:
 def _object(name: str, part: str, text: str) -> Mapping[str, Any]:
     try:
         data = json.loads(text, parse_int=str, parse_float=str)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if isinstance(data, dict):
         return data

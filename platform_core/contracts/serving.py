@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from loopline.platform_core.contracts.base import Vendor
+from loopline.platform_core.contracts.caller import Caller, HttpCaller
 from loopline.platform_core.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -173,7 +174,10 @@ class Serving(Vendor):
 
     @abc.abstractmethod
     def endpoint(self, model: str) -> str:
-        """Return the URL to which ``/infer`` is appended: ``http://host:port/v2/models/<model>``."""
+        """Return the URL to which ``/infer`` is appended: ``http://host:port/v2/models/<model>``.
+
+        What is appended where a cloud hands requests on, and how they are signed, is its own: ``caller`` knows.
+        """
 
     @abc.abstractmethod
     def predictions(self, model: str, after: str | None = None) -> tuple[pa.Table, str]:
@@ -183,9 +187,10 @@ class Serving(Vendor):
             Rows and the next cursor. One row per entity asked: ``request_id``, ``row`` (int32), ``event_time`` and
             ``logged_at`` (UTC, µs), ``version``, ``cycle``, ``role`` (``stable``, ``candidate`` or ``shadow``),
             ``status`` (HTTP code), ``latency_ms`` (float64; a shadow's is its prediction alone, null where that was not
-            timed), ``score`` (float64, null when failed), ``keys`` and ``features``
-            (JSON objects as text), ``missing`` (list of online views without a row of the entity, or with one of
-            another width), ``stale`` (list of those whose row was older than their TTL), ``asked_at`` (UTC, µs).
+            timed), ``score`` (float64, null when failed: one number a row, the reading of the model's target), ``keys``
+            and ``features`` (JSON objects as text), ``missing`` (list of online views without a row of the entity, or
+            with one of another width), ``stale`` (list of those whose row was older than their TTL), ``asked_at`` (UTC,
+            µs).
 
             ``request_id``, ``row``, ``role`` and ``version`` tell rows apart: a shadow's row shares the first two with
             the row of the caller.
@@ -196,7 +201,17 @@ class Serving(Vendor):
             ``beside_ms`` (float64) is in rows of a shadow whose prediction was timed: what the same prediction takes
             the version that answered the caller, timed next to it in the same process. Null in all others, and where a
             vendor does not time it; the column may be missing.
+
+            ``raw`` (list of float64) are all numbers of a row, of a model that gives more than one; null in all others.
+            The column may be missing in logs of before it was kept.
         """
+
+    def caller(self, model: str) -> Caller:
+        """Return what asks the model as an application does; who asked for it closes it.
+
+        A vendor whose requests a cloud hands on, signed or in words of its own, gives one that does so.
+        """
+        return HttpCaller(f"{self.endpoint(model)}/infer")
 
     def end(self, model: str, after: str | None = None) -> str:
         """Return the cursor behind all that is logged by now, as ``predictions`` would after a cursor.
@@ -215,6 +230,22 @@ class Serving(Vendor):
             How many files or other pieces went.
         """
         return 0
+
+    def erase(self, model: str, keys: Collection[str]) -> int:
+        """Take the rows whose ``keys`` (the text that ``predictions`` gives) are among these out of the log, for good.
+
+        Cursors go on working.
+
+        Returns:
+            How many rows went.
+
+        Raises:
+            Unsupported: the vendor cannot.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} cannot take {len(keys)} keys out of the prediction log of {model}",
+            "its rows go when they are older than the log is kept: look again then",
+        )
 
     def usage(self) -> Sequence[ServerUse]:
         """Say what the processes that answer have used; a vendor that cannot tell says nothing of any."""

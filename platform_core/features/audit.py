@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,7 @@ from loopline.platform_core.features.reach import Reach, Tables
 from loopline.platform_core.features.standing import Standing, standing
 from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, ModelRef, online_view, view_name
 from loopline.platform_core.loop import crossing
+from loopline.platform_core.specs import personal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,6 +121,7 @@ class _Comparison:
         self.entities = sampled(raw, self.view.entity, sample)
         self.whole = self._of(tables.computed(raw, Reach()), self.entities)
         self.raw = self._of(raw, self.entities)
+        self.knows_persons = self.view.entity in {each.name for each in tables.contract.columns if each.personal}
 
     def audited(self, name: str) -> Audited:
         """Compare; what is wrong offline is wrong online too, so it is told first."""
@@ -148,7 +150,8 @@ class _Comparison:
     def _ceased(self, found: Audited, ceased: pa.Table) -> Audited:
         """Tell of rows that hold offline, and that nothing that holds gives any more."""
         entity, event_time = (ceased[name][0].as_py() for name in (self.view.entity, EVENT_TIME))
-        shown = f"the row of {entity!r} at {event_time:%Y-%m-%d %H:%M:%S} is held offline and not there computed whole"
+        which = f"{self._named(entity)!r} at {event_time:%Y-%m-%d %H:%M:%S}"
+        shown = f"the row of {which} is held offline and not there computed whole"
         differing = len(ceased[self.view.entity].unique())
         return replace(
             found, differing=differing, cause="offline differs", example=f"{shown}; {WHY['offline differs']}"
@@ -164,7 +167,7 @@ class _Comparison:
         return None
 
     def _with_difference(self, found: Audited, cause: Cause, shown: News, wrong: pa.Table, place: str) -> Audited:
-        example = f"{_first_difference(self.view, shown, place)}; {WHY[cause]}"
+        example = f"{_first_difference(self.view, shown, place, self._named)}; {WHY[cause]}"
         return replace(found, differing=len(wrong[self.view.entity].unique()), cause=cause, example=example)
 
     def _online(self, found: Audited, held: pa.Table) -> Audited:
@@ -187,8 +190,13 @@ class _Comparison:
         if not wrong:
             return found
         key, row = next(iter(wrong.items()))
-        example = f"{key!r} has {_shown(row)} online and {_shown(expected[key])} offline; {WHY['online differs']}"
+        apart = f"{_shown(row)} online and {_shown(expected[key])} offline"
+        example = f"{self._named(key)!r} has {apart}; {WHY['online differs']}"
         return replace(found, differing=len(wrong), cause="online differs", example=example)
+
+    def _named(self, key: Any) -> Any:
+        """Return a key as the ledger may keep it for ever."""
+        return personal.shown(self.view.entity, key, is_person=self.knows_persons)
 
     def _of(self, rows: pa.Table, entities: pa.Array) -> pa.Table:
         from pyarrow import compute
@@ -234,9 +242,9 @@ def _update_alarm(platform: Platform, team: Team, found: Audited) -> None:
     alarms.raise_alarm(platform, Alarm(cause, "error", problem, fix, ModelRef(team.name, "")))
 
 
-def _first_difference(view: FeatureView, found: News, place: str) -> str:
+def _first_difference(view: FeatureView, found: News, place: str, named: Callable[[Any], Any]) -> str:
     row, other = (rows.slice(0, 1).to_pylist()[0] for rows in (found.rows, found.before))
-    key = f"{row[view.entity]!r} at {row[EVENT_TIME]:%Y-%m-%d %H:%M:%S}"
+    key = f"{named(row[view.entity])!r} at {row[EVENT_TIME]:%Y-%m-%d %H:%M:%S}"
     if other[view.entity] is None:
         return f"the row of {key} is there computed whole and is not {place}"
     names = feature_names(found.rows, view.entity)

@@ -101,14 +101,14 @@ def _differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
         close = np.isclose(left.to_numpy(), right.to_numpy(), rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
         return np.asarray(~close)
     if pa.types.is_list(left.type):
-        return _vectors_differ(left, right)
+        return _lists_differ(left, right)
     equal = compute.fill_null(compute.equal(left, right), fill_value=False)
     both_null = compute.and_(compute.is_null(left), compute.is_null(right))
     return np.asarray(compute.invert(compute.or_(equal, both_null)))
 
 
-def _vectors_differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Compare vectors number by number, as single numbers are compared."""
+def _lists_differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Compare lists one by one, numbers as single numbers are compared."""
     import numpy as np
     from pyarrow import compute
 
@@ -116,8 +116,7 @@ def _vectors_differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np
     differs: NDArray[np.bool_] = np.asarray(lengths[0] != lengths[1])
     same = np.flatnonzero(~differs & (lengths[0] > 0))
     if len(same):
-        one, other = (compute.list_flatten(side.take(same)).to_numpy() for side in (left, right))
-        close = np.isclose(one, other, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+        apart = _differ(*(compute.list_flatten(side.take(same)) for side in (left, right)))
         starts = np.concatenate([[0], np.cumsum(lengths[0][same])[:-1]])
-        differs[same] = ~np.logical_and.reduceat(close, starts)
+        differs[same] = np.logical_or.reduceat(apart, starts)
     return differs

@@ -19,6 +19,8 @@ Place = tuple[str, str]
 
 def sources(function: Callable[..., Any]) -> list[str]:
     """Return the texts, sorted: a changed helper or constant shows as well as a changed function."""
+    if isinstance(declared := getattr(function, "definition", None), str):
+        return [declared]
     if not isinstance(function, FunctionType):
         return [f"{type(function).__module__}.{type(function).__qualname__}"]
     package = function.__module__.partition(".")[0]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import ContractBroken, InvalidSpec
 from loopline.platform_core.features.frames import Frames, blaming, demand, feature, instant, plain, run, settled
 from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, KNOWN_AT, LABEL, LINE
+from loopline.platform_core.specs.windowed import windowed
+from loopline.platform_core.specs.windows import Windows
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -34,6 +37,8 @@ def compute_view(frames: Frames, view: FeatureView, raw: pa.Table) -> pa.Table:
     """
     what = f"feature view {view.name!r}"
     demand(raw.column_names, (view.entity, view.time, ARRIVED_AT), f"raw rows of {what}")
+    if isinstance(view.compute, Windows):
+        return _windowed(view, view.compute, raw, what)
     rows = frames.ordered(raw, _first(raw, view.time, view.entity), view.entity)
     computed, schema = run(view.compute, rows, what)
     names = _feature_names(view, schema, what)
@@ -50,17 +55,26 @@ def compute_view(frames: Frames, view: FeatureView, raw: pa.Table) -> pa.Table:
     return _created(view, table, what)
 
 
+def _windowed(view: FeatureView, windows: Windows, raw: pa.Table, what: str) -> pa.Table:
+    """Let events go through the state that a stream's scorer keeps: no engine computes them otherwise."""
+    with blaming(windows, what):
+        rows = windowed(windows, raw).rename_columns({view.time: EVENT_TIME})
+    names = [name for name in rows.column_names if name not in (view.entity, EVENT_TIME)]
+    _refuse_names(names, what)
+    known = rows.append_column(CREATED_AT, rows[EVENT_TIME]).select([view.entity, EVENT_TIME, CREATED_AT, *names])
+    return known.sort_by([(EVENT_TIME, "ascending"), (view.entity, "ascending")]).combine_chunks()
+
+
 def compute_labels(frames: Frames, labels: Labels, raw: pa.Table) -> pa.Table:
     """Run the labels' function over accepted raw rows.
 
     Returns:
-        One row per example, sorted by event time: entities, event_time, label (float64), known_at, segments.
+        One row per example, sorted by event time: entities, event_time, label, known_at, segments.
+        A label is float64 or text, or a list of either, of any length..
 
     Raises:
         InvalidSpec, ContractBroken, TaskFailed: as for views.
     """
-    import narwhals as nw
-
     what = f"labels {labels.name!r}"
     demand(raw.column_names, (ARRIVED_AT,), f"raw rows of {what}")
     together = next((name for name in labels.entities if name in raw.column_names), None)
@@ -69,13 +83,46 @@ def compute_labels(frames: Frames, labels: Labels, raw: pa.Table) -> pa.Table:
     table = computed.select(
         *[plain(schema, name, what) for name in labels.entities],
         instant(schema, labels.time, EVENT_TIME, what),
-        nw.col(labels.label).cast(nw.Float64).alias(LABEL),
+        _label(schema[labels.label], labels.label, what),
         instant(schema, labels.known_at, KNOWN_AT, what),
         *[plain(schema, name, what) for name in labels.segments],
     )
     with blaming(labels.compute, what):
-        found = frames.collect(table.sort(EVENT_TIME, *labels.entities, KNOWN_AT, LABEL, *labels.segments))
-    return _zero_or_one(settled(found, what), what)
+        order = [EVENT_TIME, *labels.entities, KNOWN_AT, LABEL, *labels.segments]
+        if _is_list(schema[labels.label]):  # by which not every engine sorts
+            order.remove(LABEL)
+        found = frames.collect(table.sort(*order))
+    return _settled_labels(found, what)
+
+
+def _label(kind: nw.dtypes.DType, name: str, what: str) -> nw.Expr:
+    """Take a label as a number, as text where it is one, or as a list; which labels are right, a target says."""
+    import narwhals as nw
+
+    inner = kind.inner if isinstance(kind, nw.List | nw.Array) else kind
+    if isinstance(inner, nw.List | nw.Array | nw.Struct):
+        raise InvalidSpec(f"{what}: labels {name!r} are {kind}", "return numbers, texts, or lists of either")
+    wanted = nw.String() if inner in {nw.String, nw.Categorical, nw.Enum} else nw.Float64()
+    return nw.col(name).cast(nw.List(wanted) if _is_list(kind) else wanted).alias(LABEL)
+
+
+def _is_list(kind: nw.dtypes.DType) -> bool:
+    import narwhals as nw
+
+    return isinstance(kind, nw.List | nw.Array)
+
+
+def _settled_labels(found: pa.Table, what: str) -> pa.Table:
+    """Settle the columns as a view's, but for labels that are lists, which may have any length."""
+    import pyarrow as pa
+
+    place = found.column_names.index(LABEL)
+    kind = found.schema.field(LABEL).type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return settled(found, what)
+    inner = pa.float64() if pa.types.is_floating(kind.value_type) else pa.string()
+    rest = settled(found.drop_columns([LABEL]), what)
+    return rest.add_column(place, LABEL, found[LABEL].cast(pa.list_(inner)).combine_chunks())
 
 
 def _first(raw: pa.Table, *keys: str) -> list[str]:
@@ -85,10 +132,14 @@ def _first(raw: pa.Table, *keys: str) -> list[str]:
 def _feature_names(view: FeatureView, schema: nw.Schema, what: str) -> list[str]:
     demand(list(schema), (view.entity, view.time), what)
     names = [name for name in schema if name not in (view.entity, view.time)]
+    _refuse_names(names, what)
+    return names
+
+
+def _refuse_names(names: Sequence[str], what: str) -> None:
     taken = [name for name in names if name.startswith("_") or name in (EVENT_TIME, CREATED_AT, KNOWN_AT, LABEL)]
     if taken or not names:
         raise InvalidSpec(f"{what} has no feature, or features named as the platform's: {taken}", "name them otherwise")
-    return names
 
 
 def _known_then(keyed: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
@@ -157,14 +208,3 @@ def _created(view: FeatureView, table: pa.Table, what: str) -> pa.Table:
         )
     created = compute.if_else(compute.less(table[EVENT_TIME], arrived), arrived, table[EVENT_TIME])
     return table.set_column(table.column_names.index(CREATED_AT), CREATED_AT, created)
-
-
-def _zero_or_one(table: pa.Table, what: str) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import compute
-
-    labels = table[LABEL]
-    odd = labels.filter(compute.invert(compute.is_in(labels, pa.array([0.0, 1.0, None]))))
-    if len(odd):
-        raise ContractBroken(f"{what}: label {odd[0]} in {len(odd)} rows", "return 0 or 1")
-    return table

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from loopline.platform_core.specs.features import FrameFunction
 
-PLAIN = "return whole numbers, numbers, text, truth values, or lists of numbers that are equally long"
+PLAIN = "return whole numbers, numbers, text, truth values, or lists of numbers or of texts"
 
 
 class Frames(Protocol):
@@ -100,12 +100,14 @@ def plain(schema: nw.Schema, name: str, what: str) -> nw.Expr:
 
 
 def feature(schema: nw.Schema, name: str, what: str) -> nw.Expr:
-    """Type a feature as ``plain`` does, or as a list of float64: a vector."""
+    """Type a feature as ``plain`` does, or as a list of float64 or of texts."""
     import narwhals as nw
 
     kind = schema[name]
     if isinstance(kind, nw.List | nw.Array) and _of_numbers(kind.inner):
         return nw.col(name).cast(nw.List(nw.Float64()))
+    if isinstance(kind, nw.List | nw.Array) and kind.inner in {nw.String, nw.Categorical, nw.Enum}:
+        return nw.col(name).cast(nw.List(nw.String()))
     return plain(schema, name, what)
 
 
@@ -114,30 +116,31 @@ def _of_numbers(inner: Any) -> bool:
 
 
 def settled(table: pa.Table, what: str) -> pa.Table:
-    """Give each collected column its one Arrow type; a column of nulls alone is a number."""
+    """Give each collected column its one Arrow type; a column of nulls alone is a number, an empty list is null."""
     import pyarrow as pa
 
     fields = [pa.field(field.name, _settled(field, what)) for field in table.schema]
     found = table.cast(pa.schema(fields)).combine_chunks()
-    for field in found.schema:
+    for place, field in enumerate(found.schema):
         if pa.types.is_list(field.type):
-            _refuse_ragged(found.column(field.name), f"{what}: column {field.name!r}")
+            whole = _whole(found.column(field.name), f"{what}: column {field.name!r}")
+            found = found.set_column(place, field, whole)
     return found
 
 
-def _refuse_ragged(column: pa.ChunkedArray, which: str) -> None:
-    """Refuse vectors of several lengths, and those with holes.
+def _whole(column: pa.ChunkedArray, which: str) -> pa.ChunkedArray:
+    """Let an empty list be null: no request can send one, so no model may learn from one.
 
     Raises:
-        ContractBroken: no model and no monitor could put them side by side.
+        ContractBroken: a list has holes.
     """
+    import pyarrow as pa
     from pyarrow import compute
 
-    lengths = sorted(set(compute.list_value_length(column).drop_null().to_pylist()))
-    if len(lengths) > 1 or lengths == [0]:
-        raise ContractBroken(f"{which} holds vectors of {lengths[0]} to {lengths[-1]} numbers", PLAIN)
     if compute.list_flatten(column).null_count:
-        raise ContractBroken(f"{which} holds vectors with nulls inside", "return null in place of the whole vector")
+        raise ContractBroken(f"{which} holds lists with nulls inside", "return null in place of the whole list")
+    empty = compute.equal(compute.list_value_length(column), 0)
+    return compute.if_else(empty, pa.scalar(None, column.type), column) if compute.any(empty).as_py() else column
 
 
 def _settled(field: pa.Field, what: str) -> pa.DataType:
@@ -147,15 +150,23 @@ def _settled(field: pa.Field, what: str) -> pa.DataType:
         return pa.float64()
     if pa.types.is_timestamp(field.type):
         return pa.timestamp("us", "UTC")
-    if pa.types.is_large_string(field.type) or pa.types.is_string_view(field.type):
+    if _is_text(field.type):
         return pa.string()
     if _is_list(field.type) and (
         pa.types.is_floating(field.type.value_type) or pa.types.is_integer(field.type.value_type)
     ):
         return pa.list_(pa.float64())
+    if _is_list(field.type) and _is_text(field.type.value_type):
+        return pa.list_(pa.string())
     if field.type in (pa.int64(), pa.float64(), pa.string(), pa.bool_()):
         return field.type
     raise ContractBroken(f"{what}: column {field.name!r} is {field.type}", PLAIN)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.features.changes import feature_names, news
 from loopline.platform_core.foundation.names import EVENT_TIME
+from loopline.platform_core.specs import personal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +45,7 @@ def describe_difference(view: FeatureView, row: pa.Table, others: pa.Table) -> s
     other = next((other for other in others.to_pylist() if key.items() <= other.items()), None)
     features = [name for name in feature_names(row, view.entity) if other and one[name] != other[name]]
     which = f"feature {features[0]!r}" if features else "the row"
-    return f"{which} of {one[view.entity]!r} at {one[EVENT_TIME]} is another"
+    return f"{which} of {personal.shown(view.entity, one[view.entity])!r} at {one[EVENT_TIME]} is another"
 
 
 def _looks_ahead(view: FeatureView, row: pa.Table, others: pa.Table, middle: pa.Scalar) -> ContractBroken:

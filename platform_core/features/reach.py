@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.foundation.names import ARRIVED_AT, EVENT_TIME, raw_table, view_table
 from loopline.platform_core.ingestion.held_rows import changed_rows, held_rows, standing_rows, was_taken_back
 from loopline.platform_core.ingestion.holding import Parted, parted
+from loopline.platform_core.specs.source import STREAM
+from loopline.platform_core.specs.windows import Windows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,7 +97,7 @@ class RawRows:
     def raw(self, version: int, reach: Reach) -> pa.Table:
         """Read the raw rows that hold within a reach."""
         name = raw_table(self.team.name, self.view.source.name)
-        if self.key:
+        if self.key and not self._as_scored:
             rows = held_rows(self.platform.lake, name, version, self.key, self._among(reach))
             return reach.of(held_only(rows, self.view.time), self.view.time)
         days = _days(reach) if self._by_day else {}
@@ -118,6 +120,11 @@ class RawRows:
         """Say whether a raw row may cease to hold: it has a key, or an arrival of its source was taken back."""
         name = raw_table(self.team.name, self.view.source.name)
         return bool(self.key) or was_taken_back(self.platform.lake, name)
+
+    @property
+    def _as_scored(self) -> bool:
+        """Say whether every row counts as it came: an event of a stream was scored then, whatever corrected it."""
+        return self.view.source.arrives == STREAM and isinstance(self.view.compute, Windows)
 
     @property
     def key(self) -> tuple[str, ...]:

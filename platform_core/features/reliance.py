@@ -10,6 +10,7 @@ from loopline.platform_core.features.changes import news
 from loopline.platform_core.features.lookahead import describe_difference
 from loopline.platform_core.features.reach import Reach, earlier, held_only
 from loopline.platform_core.foundation.names import EVENT_TIME, LABEL
+from loopline.platform_core.specs import personal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,25 +112,30 @@ def same_labels(one: pa.Table, other: pa.Table) -> bool:
 
 def _sorted(labels: pa.Table) -> pa.Table:
     """Sort labels by all that they say, so that they can be compared; no number is as unequal to itself as NaN is."""
+    plain = labels.set_column(labels.column_names.index(LABEL), LABEL, _comparable(labels[LABEL]))
+    return plain.sort_by([(name, "ascending") for name in plain.column_names]).combine_chunks()
+
+
+def _comparable(label: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return labels as what can be sorted, lists as text."""
     import pyarrow as pa
     from pyarrow import compute
 
-    label = labels[LABEL]
-    plain = labels.set_column(
-        labels.column_names.index(LABEL),
-        LABEL,
-        compute.if_else(compute.is_nan(label), pa.scalar(None, label.type), label),
-    )
-    return plain.sort_by([(name, "ascending") for name in plain.column_names]).combine_chunks()
+    if pa.types.is_list(label.type):
+        return pa.chunked_array([[None if one is None else repr(one) for one in label.to_pylist()]], pa.string())
+    if not pa.types.is_floating(label.type):
+        return label
+    return compute.if_else(compute.is_nan(label), pa.scalar(None, label.type), label)
 
 
 def _differing(labels: Labels, one: pa.Table, other: pa.Table) -> str:
     """Name a label that is among one side's only."""
     for rows, others in ((one, other), (other, one)):
-        there = {tuple(row.values()) for row in others.to_pylist()}
+        there = {repr(row) for row in others.to_pylist()}
         for row in rows.to_pylist():
-            if tuple(row.values()) not in there:
-                return f"that of {[row[name] for name in labels.entities]} at {row[EVENT_TIME]} is another"
+            if repr(row) not in there:
+                keys = [personal.shown(name, row[name]) for name in labels.entities]
+                return f"that of {keys} at {row[EVENT_TIME]} is another"
     return "one comes more often"
 
 

@@ -9,7 +9,9 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 SMALLEST_STD = 1e-3
-"""A column that hardly varies is normed by this instead of its deviation (Evidently's floor)."""
+"""A column that hardly varies is normed by this instead of its deviation (Evidently's floor), or by as much of its
+largest value, where that is below 1: what is small need not hardly vary."""
+SMALLEST_VALUE = 1e-9
 LARGEST = 1e100
 """A value that is larger, of either sign, counts as missing: it stands for no value, and its square is no float64."""
 ENOUGH = 5_000
@@ -25,6 +27,11 @@ def finite(values: ArrayLike) -> Floats:
     """Return the measurable values as float64, in their order; null, NaN and infinity are left out."""
     array = np.asarray(values, dtype=np.float64)
     return array[measurable(array)]
+
+
+def unit(std: float, largest: float) -> float:
+    """Return by what distances are normed: the deviation of values, or a floor that knows the largest of them."""
+    return max(std, SMALLEST_STD * (min(1.0, max(largest, SMALLEST_VALUE)) if largest else 1.0))
 
 
 def between(ordered: Floats, edges: Floats, at: Places, below: Places) -> Floats:
@@ -97,4 +104,5 @@ def _normed(pooled: Floats, mine: NDArray[np.bool_]) -> float:
     second = np.arange(1, len(pooled) + 1) - first
     gap = np.abs(first / first[-1] - second / second[-1])
     area = float(gap[:-1] @ np.diff(pooled))
-    return area / max(float(np.std(pooled[~mine])), SMALLEST_STD)
+    own = pooled[~mine]
+    return area / unit(float(np.std(own)), float(np.abs(own).max()))

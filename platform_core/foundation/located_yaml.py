@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import yaml
 from loopline.platform_core.errors import InvalidSpec
 
 Place = tuple[str | int, ...]
+MOST_PLACES = 200_000
+"""Keys and values of a file, each as often as aliases repeat it: a few of them make billions of a few lines."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,15 @@ def load(path: Path) -> Located:
     """Read a YAML file.
 
     Raises:
-        InvalidSpec: the file is missing or no YAML; the message names the line.
+        InvalidSpec: the file is missing or no YAML, or a mapping in it has a key twice, of the first of which YAML
+            keeps nothing, without a word; the message names the line. Or it has more than ``MOST_PLACES``.
     """
     try:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
-        lines = dict(_lines(node, ())) if node else {}
+        lines = list(islice(_lines(node, ()), MOST_PLACES + 1)) if node else []
+        again = next(_twice(node), None) if node and len(lines) <= MOST_PLACES else None
     except OSError as error:
         raise InvalidSpec(f"{path}: cannot be read ({error.strerror})", "give the path of an existing file") from error
     except yaml.MarkedYAMLError as error:
@@ -49,7 +54,26 @@ def load(path: Path) -> Located:
         raise InvalidSpec(f"{path}:{line}: no valid YAML: {error.problem}", "mend the line") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, control characters, no date, endless
         raise InvalidSpec(f"{path}: no valid YAML: {' '.join(str(error).split())}", "mend the file") from error
-    return Located(path, text, data if data is not None else {}, lines)
+    if len(lines) > MOST_PLACES:
+        fix = "repeat less by aliases (*), or write several files"
+        raise InvalidSpec(f"{path}: it has more than {MOST_PLACES:,} keys and values", fix)
+    if again is not None:
+        where = f"{path}:{again.start_mark.line + 1}"
+        raise InvalidSpec(f"{where}: {again.value!r} stands there twice", "write what belongs to it in one place")
+    return Located(path, text, data if data is not None else {}, dict(lines))
+
+
+def _twice(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if str(key.value) in seen:
+                yield key
+            seen.add(str(key.value))
+            yield from _twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _twice(value)
 
 
 def _lines(node: yaml.Node, place: Place) -> Iterator[tuple[Place, int]]:

@@ -45,7 +45,7 @@ PLATFORM = "loopline"
 
 STAGES = (
     "arrivals", "raw", "dead_letters", "features", "training_set", "model", "deployment", "predictions", "drift",
-    "quality", "scores", "scorecard",
+    "quality", "scores", "explanations", "scorecard",
 )  # fmt: skip
 """What an asset can be of a source, a view or a model; none ends with another, so a title says which it is."""
 
@@ -154,6 +154,11 @@ def scores_table(team: str, model: str) -> str:
     return f"{team}/scores/{model}"
 
 
+def explanations_table(team: str, model: str) -> str:
+    """Name the table of what each column contributed to a model's answers."""
+    return f"{team}/explanations/{model}"
+
+
 def scorecard_table(name: str) -> str:
     """Name a table of the scorecard; it is the platform's, no team's."""
     return f"{PLATFORM}/scorecard/{name}"
@@ -167,6 +172,7 @@ _HOLDS = {
     "predictions": "Requests that model {name} of team {team} answered",
     "realised": "Answers of model {name} of team {team} whose label has come",
     "scores": "Daily scores of model {name} of team {team}",
+    "explanations": "What each column contributed to the answers of model {name} of team {team}",
     "scorecard": "The platform's scorecard: {name}",
 }
 

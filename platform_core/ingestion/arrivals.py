@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Source, Team
 
-WITHDRAWN, RESTORED = "arrival.withdrawn", "arrival.restored"
+WITHDRAWN, RESTORED, REDACTED = "arrival.withdrawn", "arrival.restored", "arrival.redacted"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHORT = 12
 """Letters of an arrival's id where its name is not known any more."""
@@ -151,7 +151,7 @@ def _counted(rows: pa.Table) -> dict[str, tuple[datetime, int]]:
 
 def _names(inbox: Inbox, letters: pa.Table) -> Mapping[str, str]:
     """Find out what arrivals were called: as they lie there, as letters say, and as the ledger was told."""
-    told = inbox.platform.ledger.entries(kinds=[WITHDRAWN, RESTORED])
+    told = inbox.platform.ledger.entries(kinds=[WITHDRAWN, RESTORED, REDACTED])
     ours = {entry.details["arrival"]: entry.details["name"] for entry in told if entry.details["source"] == inbox.where}
     lettered = dict(zip(letters[ARRIVAL].to_pylist(), letters["name"].to_pylist(), strict=True))
     there = {each.arrival_id: each.name for each in inbox.platform.event_source.arrivals(inbox.where)}

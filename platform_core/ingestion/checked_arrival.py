@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.ingestion import raw_rows
+from loopline.platform_core.ingestion import erased_rows, raw_rows
 from loopline.platform_core.ingestion.dead_shares import Share
 from loopline.platform_core.ingestion.letters import letters_of
 from loopline.platform_core.ingestion.row_changes import check_rows
+from loopline.platform_core.loop.erasures import KEPT_OUT
 from loopline.platform_core.specs.contract_file import MOST_AHEAD
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def check_arrival(inbox: Inbox, arrival: Arrival) -> CheckedArrival:
     came = replace(arrival, arrived_at=min(arrival.arrived_at, now))
     rows = inbox.platform.event_source.read(inbox.where, arrival)
     checked = check_rows(inbox.platform.engine, raw_rows.stamped(rows, came), inbox.judged, arrival.name)
+    left = erased_rows.without_erased(inbox, checked.good, checked.bad)
+    erased_rows.told(inbox, left.kept_out, arrival.name, f"{KEPT_OUT}:{inbox.where}:{arrival.arrival_id}")
+    checked = replace(checked, good=left.good, bad=left.bad)
     newest = _newest_event(inbox, checked)
     if newest is not None and newest > came.arrived_at + MOST_AHEAD and came.arrived_at < now:
         came = replace(came, arrived_at=now)

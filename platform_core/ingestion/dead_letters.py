@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CAME_AT
-from loopline.platform_core.ingestion import dead_shares, raw_rows
+from loopline.platform_core.ingestion import dead_shares, erased_rows, raw_rows
 from loopline.platform_core.ingestion.dead_shares import REPLAYED
 from loopline.platform_core.ingestion.held_rows import withdrawn_arrivals
 from loopline.platform_core.ingestion.inbox import Inbox
@@ -75,8 +75,10 @@ def replay(  # noqa: PLR0913, PLR0917 - what, who and why
     tried = raw_rows.within(wanted, done, keep=False)
     texts = rows_of(tried, inbox.contract, platform.clock.now())
     checked = check_rows(platform.engine, texts, inbox.judged.row_by_row(of_one_arrival=True))
-    if len(checked.good):
-        good = checked.good if rows is not None else _as_old_as(tried, checked.good, inbox)
+    left = erased_rows.without_erased(inbox, checked.good, checked.bad.slice(0, 0))
+    erased_rows.told(inbox, left.kept_out, "letters that were let in")
+    if len(left.good):
+        good = left.good if rows is not None else _as_old_as(tried, left.good, inbox)
         _land(inbox, raw_rows.dated(good, inbox.contract))
         done = landed(inbox, wanted)
     if len(done):

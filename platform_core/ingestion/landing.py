@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms import events
-from loopline.platform_core.errors import InvalidSpec, LooplineError, NotFound, Transient, Unsupported, is_panic
+from loopline.platform_core.errors import (
+    InvalidEnvironment,
+    InvalidSpec,
+    LooplineError,
+    NotFound,
+    Transient,
+    Unsupported,
+    is_panic,
+)
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL, LINE
 from loopline.platform_core.ingestion import copies, dead_shares, raw_rows, refusals, streaming
@@ -125,7 +133,7 @@ def _checked(inbox: Inbox, arrival: Arrival, known: Refusals) -> CheckedArrival 
     """
     try:
         return check_arrival(inbox, arrival)
-    except (Transient, InvalidSpec):
+    except (Transient, InvalidSpec, InvalidEnvironment):
         raise  # it is not this file's fault
     except NotFound:
         return None

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL
-from loopline.platform_core.ingestion import raw_rows
+from loopline.platform_core.ingestion import erased_rows, raw_rows
 from loopline.platform_core.ingestion.dead_records import letters_already, letters_of_records, publish
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.row_changes import check_rows
 from loopline.platform_core.ingestion.stream_records import arrival_id, text_rows
 from loopline.platform_core.ingestion.tombstones import reasons_of
+from loopline.platform_core.loop.erasures import KEPT_OUT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,10 +63,13 @@ def land_batch(inbox: Inbox, limit: int, wait_seconds: float) -> Landed:
 
 
 def _land(inbox: Inbox, records: pa.Table, stands: Standing) -> Landed:
-    rows = text_rows(inbox, records, inbox.platform.clock.now())
+    read = inbox.platform.event_stream.as_json(inbox.where, records)
+    rows = text_rows(inbox, read.records, inbox.platform.clock.now())
     checked = check_rows(inbox.platform.engine, rows, inbox.judged.row_by_row())
-    bad = reasons_of(inbox.contract, checked.bad, rows, records)
-    good, letters = raw_rows.dated(checked.good, inbox.contract), letters_of_records(inbox, bad, rows, records)
+    left = erased_rows.without_erased(inbox, checked.good, reasons_of(inbox.contract, checked.bad, rows, read))
+    erased_rows.told(inbox, left.kept_out, "records of its stream", f"{KEPT_OUT}:{inbox.where}:{_ends(records)}")
+    good = raw_rows.dated(left.good, inbox.contract)
+    letters = letters_of_records(inbox, left.bad, rows, read.records)
     before = letters_already(inbox, rows) if stands.half else letters.slice(0, 0)
     good, letters = (raw_rows.within(part, raw_rows.keys(before), keep=False) for part in (good, letters))
     dead = _joined(before, letters)

@@ -1,4 +1,7 @@
-"""Records of a stream as rows of text: a record is a JSON object whose fields bear the contract's physical names."""
+"""Records of a stream as rows of text: a record is a JSON object whose fields bear the contract's physical names.
+
+One that bears a schema's id is JSON before it comes here, or ``_malformed``.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 Fields = dict[str, "str | None"]
 KeyAndValue = tuple["bytes | None", "bytes | None"]
+_PLAIN = frozenset({str, type(None)})
+"""What a field is read as that needs no more to be text."""
 
 
 def arrival_id(source: str, partition: int) -> str:
@@ -78,11 +83,12 @@ def _fields(value: bytes) -> Fields:
     if not isinstance(read, dict):
         raise ValueError("no object")  # noqa: TRY004 - all that is wrong with a record is caught as one
     read.pop(MALFORMED, None)
-    if any(isinstance(held, dict | list) for held in read.values()):
+    is_plain = _PLAIN.issuperset(map(type, read.values()))
+    if not is_plain and any(isinstance(held, dict | list) for held in read.values()):
         read |= _nested(text)
     if "\\u" in text:  # half a character can be written so, and no column could hold it
         "".join(f"{name}{held}" for name, held in read.items()).encode()
-    return {name: _text(held) for name, held in read.items()}
+    return read if is_plain else {name: _text(held) for name, held in read.items()}
 
 
 def _nested(text: str) -> Fields:

@@ -12,6 +12,7 @@ from loopline.platform_core.ingestion import raw_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from loopline.platform_core.contracts.event_stream import AsJson
     from loopline.platform_core.specs.contract_file import RowContract
 
 NO_KEY, UNREADABLE = "tombstone.no_key", "tombstone.key"
@@ -32,18 +33,19 @@ def tombstone(contract: RowContract, key: bytes | None) -> dict[str, str | None]
     return came | ({DELETED: "true"} if contract.key else {})  # who mends it gives its key
 
 
-def reasons_of(contract: RowContract, bad: pa.Table, rows: pa.Table, records: pa.Table) -> pa.Table:
-    """Say of bad rows whose record had no value, and whose key says nothing, that this is why."""
+def reasons_of(contract: RowContract, bad: pa.Table, rows: pa.Table, read: AsJson) -> pa.Table:
+    """Say of bad rows that could not be read why: no schema, or a record without value whose key says nothing."""
     import pyarrow as pa
     from pyarrow import compute
 
-    ended = compute.and_(records["value"].is_null(), rows[MALFORMED].is_valid())
-    if not compute.any(ended).as_py():
+    ended = compute.and_(read.records["value"].is_null(), rows[MALFORMED].is_valid())
+    unended = UNREADABLE if contract.key else NO_KEY
+    places = dict.fromkeys(compute.indices_nonzero(ended).to_pylist(), unended) | dict(read.unread)
+    if not places:
         return bad
-    keys = set(raw_rows.keys(rows.filter(ended)).to_pylist())
-    why = [UNREADABLE if contract.key else NO_KEY]
+    why = dict(zip(raw_rows.keys(rows.take(list(places))).to_pylist(), places.values(), strict=True))
     found = zip(raw_rows.keys(bad).to_pylist(), bad["reasons"].to_pylist(), strict=True)
-    reasons = pa.array([why if key in keys else own for key, own in found], pa.list_(pa.string()))
+    reasons = pa.array([[why[key]] if key in why else own for key, own in found], pa.list_(pa.string()))
     return bad.set_column(bad.column_names.index("reasons"), "reasons", reasons)
 
 

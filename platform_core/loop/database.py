@@ -24,16 +24,19 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
-from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable
+from loopline.platform_core.errors import InvalidEnvironment, Refused, StoreUnavailable, one_line
 from loopline.platform_core.foundation.sqlite_file import write_ahead
 
 BUSY_SECONDS = 30
 """How long a writer waits for another before it gives up."""
-HEAD = "0008"
+HEAD = "0011"
 """The newest schema; a test holds it to the migrations."""
-_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))
+VERSION_TABLE = "alembic_version"
+_SHUT_OUT = "is not permitted to log in"
+"""What PostgreSQL says to a role that has a password and no LOGIN."""
+_VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))
 
 
 def connect(url: str) -> Engine:
@@ -41,6 +44,7 @@ def connect(url: str) -> Engine:
 
     Raises:
         InvalidEnvironment: the URL is wrong, or a newer Loopline wrote the ledger. StoreUnavailable: no answer.
+        Refused: the schema is an older one, and this role may not change it; or the role is shut out.
     """
     engine = _engine(_checked(url))
     try:
@@ -49,9 +53,21 @@ def connect(url: str) -> Engine:
         _bring_to_head(engine)
     except (OperationalError, sqlite3.OperationalError) as error:
         engine.dispose()
+        cause = getattr(error, "orig", error)
+        if _SHUT_OUT in str(error):
+            raise Refused(
+                f"the ledger at {engine.url.render_as_string()} lets this role in no more: {one_line(cause)}",
+                "if a tenant is suspended, who runs the platform resumes it: 'loopline tenant resume'",
+            ) from error
         raise StoreUnavailable(
-            f"the ledger at {engine.url.render_as_string()} cannot be opened: {getattr(error, 'orig', error)}",
+            f"the ledger at {engine.url.render_as_string()} cannot be opened: {cause}",
             "start the database, or correct 'ledger' in the environment file",
+        ) from error
+    except ProgrammingError as error:
+        engine.dispose()
+        raise Refused(
+            f"this role may not bring the ledger's schema to this release's: {one_line(error.orig)}",
+            "let the database's owner run 'loopline audit role <this role>' of this release",
         ) from error
     return engine
 
@@ -59,6 +75,12 @@ def connect(url: str) -> Engine:
 def writer(engine: Engine) -> Engine:
     """Return the same engine for transactions that write."""
     return engine.execution_options(writes=True)
+
+
+def unmoved(engine: Engine) -> Engine:
+    """Return the same engine for transactions whose statements all see what the first one saw, as SQLite's do."""
+    postgresql = engine.dialect.name == "postgresql"
+    return engine.execution_options(isolation_level="REPEATABLE READ") if postgresql else engine
 
 
 def plain(value: Any) -> Any:
@@ -72,6 +94,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if isinstance(value, str | int | None) else str(value)
+
+
+def dumps(value: Any) -> str:
+    """Write plain details as the database keeps them."""
+    return json.dumps(value, allow_nan=False)
 
 
 def _checked(url: str) -> URL:
@@ -96,15 +123,11 @@ def _checked(url: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
-        return create_engine(url, pool_pre_ping=True, json_serializer=_dumps)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, json_serializer=_dumps)
+        return create_engine(url, pool_pre_ping=True, json_serializer=dumps)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, json_serializer=dumps)
     event.listen(engine, "connect", _take_over_transactions)
     event.listen(engine, "begin", _begin)
     return engine
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, allow_nan=False)
 
 
 def _take_over_transactions(connection: Any, _record: Any) -> None:

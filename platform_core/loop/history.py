@@ -30,6 +30,8 @@ REASONS = (
     "gate.overridden",
     "promotion.wished",
     "promotion.met",
+    "experiment.started",
+    "experiment.ended",
     "rollout.started",
     "rollout.shadowed",
     "rollout.advanced",

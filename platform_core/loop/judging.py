@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.serving import SHADOW
-from loopline.platform_core.loop import arrival, deployments, estimates, pauses, realised, skews, traffic
+from loopline.platform_core.loop import arrival, deployments, estimates, experiments, pauses, realised, skews, traffic
 from loopline.platform_core.loop.step_log import StepLog
 from loopline.platform_core.loop.traffic import Sides
 from loopline.platform_core.specs.business_hours import business_hours
@@ -35,7 +35,8 @@ class Judging:
 
     @classmethod
     def of(cls, platform: Platform, model: Model, record: RolloutRecord, now: datetime) -> Judging:
-        """Look up what is live."""
+        """Look up what is live, and at which split an experiment keeps the rollout."""
+        model = experiments.with_split(platform.ledger, record, model)
         return cls(platform, model, record, deployments.deployment(platform.ledger, record.ref), now)
 
     @property
@@ -101,11 +102,11 @@ class Judging:
         )
         rows, cursor = StepLog.of(self.platform).read(serving, record.ref.dotted, record.cursor)
         compared = self._estimated(traffic.compare(rows, cursor, sides))
+        compared = replace(compared, candidate=replace(compared.candidate, target=self.model.target))
         if not any(judge.needs_labels for judge in self.rule.judges):
             return compared
-        labelled = realised.of(
-            self.platform.lake, record.ref, sides.versions, record.started_at, shadow=sides.in_shadow
-        )
+        lake, width = self.platform.lake, self.model.target.width
+        labelled = realised.of(lake, record.ref, sides.versions, record.started_at, shadow=sides.in_shadow, width=width)
         return traffic.with_labels(compared, labelled)
 
     def _estimated(self, compared: Compared) -> Compared:

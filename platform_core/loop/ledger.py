@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, insert, select, t
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from loopline.platform_core.errors import LooplineError, StoreUnavailable
-from loopline.platform_core.loop import database, tables
+from loopline.platform_core.loop import audited, database, tables
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
@@ -71,6 +71,12 @@ class Ledger:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Open a transaction that only reads, and sees nothing of what others write meanwhile."""
+        with _answering(), database.unmoved(self.engine).connect() as connection:
+            yield connection
+
+    @contextmanager
     def writing(self, ref: ModelRef | None = None) -> Iterator[Connection]:
         """Open a transaction that writes; those of one model happen one after the other."""
         with _answering(), database.writer(self.engine).begin() as connection:
@@ -105,7 +111,7 @@ class Ledger:
 
 
 def append(connection: Connection, entry: Entry, once: str | None = None) -> int:
-    """Append an entry inside a transaction of ``Ledger.writing``."""
+    """Append an entry inside a transaction of ``Ledger.writing``, and to the audit's record with it."""
     column = tables.entries.c
     earlier = select(column.entry_id).where(column.unique_key == once)
     if once is not None and (known := connection.scalar(earlier)) is not None:
@@ -117,9 +123,10 @@ def append(connection: Connection, entry: Entry, once: str | None = None) -> int
     }
     try:
         with connection.begin_nested():
-            return int(
-                connection.execute(insert(tables.entries).values(values).returning(column.entry_id)).scalar_one()
-            )
+            written = connection.execute(insert(tables.entries).values(values).returning(column.entry_id))
+            entry_id = int(written.scalar_one())
+            audited.record(connection, entry_id, values)
+            return entry_id
     except IntegrityError:
         if once is not None and (known := connection.scalar(earlier)) is not None:
             return int(known)  # another process recorded the same at the same time

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Places = NDArray[np.int64]
+    Floats = NDArray[np.float64]
 
 SAME = ("request_id", "row", "event_time", "asked_at", "keys")
 """What a replayed row shares with the caller's: the id is the caller's, who may name many requests alike."""
@@ -30,23 +31,32 @@ def of(rows: pa.Table, versions: tuple[str, str]) -> Pairs:
     import pyarrow.compute as pc
 
     answered, repeated = matched(rows, versions, SAME, ORDER)
-    scores = sides(repeated, versions[0], (repeated["score"], answered["score"]))
+    scores = sides(repeated, versions[0], _floats(repeated["score"], answered["score"]))
     if "beside_ms" not in repeated.column_names:
         return Pairs(scores)
     first = repeated.filter(pc.equal(repeated["row"], 0))  # a request is timed once, however many rows it has
-    return Pairs(scores, sides(first, versions[0], (first["latency_ms"], first["beside_ms"])))
+    return Pairs(scores, sides(first, versions[0], _floats(first["latency_ms"], first["beside_ms"])))
 
 
-def sides(repeated: pa.Table, candidate: str, values: tuple[pa.ChunkedArray, pa.ChunkedArray]) -> Both:
-    """Return (replayed, answered) values as (candidate's, stable's), of the rows that have both."""
+def sides(repeated: pa.Table, candidate: str, values: tuple[Floats, Floats]) -> Both:
+    """Return (replayed, answered) values, (rows,) or (rows, numbers), as (candidate's, stable's), of rows with both."""
     import numpy as np
     import pyarrow.compute as pc
 
-    replayed, other = (np.asarray(one.to_numpy(), dtype=np.float64) for one in values)
-    there = np.isfinite(replayed) & np.isfinite(other)
+    replayed, other = values
+    there: NDArray[np.bool_] = np.isfinite(replayed) & np.isfinite(other)
     is_candidate = np.asarray(pc.equal(repeated["version"], candidate), dtype=bool)
+    if replayed.ndim > 1:
+        there, is_candidate = np.asarray(there.all(axis=1)), is_candidate[:, None]
     mine, stable = np.where(is_candidate, replayed, other), np.where(is_candidate, other, replayed)
     return Both(mine[there], stable[there])
+
+
+def _floats(*columns: pa.ChunkedArray) -> tuple[Floats, Floats]:
+    import numpy as np
+
+    one, other = (np.asarray(column.to_numpy(), dtype=np.float64) for column in columns)
+    return one, other
 
 
 def matched(

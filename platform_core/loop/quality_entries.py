@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from loopline.platform_core.targets import known
+
 REALISED = "quality.realised"
 """Kind of the entry that holds a version's figures, written when they change."""
-FIGURES = ("roc_auc", "recall")
-"""Metrics of a version's whole life."""
-RENAMED = {"auc": "roc_auc"}
-"""What entries of before called a figure, and what it is called."""
+
+DRAWN = "quality.drawn"
+"""Kind of the entry that holds what a version's kind draws of its newest labelled rows, written when that changes."""
 
 
 def figures(details: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry's figures by the names of today."""
-    return {RENAMED.get(name, name): value for name, value in details.items()}
+    renamed = {old: new for kind in known() for old, new in kind.formerly.items()}
+    return {renamed.get(name, name): value for name, value in details.items()}
+
+
+def metrics(details: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the metrics among an entry's figures: those that some kind of models tells of a version's whole life."""
+    told = {name for kind in known() for name in kind.of_life}
+    return {name: value for name, value in figures(details).items() if name in told}

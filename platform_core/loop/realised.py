@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.serving import SHADOW_ROLE
 from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL, ModelRef, realised_table
-from loopline.platform_core.loop import pairs
+from loopline.platform_core.foundation.number_lists import to_array
+from loopline.platform_core.loop import pairs, raw
 from loopline.platform_core.specs.judges import Both
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Labelled:
     """Answered rows whose label has come, in order of coming: the candidate's, the stable version's, those of both.
 
     ``candidate`` and ``stable`` were answered while both answered. ``scores`` are what both made of the same rows, one
-    when it was asked and the other when that was replayed, and ``labels`` are those rows' (0 or 1).
+    when it was asked and the other when that was replayed, and ``labels`` are those rows', (rows,) or (rows, numbers).
     """
 
     candidate: pa.Table
@@ -41,33 +42,34 @@ class Labelled:
     scores: Both
 
 
-def of(lake: Lake, ref: ModelRef, versions: tuple[str, str], since: datetime, *, shadow: bool = False) -> Labelled:
+def of(  # noqa: PLR0913 - which rows, and how many numbers each has
+    lake: Lake, ref: ModelRef, versions: tuple[str, str], since: datetime, *, shadow: bool = False, width: int = 1
+) -> Labelled:
     """Read what two versions (candidate, stable) answered since an instant and has a label.
 
     Of a ``shadow`` what counts is what it said to replayed requests; else that counts only beside what was answered.
+    ``width`` is how many numbers the model returns for a row.
     """
-    import numpy as np
     import pyarrow.compute as pc
 
-    rows = _rows(lake, ref, versions, since)
+    rows = _rows(lake, ref, versions, since, width)
     shadowed = pc.equal(rows["role"], SHADOW_ROLE)
     candidate, stable = (pc.equal(rows["version"], version) for version in versions)
     seen = shadowed if shadow else pc.invert(shadowed)
     mine, other = rows.filter(pc.and_(candidate, seen)), rows.filter(pc.and_(stable, pc.invert(shadowed)))
     answered, repeated = pairs.matched(rows, versions, SAME, ORDER)
-    scores = pairs.sides(repeated, versions[0], (repeated["score"], answered["score"]))
-    labels = np.asarray(repeated[LABEL].to_numpy(), dtype=np.float64)
-    return Labelled(*_meanwhile(mine, other), labels, scores)
+    scores = pairs.sides(repeated, versions[0], (raw.of(repeated), raw.of(answered)))
+    return Labelled(*_meanwhile(mine, other), to_array(repeated[LABEL]), scores)
 
 
-def _rows(lake: Lake, ref: ModelRef, versions: tuple[str, str], since: datetime) -> pa.Table:
+def _rows(lake: Lake, ref: ModelRef, versions: tuple[str, str], since: datetime, width: int) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     table = realised_table(*ref)
     if lake.version(table) is None:
         return _nothing()
-    rows = lake.read(table, columns=list(COLUMNS), among={"version": pa.array(versions)})
+    rows = raw.read(lake, table, COLUMNS, width, among={"version": pa.array(versions)})
     since_us = pa.scalar(since, rows.schema.field("logged_at").type)
     rows = rows.filter(pc.and_(pc.greater_equal(rows["logged_at"], since_us), pc.is_valid(rows["score"])))
     return rows.sort_by([(name, "ascending") for name in ORDER])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.loop.entry_kinds import described
 from loopline.platform_core.loop.gates import GateReading
-from loopline.platform_core.loop.quality_entries import FIGURES, figures
+from loopline.platform_core.loop.quality_entries import figures, metrics
 from loopline.platform_core.loop.quarantines import Window
 
 if TYPE_CHECKING:
@@ -16,10 +17,12 @@ OBSERVED = (
     "drift.window",
     "drift.day",
     "quality.realised",
+    "quality.drawn",
     "skew.checked",
     "alarm.told",
     "deployment.arrived",
     "endpoint.watched",
+    "experiment.looked",
     "feature_view.materialized",
 )
 """Kinds of what is looked at day after day; they hide what was decided, and are told when asked for."""
@@ -52,7 +55,7 @@ def _closed(entry: Entry) -> str:
 def _pinned(entry: Entry) -> str:
     left_out = [str(Window.from_json(window)) for window in entry.details.get("left_out", ())]
     without = f", without {'; '.join(left_out)}" if left_out else ""
-    return f"training set pinned: {_counts(entry.details, ('rows', 'positives'))}{without}"
+    return f"training set pinned: {_counts({'rows': entry.details['rows'], **described(entry.details)})}{without}"
 
 
 def _doubted(entry: Entry) -> str:
@@ -65,6 +68,10 @@ def _went_on(entry: Entry) -> str:
     return f"{entry.actor} lets it learn from odd data: {entry.reason}"
 
 
+def _claimed(entry: Entry) -> str:
+    return f"{entry.details['cpus']:g} CPUs and {entry.details['gpus']} GPUs claimed for the training"
+
+
 def _quarantined(entry: Entry) -> str:
     window = Window.from_json(entry.details)
     done = "left out of training" if entry.kind == "data.quarantined" else "learnt from again"
@@ -73,6 +80,11 @@ def _quarantined(entry: Entry) -> str:
 
 def _registered(entry: Entry) -> str:
     return f"version {entry.version} registered: {_counts(entry.details.get('metrics', {}))}"
+
+
+def _drawn(entry: Entry) -> str:
+    titles = ", ".join(str(drawing.get("title")) for drawing in entry.details["drawings"])
+    return f"version {entry.version} drawn beside its newest labels: {titles}"
 
 
 def _judged(entry: Entry) -> str:
@@ -137,7 +149,7 @@ def _window(entry: Entry) -> str:
 def _realised(entry: Entry) -> str:
     details = figures(entry.details)
     share = f"{details['labelled']:,} of {details['predictions']:,} answers labelled"
-    return f"version {entry.version}: {share}, {_counts(details, FIGURES)}"
+    return f"version {entry.version}: {share}, {_counts(metrics(details))}"
 
 
 def _skew(entry: Entry) -> str:
@@ -196,6 +208,19 @@ def _number(value: Any) -> str:
     )
 
 
+def _experiment(entry: Entry) -> str:
+    details = entry.details
+    if entry.kind == "experiment.started":
+        settled = details["settled"]
+        sides = f"version {entry.version} beside {details['stable']}, {settled['percent']} percent of the entities"
+        return f"experiment {settled['name']} started by {entry.actor}: {sides}: {entry.reason}"
+    if entry.kind == "experiment.looked":
+        return f"experiment of version {entry.version} looked at: {entry.reason}"
+    does = {"promote": "its rollout goes on", "roll_back": "it is taken back", "hold": "a person decides"}
+    follows = f"; {does[details['does']]}" if details["does"] in does else ""
+    return f"experiment of version {entry.version} ended, {details['verdict']}{follows}: {entry.reason}"
+
+
 def _words(name: str) -> str:
     return name.replace("_", " ")
 
@@ -210,16 +235,21 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "arrival.restored": _arrival,
     "cycle.opened": _opened,
     "cycle.closed": _closed,
+    "quota.claimed": _claimed,
     "cycle.doubted": _doubted,
     "cycle.went_on": _went_on,
     "data.quarantined": _quarantined,
     "data.released": _quarantined,
     "training_set.pinned": _pinned,
     "model.registered": _registered,
+    "quality.drawn": _drawn,
     "gate.judged": _judged,
     "gate.overridden": _overridden,
     "promotion.wished": _wished,
     "promotion.met": _met,
+    "experiment.started": _experiment,
+    "experiment.looked": _experiment,
+    "experiment.ended": _experiment,
     "rollout.started": _rollout,
     "rollout.shadowed": _rollout,
     "rollout.advanced": _rollout,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.serving import SHADOW_ROLE
-from loopline.platform_core.loop import pairs
+from loopline.platform_core.foundation.number_lists import to_array
+from loopline.platform_core.loop import pairs, raw
 from loopline.platform_core.specs.judges import Traffic
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 FIRST_ERROR = 500
 """HTTP codes from here on are the server's fault, those between 400 and this the caller's."""
 FIRST_REFUSAL = 400
+SMALL = 0.01
+"""A mean below it is told in four digits, others in four decimals."""
 ORDER = ("logged_at", "request_id", "row")
 """Oldest first: each worker logs in a file of its own, and a test's next look must go on from its last."""
 
@@ -112,7 +115,7 @@ def with_labels(compared: Compared, labelled: Labelled) -> Compared:
 
 def _labelled(traffic: Traffic, rows: pa.Table) -> Traffic:
     """Return traffic with its version's labels: ``rows`` of the realised table, in the order in which labels came."""
-    return replace(traffic, labels=_floats(rows["label"]), labelled_scores=_floats(rows["score"]))
+    return replace(traffic, labels=to_array(rows["label"]), labelled_scores=raw.of(rows))
 
 
 def figures(traffic: Traffic) -> dict[str, Any]:
@@ -123,7 +126,8 @@ def figures(traffic: Traffic) -> dict[str, Any]:
     if len(traffic.latency_ms):
         said["p99_ms"] = round(float(np.quantile(traffic.latency_ms, 0.99)), 3)
     if len(traffic.scores):
-        said["mean_score"] = round(float(traffic.scores.mean()), 4)
+        mean = float(traffic.scores.mean())
+        said["mean_score"] = round(mean, 4) if abs(mean) >= SMALL else float(f"{mean:.4g}")
     if len(traffic.labels):
         said["labels"] = len(traffic.labels)
     return said

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select, update
 
-from loopline.platform_core.loop import cycles, deployments, tables
+from loopline.platform_core.loop import cycles, deployments, experiments, tables
 from loopline.platform_core.loop.deployments import Deployment
 from loopline.platform_core.loop.ledger import Entry, append
 from loopline.platform_core.loop.rollout_table import BEFORE_FIRST, WATCHING, RolloutRecord, column, of, record_of
@@ -31,6 +31,8 @@ def take(ledger: Ledger, record: RolloutRecord, decision: Decision, now: datetim
         if not connection.execute(update(tables.rollouts).where(here).values(values)).rowcount:
             return False
         append(connection, entry_of(record, kind, decision.reason, decision.figures, now, actor))
+        if decision.action in {"promote", "roll_back"}:
+            experiments.close_with(connection, record, decision.reason, actor, now)
         if decision.action in {"shadow", "advance", "promote"}:
             _end_watch(connection, record, now)
         why = entry_of(record, deployments.CHANGED, decision.reason, {"rollout": record.rollout_id}, now, actor)

@@ -50,11 +50,29 @@ def difference(one: Interval, other: Interval) -> Interval:
     return Interval(value, value - down, value + up)
 
 
-def mean(values: Floats, confidence: float = CONFIDENCE) -> Interval | None:
-    """Return the mean; None of fewer than two rows."""
+def beyond_whole(own: Interval, rest: Interval, share_of_rest: float) -> Interval:
+    """Return by how much a group exceeds the whole, of which it is a part, from that to the rest of it."""
+    return Interval(*(share_of_rest * part for part in difference(own, rest)))
+
+
+def apart(own: Floats, rest: Floats, confidence: float = CONFIDENCE) -> Interval | None:
+    """Return by how much the mean of some rows exceeds that of others; None where either has fewer than two.
+
+    What is rare may be missing in the smaller sample: each side counts as spread at least as far as the other.
+    """
+    if min(len(own), len(rest)) < LEAST_ROWS_OF_A_KIND:
+        return None
+    widest = max(float(side.std(ddof=1)) for side in (own, rest))
+    one, other = mean(own, confidence, widest), mean(rest, confidence, widest)
+    return difference(one, other) if one and other else None
+
+
+def mean(values: Floats, confidence: float = CONFIDENCE, least_spread: float = 0.0) -> Interval | None:
+    """Return the mean; None of fewer than two rows. The values' deviation counts as at least ``least_spread``."""
     if len(values) < LEAST_ROWS_OF_A_KIND:
         return None
-    value, spread, t = float(values.mean()), float(values.std(ddof=1)), _t(confidence, len(values) - 1)
+    value, t = float(values.mean()), _t(confidence, len(values) - 1)
+    spread = max(float(values.std(ddof=1)), least_spread)
     if not spread:
         return Interval(value, value, value)
     skewed = float((((values - value) / spread) ** 3).mean()) / sqrt(len(values))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Table, delete, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from loopline.platform_core.audit.tables import audit_checkpoints, audit_entries, audit_removed
 from loopline.platform_core.errors import ContractBroken, Refused
 from loopline.platform_core.loop import tables
 from loopline.platform_core.migration.figures import MovedRows
@@ -38,6 +39,9 @@ def count(source: Ledger, target: Ledger) -> list[MovedRows]:
         is_same = table is not tables.entries and rows == _rows(target, table)
         new = len(rows) - known if table is tables.entries else 0 if is_same else len(rows)
         moved.append(MovedRows(table.name, len(rows), new, _sha256(rows)))
+    for table in _audit():
+        new, rows = len(_continues(source, target, table)), _rows(source, table)
+        moved.append(MovedRows(table.name, len(rows), new, _sha256(rows)))
     return moved
 
 
@@ -52,11 +56,14 @@ def run(source: Ledger, target: Ledger, report: Callable[[str], None]) -> list[M
     """
     known = _begins(source, target)
     copied = {tables.entries.name: _append(source, target, known, report)}
+    for table in _audit():
+        report(f"ledger {table.name}")
+        copied[table.name] = _continue(source, target, table)
     for table in _tables():
         if table is not tables.entries:
             report(f"ledger {table.name}")
             copied[table.name] = _replace(source, target, table)
-    return [_compared(source, target, table, copied[table.name]) for table in _tables()]
+    return [_compared(source, target, table, copied[table.name]) for table in (*_tables(), *_audit())]
 
 
 def newest(ledger: Ledger) -> int:
@@ -89,15 +96,46 @@ def _append(source: Ledger, target: Ledger, known: int, report: Callable[[str], 
         with target.writing() as connection:
             _insert(connection, tables.entries, page)
         copied += len(page)
+    _count_on(target, "entries", "entry_id")
+    return copied
+
+
+def _count_on(target: Ledger, table: str, column: str) -> None:
+    """Let the next row have the next number; SQLite counts on from the largest by itself."""
     with target.writing() as connection:
-        if connection.dialect.name == "postgresql":  # SQLite counts on from the largest by itself
+        if connection.dialect.name == "postgresql":
             connection.execute(
                 text(
-                    "SELECT setval(pg_get_serial_sequence('entries', 'entry_id'), greatest(max(entry_id), 1),"
-                    " max(entry_id) IS NOT NULL) FROM entries"
+                    f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), greatest(max({column}), 1),"  # noqa: S608
+                    f" max({column}) IS NOT NULL) FROM {table}"
                 )
             )
-    return copied
+
+
+def _continues(source: Ledger, target: Ledger, table: Table) -> list[Row]:
+    """Return the rows of the audit's record that the target lacks, if those that it has are the source's.
+
+    Raises:
+        Refused: it has others, which nobody may take away.
+    """
+    rows, there = _rows(source, table), _rows(target, table)
+    if there != rows[: len(there)]:
+        raise Refused(
+            f"the target's {table.name} are not how the source's begin",
+            "the target was at work, or is another installation's: move into an empty ledger",
+        )
+    return rows[len(there) :]
+
+
+def _continue(source: Ledger, target: Ledger, table: Table) -> int:
+    """Append what the target lacks of the record, as it was sealed: it is verified there by the same key."""
+    rows = _continues(source, target, table)
+    for at in range(0, len(rows), PAGE):
+        with target.writing() as connection:
+            _insert(connection, table, rows[at : at + PAGE])
+    if table is audit_entries:
+        _count_on(target, table.name, "audit_id")
+    return len(rows)
 
 
 def _replace(source: Ledger, target: Ledger, table: Table) -> int:
@@ -132,6 +170,10 @@ def _compared(source: Ledger, target: Ledger, table: Table, copied: int) -> Move
             "see that neither side is at work, and run it again",
         )
     return MovedRows(table.name, len(rows), copied, here)
+
+
+def _audit() -> list[Table]:
+    return [audit_entries, audit_checkpoints, audit_removed]
 
 
 def _tables() -> list[Table]:

@@ -16,7 +16,7 @@ from loopline.platform_core.monitor.blocks import MISSING, Spread, by_draws, dep
 from loopline.platform_core.monitor.columns.base import Scorer
 from loopline.platform_core.monitor.drift_verdicts import JOINT
 from loopline.platform_core.monitor.profile import Profile, build_profile
-from loopline.platform_core.monitor.values import SCORE
+from loopline.platform_core.monitor.values import SCORE, is_answer
 from loopline.platform_core.specs.model import Drift
 
 JOINT_BLOCKS = 12
@@ -25,17 +25,26 @@ JOINT_LENGTHS = 2
 """... and lengths, in rows as in seconds: the shortest, and one that is four times as long or more."""
 
 
-def training_profile(table: pa.Table, features: Sequence[str], scores: Floats, rule: Drift) -> Profile:
+def training_profile(
+    table: pa.Table, features: Sequence[str], scores: Floats, rule: Drift, answered: pa.Table | None = None
+) -> Profile:
     """Profile a training set and, if the rule wants them, its blocks, as long as windows and longer.
 
     Raises:
         ContractBroken: a column can be neither measured nor counted, or has a name that the monitor gives away.
     """
-    profile = build_profile(table, features, scores, rule=rule)
-    return with_blocks(profile, table, scores, rule.min_rows) if rule.blocks else profile
+    profile = build_profile(table, features, scores, rule=rule, answered=answered)
+    return with_blocks(profile, table, scores, rule.min_rows, answered=answered) if rule.blocks else profile
 
 
-def with_blocks(profile: Profile, table: pa.Table, scores: Floats, least_rows: int, seed: int = 0) -> Profile:
+def with_blocks(  # noqa: PLR0913, PLR0917 - what a profile was built of
+    profile: Profile,
+    table: pa.Table,
+    scores: Floats,
+    least_rows: int,
+    seed: int = 0,
+    answered: pa.Table | None = None,
+) -> Profile:
     """Add to a profile what blocks of its training set show; ``table`` and ``scores`` are those it was built of."""
     times = _seconds(table)
     random = np.random.default_rng(seed)
@@ -44,7 +53,7 @@ def with_blocks(profile: Profile, table: pa.Table, scores: Floats, least_rows: i
     scored = order[measurable(scores[order])]
     found = [
         *_measured(_features(profile, table), lengths, order, random),
-        *_measured(_score(profile, scores), list(cuts(scored, times, least_rows)), scored, random),
+        *_measured(_score(profile, scores, answered), list(cuts(scored, times, least_rows)), scored, random),
     ]
     if any(one is not None and one.dependent for _, one in found):
         found += [(JOINT, one) for one in _together(profile, table, lengths)]
@@ -57,7 +66,7 @@ Measures = tuple[list[str], Scorer]
 
 
 def _features(profile: Profile, table: pa.Table) -> list[Measures]:
-    names = [name for name in profile.columns if name != SCORE]
+    names = [name for name in profile.columns if not is_answer(name)]
     found: list[Measures] = []
     for name in names:
         column = profile.columns[name]
@@ -66,8 +75,12 @@ def _features(profile: Profile, table: pa.Table) -> list[Measures]:
     return found
 
 
-def _score(profile: Profile, scores: Floats) -> list[Measures]:
-    return [([SCORE], profile.columns[SCORE].scorer(pa.chunked_array([scores])))]
+def _score(profile: Profile, scores: Floats, answered: pa.Table | None) -> list[Measures]:
+    found: list[Measures] = [([SCORE], profile.columns[SCORE].scorer(pa.chunked_array([scores])))]
+    for name, values in zip(answered.column_names, answered.columns, strict=True) if answered is not None else ():
+        column = profile.columns[name]
+        found.append(([measure_name(name, part) for part in column.parts], column.scorer(values)))
+    return found
 
 
 def _missing(lost: Floats) -> Scorer:

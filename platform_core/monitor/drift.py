@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms import events
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import crossing, packages
+from loopline.platform_core.loop import crossing, packages, raw
 from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor.alarm import Alarm, alarm
-from loopline.platform_core.monitor.answers import answers, cut, place, resumed
+from loopline.platform_core.monitor.answers import COLUMNS, answers, cut, place, resumed
 from loopline.platform_core.monitor.days import Counted, Day, judge_days, keep
 from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict, WindowVerdict
 from loopline.platform_core.monitor.drift_windows import WINDOW, Window, entries, from_entry, judged
@@ -33,6 +33,7 @@ AT_MOST = 12
 """Windows judged in one call while a monitor keeps up: of many waiting rows, larger windows are made."""
 AT_MOST_LATE = 60
 """Windows judged in one call of a monitor that is late, each as large as its last ones: only beyond do they grow."""
+LOOKED_AT = (*COLUMNS, raw.RAW)
 USUAL = 5
 """Newest windows whose size is the usual one."""
 
@@ -112,7 +113,7 @@ def _package(platform: Platform, ref: ModelRef, served: Served) -> Path:
 
 def _judge_waiting(on: _Watch, profile: Profile, past: Sequence[Window]) -> list[Window]:
     after = past[-1].until if past else None
-    waiting = answers(on.platform.lake, on.ref, on.version, after)
+    waiting = answers(on.platform.lake, on.ref, on.version, after, columns=LOOKED_AT)
     new: list[Window] = []
     counted: list[Counted] = []
     usual = [window.verdict.rows for window in past[-USUAL:]]
@@ -153,9 +154,9 @@ def _page(on: _Watch, window: Window) -> Path:
 
 def _draw(on: _Watch, profile: Profile, window: Window) -> Path:
     page = _page(on, window)
-    if page.exists():
+    if page.exists() or on.platform.drift_report.fetch(on.ref.dotted, page):
         return page
-    rows = answers(on.platform.lake, on.ref, on.version, window.after, window.until)
+    rows = answers(on.platform.lake, on.ref, on.version, window.after, window.until, LOOKED_AT)
     title = f"{on.ref} version {on.version}, window {window.number}: drift against the training set"
     page.parent.mkdir(parents=True, exist_ok=True)
     return on.platform.drift_report.render(profile.sample, as_table(rows, profile.sample.schema), page, title)

@@ -1,27 +1,26 @@
 """Whether a version treats groups alike in what it does live, window by window, and how sure that is.
 
-A group is held against the whole, as the gate ``FairAcross`` does it. Group and rest are two samples, whose difference
-has an interval (Newcombe, 1998); the group's gap to the whole is that, times the share of the rest. The intervals of
-all groups hold together in 99 of 100 windows (Bonferroni), so that no alarm is chance's.
+A group is held against the whole, as the gate ``FairAcross`` does it: by its own metric and that of the rest, two
+samples whose difference has an interval (Newcombe, 1998, of shares; the same from those of two means); the group's gap
+to the whole is that, times the share of the rest. The intervals of all groups hold together in 99 of 100 windows
+(Bonferroni), so that no alarm is chance's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from loopline.platform_core.metrics import GROUP_METRICS, intervals
-from loopline.platform_core.metrics.intervals import Interval
 from loopline.platform_core.monitor import groups
 from loopline.platform_core.monitor.fairness_verdicts import Group, Judged, Verdict
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from loopline.platform_core.metrics.intervals import Interval
+    from loopline.platform_core.metrics.metric import Gap
     from loopline.platform_core.monitor.outcomes import Outcomes
     from loopline.platform_core.specs.quality import Fairness
+    from loopline.platform_core.targets import Target
 
 ALPHA = 0.01
 """Chance that a window alarms in which every group lies just within the bound."""
@@ -29,50 +28,31 @@ FEWEST_GROUPS = 2
 """Groups without which there is nothing to compare."""
 
 
-def judge(rule: Fairness, rows: Outcomes, threshold: float) -> Judged | None:
+def judge(rule: Fairness, rows: Outcomes, target: Target) -> Judged | None:
     """Judge a version's window; None while fewer than two groups have enough rows."""
-    metric = GROUP_METRICS[rule.metric]
+    metric = target.metrics[rule.of(target)]
     seen = rows.where(rows.labelled) if metric.needs_labels else rows
-    names = groups.largest(seen.groups[rule.column], rule.min_rows)
-    looked, hits = metric.marked(seen.labels, seen.scores, threshold)
-    hits, values = hits[looked], seen.groups[rule.column][looked]
-    members = {name: values == name for name in names if (values == name).any() and (values != name).any()}
-    if len(members) < FEWEST_GROUPS:
+    told, values = target.rows(seen.labels, seen.raw), seen.groups[rule.column]
+    members = {name: values == name for name in groups.largest(values, rule.min_rows)}
+    known = [name for name, own in members.items() if metric.gap(told, own, 1 - ALPHA)]
+    gaps = ((name, metric.gap(told, members[name], 1 - ALPHA / len(known))) for name in known)
+    found = {name: gap for name, gap in gaps if gap and all(map(isfinite, (*gap.own, *gap.beyond)))}
+    if len(found) < FEWEST_GROUPS:
         return None
-    gaps = {name: _gap(hits, own, 1 - ALPHA / len(members)) for name, own in members.items()}
-    farthest = max(gaps, key=lambda name: (_proven(gaps[name], rule.within), abs(gaps[name].value)))
-    shown = [_group(name, hits[own]) for name, own in members.items()]
-    verdict = _verdict(list(gaps.values()), rule.within)
-    gap = gaps[farthest]
+    farthest = max(found, key=lambda name: (_proven(found[name].beyond, rule.within), abs(found[name].beyond.value)))
+    beyond = found[farthest].beyond
     return Judged(
         column=rule.column,
-        metric=rule.metric,
+        metric=metric.name,
         within=rule.within,
-        verdict=verdict,
+        verdict=_verdict(found, rule.within),
         group=farthest,
-        gap=gap.value,
-        low=gap.low,
-        high=gap.high,
-        rows=len(hits),
-        groups=shown,
+        gap=beyond.value,
+        low=beyond.low,
+        high=beyond.high,
+        rows=metric.looked_at(told),
+        groups=[Group(name=name, **one.own._asdict(), rows=one.rows) for name, one in found.items()],
     )
-
-
-def _gap(hits: NDArray[np.bool_], own: NDArray[np.bool_], confidence: float) -> Interval:
-    """Return a group's share of hits less the whole's, from that of the rest."""
-    between = intervals.difference(_share(hits[own], confidence), _share(hits[~own], confidence))
-    return Interval(*(float(np.mean(~own)) * bound for bound in between))
-
-
-def _group(name: str, hits: NDArray[np.bool_]) -> Group:
-    share = _share(hits)
-    return Group(name=name, value=share.value, low=share.low, high=share.high, rows=len(hits))
-
-
-def _share(hits: NDArray[np.bool_], confidence: float = intervals.CONFIDENCE) -> Interval:
-    found = intervals.share(float(hits.sum()), len(hits), confidence)
-    assert found is not None, "a group without rows is none"
-    return found
 
 
 def _proven(gap: Interval, within: float) -> float:
@@ -80,7 +60,8 @@ def _proven(gap: Interval, within: float) -> float:
     return max(0.0, gap.low - within, -gap.high - within)
 
 
-def _verdict(gaps: Sequence[Interval], within: float) -> Verdict:
+def _verdict(found: Mapping[str, Gap], within: float) -> Verdict:
+    gaps = [one.beyond for one in found.values()]
     if any(_proven(gap, within) for gap in gaps):
         return "unfair"
     return "fair" if all(-within <= gap.low and gap.high <= within for gap in gaps) else "open"

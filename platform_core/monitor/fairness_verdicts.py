@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from loopline.platform_core.loop import quality_table
+from loopline.platform_core.metrics.metric import said
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
@@ -63,9 +64,10 @@ class FairnessAt(NamedTuple):
     @property
     def reason(self) -> str:
         """Say it in a sentence."""
+        gap, low, high = said(self.gap, self.low, self.high, sign="+")
         return (
             f"version {self.version}, {self.since:%Y-%m-%d} to {self.until:%Y-%m-%d}: {self.metric} of {self.column} "
-            f"{self.group!r} lies {self.gap:+.3f} ({self.low:+.3f} to {self.high:+.3f}) from the whole's, "
+            f"{self.group!r} lies {gap} ({low} to {high}) from the whole's, "
             f"{self.within:g} is allowed: {self.verdict}"
         )
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.monitor.columns.base import Rows
 from loopline.platform_core.monitor.profile import Profile
-from loopline.platform_core.monitor.values import SCORE
+from loopline.platform_core.monitor.values import is_answer
 
 LEAST_AREA = 0.55
 """An area under the curve below it is no drift, however many rows prove it."""
@@ -134,7 +134,7 @@ Input = tuple[str, str]
 def _inputs(profile: Profile, without: Collection[str], random: np.random.Generator) -> list[Input]:
     found: list[Input] = []
     for name, column in profile.columns.items():
-        if name in {SCORE, *without}:  # rows that a model has learnt from have none
+        if is_answer(name) or name in without:  # rows that a model has learnt from have none
             continue
         found += [(name, what) for what in column.inputs()]
         if RARE < column.missing_share < 1 - RARE:
@@ -183,9 +183,9 @@ def _area(scores: Singles, labels: Singles) -> Floats:
     return np.asarray(((ranks * labels).sum(axis=0) - ones * (ones + 1) / 2) / (ones * (len(labels) - ones)))
 
 
-def _tells(products: Singles, labels: Singles, pairs: list[tuple[int, ...]], names: list[str]) -> str:
+def _tells(products: Singles, sides: Singles, pairs: list[tuple[int, ...]], names: list[str]) -> str:
     """Name what differs most: a feature, its spread, or the way in which two go together."""
-    apart = np.abs(products[labels == 1].mean(axis=0) - products[labels == 0].mean(axis=0))
+    apart = np.abs(products[sides == 1].mean(axis=0) - products[sides == 0].mean(axis=0))
     most = pairs[int(np.argmax(apart))]
     if len(most) == 1:
         return names[most[0]]

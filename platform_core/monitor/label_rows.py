@@ -17,9 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loopline.platform_core.errors import LooplineError, NotFound
+from loopline.platform_core.features.label_check import labels_of
 from loopline.platform_core.features.reach import RawRows, Reach, held_only
 from loopline.platform_core.features.reliance import same_labels, short_reach
-from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT
+from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL
+from loopline.platform_core.foundation.number_lists import to_column
 from loopline.platform_core.specs import personal
 
 if TYPE_CHECKING:
@@ -113,7 +115,9 @@ class LabelRows:
         return personal.entities(self.team, self.model)
 
     def _computed(self, raw: pa.Table) -> pa.Table:
-        rows = held_only(self.platform.engine.compute_labels(self.model.labels, raw), EVENT_TIME)
+        rows = held_only(labels_of(self.platform.engine, self.model, raw), EVENT_TIME)
+        encoded = to_column(self.model.target.encoded(rows[LABEL]))
+        rows = rows.set_column(rows.column_names.index(LABEL), LABEL, encoded)
         return rows.filter(pc.and_(pc.is_valid(rows[KNOWN_AT]), pc.is_valid(rows[EVENT_TIME])))
 
     def _hidden(self, rows: pa.Table) -> pa.Table:

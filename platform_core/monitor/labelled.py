@@ -6,15 +6,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL
+from loopline.platform_core.foundation.number_lists import to_array
 from loopline.platform_core.monitor.values import objects
 from loopline.platform_core.specs import personal
+
+if TYPE_CHECKING:
+    from loopline.platform_core.targets import Target
 
 Places = NDArray[np.int64]
 MOST_CELLS = 32
@@ -56,32 +60,46 @@ class LabelBook:
     gone: Places = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def known(self, places: Places, now_us: int) -> NDArray[np.float64]:
-        """Return the label of each example, NaN unless it is known by now and finite."""
-        told, there = np.full(len(places), np.nan), np.flatnonzero(places >= 0)
-        rows = places[there]
-        told[there] = np.where(self.known_us[rows] <= now_us, self.labels[rows], np.nan)
+        """Return the label of each example, NaN unless it is known by now and finite: (rows,) or (rows, numbers)."""
+        found = np.flatnonzero(places >= 0)
+        return self._told(places, found[self.known_us[places[found]] <= now_us])
+
+    def begun(self, places: Places) -> NDArray[np.float64]:
+        """Return all that has come of the label of each example, whether its last number is known yet or not."""
+        return self._told(places, np.flatnonzero(places >= 0))
+
+    def _told(self, places: Places, found: Places) -> NDArray[np.float64]:
+        """Return the labels of some examples, NaN of all others."""
+        told = self.nothing(len(places))
+        told[found] = self.labels[places[found]]
         told[np.isinf(told)] = np.nan
         return told
 
-    def wait_us(self) -> int | None:
-        """Return the age (µs) at which the labels of both kinds have come, but for one in a hundred.
+    def nothing(self, size: int) -> NDArray[np.float64]:
+        """Return no label for so many rows."""
+        return np.full((size, *self.labels.shape[1:]), np.nan)
 
-        Labels that come early are often all of one kind: whoever counts them before that age counts too many of it.
-        None while the raw rows give labels of one kind only.
+    def wait_us(self, target: Target) -> int | None:
+        """Return the age (µs) at which the labels of every class have come, but for one in a hundred.
+
+        Labels that come early are often all of one class: whoever counts them before that age counts too many of it.
+        None while the raw rows give no label of some class, unless there are so many of others that it is rare.
         """
         delays = self.known_us - self.table[EVENT_TIME].cast(pa.int64()).to_numpy()
-        kinds = []
-        for kind in (self.labels > 0, self.labels <= 0):
-            kind[self.gone] = False
-            kinds.append(delays[kind])
-        if not all(len(kind) for kind in kinds):
+        found = []
+        for rows in target.marked(self.labels):
+            rows[self.gone] = False
+            found.append(delays[rows])
+        came = [delays for delays in found if len(delays)]
+        labelled, rare_after = sum(map(len, came)), target.rare_after
+        if not came or (len(came) < len(found) and (rare_after is None or labelled < rare_after)):
             return None
-        return max(0, *(_all_but_few(kind) for kind in kinds))
+        return max(0, *map(_all_but_few, came))
 
     @cached_property
     def labels(self) -> NDArray[np.float64]:
-        """Return the labels, NaN where there is none."""
-        return np.asarray(self.table[LABEL].cast(pa.float64()).to_numpy(), dtype=np.float64)
+        """Return the labels, NaN where there is none: (rows,), or (rows, numbers) where one has several."""
+        return to_array(self.table[LABEL])
 
     @cached_property
     def known_us(self) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import EVENT_TIME
+from loopline.platform_core.foundation.number_lists import to_array
 from loopline.platform_core.monitor.kept_look import Look, taken
 from loopline.platform_core.monitor.labelled import (
     Keyed,
@@ -130,6 +131,10 @@ def _equal(rows: pa.Table, others: pa.Table) -> Flags:
     """Compare row by row; two nulls are equal, and so are two NaN."""
     same = np.ones(len(rows), np.bool_)
     for one, other in zip(rows.columns, others.columns, strict=True):
+        if pa.types.is_list(one.type):  # Arrow compares none; these are all of one length
+            mine, theirs = (to_array(side) for side in (one, other))
+            same &= np.asarray(((mine == theirs) | (np.isnan(mine) & np.isnan(theirs))).all(axis=1))
+            continue
         alike = pc.or_(pc.fill_null(pc.equal(one, other), fill_value=False), pc.and_(one.is_null(), other.is_null()))
         if pa.types.is_floating(one.type):
             alike = pc.or_(alike, pc.fill_null(pc.and_(pc.is_nan(one), pc.is_nan(other)), fill_value=False))

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from loopline.platform_core.contracts.serving import SHADOW_ROLE
 from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.foundation.names import EVENT_TIME, version_order
+from loopline.platform_core.foundation.number_lists import there
+from loopline.platform_core.loop import raw
 from loopline.platform_core.monitor import groups
 from loopline.platform_core.monitor.groups import Texts
 from loopline.platform_core.monitor.labelled import Coded, Examples, both, coded, matched, numbered, paired
@@ -46,38 +48,43 @@ class VersionOutcomes(NamedTuple):
 
 
 class Age(NamedTuple):
-    """Now (µs since 1970), and how old an example must be for its label to count (µs; None: not known yet)."""
+    """Now (µs since 1970), and how old an example must be for its label to count (µs; None: not known yet).
+
+    With ``begun`` all that has come of labels counts, though the last of their numbers is not known.
+    """
 
     now_us: int
     wait_us: int | None
+    begun: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
     """Distinct examples that a version answered: arrays of one length.
 
-    ``labels`` are NaN where none is known; ``groups`` holds each row's value by column, "" for none.
+    ``raw`` is what the model returned, float64 (rows,) or (rows, numbers), and so are ``labels``, NaN where none is
+    known; ``groups`` holds each row's value by column, "" for none.
     """
 
     event_us: Instants
-    scores: Floats
+    raw: Floats
     labels: Floats
     groups: Mapping[str, Texts]
 
     def __len__(self) -> int:
         """Count the examples."""
-        return len(self.scores)
+        return len(self.raw)
 
     @cached_property
     def labelled(self) -> NDArray[np.bool_]:
         """Mark the examples whose label is known."""
-        return np.isfinite(self.labels)
+        return there(self.labels)
 
     @property
     def digest(self) -> str:
         """Name all of it, in its order."""
         digest = hashlib.sha256()
-        for values in (self.event_us, self.scores, self.labels):
+        for values in (self.event_us, self.raw, self.labels):
             digest.update(values.tobytes())
         for column, texts in sorted(self.groups.items()):
             digest.update(msgspec.json.encode([column, texts.tolist()]))
@@ -86,7 +93,7 @@ class Outcomes:
     def where(self, chosen: NDArray[np.bool_] | Instants) -> Outcomes:
         """Return some of the rows, marked or by their places."""
         columns = {name: values[chosen] for name, values in self.groups.items()}
-        return Outcomes(self.event_us[chosen], self.scores[chosen], self.labels[chosen], columns)
+        return Outcomes(self.event_us[chosen], self.raw[chosen], self.labels[chosen], columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +177,7 @@ def outcomes(given: Answered, labels: LabelBook, age: Age, columns: Sequence[str
     rows, places = newest.rows, newest.examples.places
     every = Outcomes(
         event_us=_us(rows, EVENT_TIME),
-        scores=np.asarray(rows["score"].to_numpy(), dtype=np.float64),
+        raw=raw.of(rows),
         labels=_ripe(labels, places, _us(rows, EVENT_TIME), age),
         groups={column: _values(rows, labels, places, column) for column in columns},
     )
@@ -189,9 +196,13 @@ def _newest(given: Answered) -> NDArray[np.bool_]:
 
 def _ripe(labels: LabelBook, places: Instants, event_us: Instants, age: Age) -> Floats:
     """Return the label of each row, NaN unless it has come and its example is old enough."""
+    if age.begun:
+        return labels.begun(places)
     if age.wait_us is None:
-        return np.full(len(places), np.nan)
-    return np.where(event_us + age.wait_us <= age.now_us, labels.known(places, age.now_us), np.nan)
+        return labels.nothing(len(places))
+    known = labels.known(places, age.now_us)
+    known[event_us + age.wait_us > age.now_us] = np.nan
+    return known
 
 
 def _values(rows: pa.Table, labels: LabelBook, places: Instants, column: str) -> Texts:

@@ -8,6 +8,7 @@ drops them if they are already there. The newest file stays, for its cursor.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loopline.platform_core.foundation.names import DATE, ModelRef, prediction_table, realised_table
+from loopline.platform_core.foundation.names import DATE, ModelRef, explanations_table, prediction_table, realised_table
 from loopline.platform_core.loop import presence, rollout_table
 from loopline.platform_core.monitor import unmeasured
 
@@ -91,7 +92,8 @@ def expire(platform: Platform, team: Team, model: Model) -> int:
         return 0
     if lake.version(prediction_table(*ref)) is not None:
         unmeasured.note(platform, ref, model, before)
-    tables = [table for table in (prediction_table(*ref), realised_table(*ref)) if lake.version(table) is not None]
+    named = prediction_table(*ref), realised_table(*ref), explanations_table(*ref)
+    tables = [table for table in named if lake.version(table) is not None]
     return sum(lake.drop_days(table, before) for table in tables)
 
 
@@ -115,6 +117,26 @@ def waiting_of(platform: Platform, ref: ModelRef) -> int:
 def spool(platform: Platform, ref: ModelRef) -> Path:
     """Return the folder of a model's spool files ``<batch>.arrow``."""
     return platform.home / "spool" / ref.dotted
+
+
+def spooled(platform: Platform, ref: ModelRef) -> list[pa.Table]:
+    """Read the batches whose files are kept: the newest, and one that somebody died over."""
+    return [batch.rows for _, batch in _kept(spool(platform, ref))]
+
+
+def take_out(platform: Platform, ref: ModelRef, is_meant: Callable[[str | None], bool]) -> None:
+    """Take rows whose keys are meant out of the batches that are kept; their cursors stay."""
+    folder = spool(platform, ref)
+    for number, batch in _kept(folder):
+        stays = [not is_meant(keys) for keys in batch.rows.column("keys").to_pylist()]
+        if not all(stays):
+            draft = _drafted(folder, number, Batch(batch.rows.filter(pa.array(stays, pa.bool_())), batch.cursor))
+            draft.replace(folder / f"{number}.arrow")
+
+
+def _kept(folder: Path) -> list[tuple[int, Batch]]:
+    numbers = sorted(int(file.stem) for file in folder.glob("*.arrow"))
+    return [(number, batch) for number in numbers if (batch := _load(folder, number)) is not None]
 
 
 def _committed(platform: Platform, table: str) -> int:
@@ -146,6 +168,17 @@ def _without(rows: pa.Table, known: pa.Table) -> pa.Table:
 
 def _keep(folder: Path, number: int, batch: Batch) -> Batch:
     """Write a batch's spool file, whole or not at all; if another process was faster, its batch counts."""
+    draft = _drafted(folder, number, batch)
+    try:
+        os.link(draft, folder / f"{number}.arrow")
+    except FileExistsError:
+        return _load(folder, number) or batch
+    finally:
+        draft.unlink()
+    return batch
+
+
+def _drafted(folder: Path, number: int, batch: Batch) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f"{number}.{uuid4().hex}.draft"
     rows = batch.rows.replace_schema_metadata({_CURSOR: batch.cursor.encode()})
@@ -154,13 +187,7 @@ def _keep(folder: Path, number: int, batch: Batch) -> Batch:
             writer.write_table(rows)
         file.flush()
         os.fsync(file.fileno())
-    try:
-        os.link(draft, folder / f"{number}.arrow")
-    except FileExistsError:
-        return _load(folder, number) or batch
-    finally:
-        draft.unlink()
-    return batch
+    return draft
 
 
 def _load(folder: Path, number: int) -> Batch | None:

@@ -17,7 +17,7 @@ from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.monitor.blocks import Blocks
 from loopline.platform_core.monitor.columns import KINDS, TEXT_KIND, AnyColumn, Column, Kind, NumericColumn
 from loopline.platform_core.monitor.drift_verdicts import JOINT
-from loopline.platform_core.monitor.values import SCORE
+from loopline.platform_core.monitor.values import SCORE, is_answer
 from loopline.platform_core.runtime.model.manifest import PROFILE
 from loopline.platform_core.specs.model import Drift
 
@@ -82,19 +82,24 @@ class Profile:
         return msgspec.json.encode(self.columns)
 
 
-def build_profile(
-    table: pa.Table, features: Sequence[str], scores: Floats, seed: int = 0, rule: Drift | None = None
+def build_profile(  # noqa: PLR0913, PLR0917 - what is profiled, and how
+    table: pa.Table,
+    features: Sequence[str],
+    scores: Floats,
+    seed: int = 0,
+    rule: Drift | None = None,
+    answered: pa.Table | None = None,
 ) -> Profile:
     """Profile the training set.
 
     ``scores`` has one entry a row of ``table``: the model's output, NaN for rows that it has learnt from (a model
-    is surer of those than of any live row). ``rule`` says which strings are text or categories; of the others the data
-    tell.
+    is surer of those than of any live row); what else of it is watched (``answered``) is null there. ``rule`` says
+    which strings are text or categories; of the others the data tell.
 
     Raises:
         ContractBroken: a column can be neither measured nor counted, or has a name that the monitor gives away.
     """
-    taken = {SCORE, JOINT} & set(features)
+    taken = {name for name in features if is_answer(name) or name == JOINT}
     if taken:
         raise ContractBroken(
             f"a feature is called {taken.pop()!r}, as the monitor calls a measure", "rename the feature"
@@ -107,7 +112,11 @@ def build_profile(
     }
     drawn = pa.array(np.asarray(scores)[chosen], pa.float64(), from_pandas=True)
     marked = _marked(sample, columns).append_column(SCORE, drawn)
-    return Profile({**columns, SCORE: NumericColumn.of(np.asarray(scores))}, marked)
+    columns[SCORE] = NumericColumn.of(np.asarray(scores))
+    for field, values in zip(answered.schema, answered.columns, strict=True) if answered is not None else ():
+        columns[field.name] = _kind(field.name, values, rule).profiled(values.drop_null())
+        marked = marked.append_column(field, values.take(chosen))
+    return Profile(columns, marked)
 
 
 def _kind(name: str, sample: pa.ChunkedArray, rule: Drift) -> type[Column]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
 
 
+READING, LABEL = "reading", "label"
+"""What is told of a band of like readings: its mean reading between its ends, its mean label between what it may be."""
+
+
 class WindowFigure(msgspec.Struct, frozen=True, array_like=True):
     """A figure as a row of the table keeps it, without what the row says of all."""
 
@@ -33,7 +37,7 @@ class Measured(NamedTuple):
 
     ``segment`` is "" for all rows, else such as "country=France". ``rows`` were answered; ``labelled`` of them have a
     label that counts. An estimate is of all ``rows``, and what is not estimated is of the labelled ones, but for
-    ``positive_rate``, which needs no label.
+    metrics that need no label.
     """
 
     metric: str
@@ -73,6 +77,11 @@ def encode(figures: list[WindowFigure]) -> str:
 def decode(text: str) -> list[WindowFigure]:
     """Read them."""
     return _decoder.decode(text)
+
+
+def is_band(segment: str) -> bool:
+    """Say whether a segment is a band of readings."""
+    return segment.startswith(f"{READING} ")
 
 
 class Counts(NamedTuple):

@@ -13,24 +13,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from loopline.platform_core.errors import NotFound
+from loopline.platform_core.estimation import held_out
+from loopline.platform_core.estimation.evidence import Evidence
 from loopline.platform_core.foundation.names import ModelRef, prediction_table, scores_table, version_order
 from loopline.platform_core.loop import packages, quality_table
 from loopline.platform_core.monitor import (
-    calibration,
+    drawn,
     fairness,
     fairness_verdicts,
     groups,
+    moved_names,
     quality_figures,
     unmeasured,
     version_quality,
     window_figures,
 )
-from loopline.platform_core.monitor.calibration import Evidence, HeldOut
 from loopline.platform_core.monitor.outcomes import DAY_US, Age, outcomes, with_features
 from loopline.platform_core.monitor.predictions import kept_since
 from loopline.platform_core.monitor.quality_look import look, look_path
@@ -40,7 +43,8 @@ from loopline.platform_core.monitor.version_quality import Life
 from loopline.platform_core.specs.quality import watched_fairness, watched_metrics
 
 if TYPE_CHECKING:
-    from loopline.platform_core.monitor.calibration import Calibration
+    from loopline.platform_core.estimation.estimation import Meaning
+    from loopline.platform_core.estimation.held_out import HeldOut
     from loopline.platform_core.monitor.kept_look import Header, Look
     from loopline.platform_core.monitor.labelled import LabelBook
     from loopline.platform_core.monitor.outcomes import Answered, Outcomes
@@ -67,12 +71,14 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     Rows whose label has come go into the realised table, by which rollouts are judged.
 
     Raises:
-        InvalidSpec: figures are split by a personal column. NotFound: nothing has arrived that could be a label.
+        InvalidSpec: figures are split by a personal column, or a class or item stands elsewhere than in the live
+            version. NotFound: nothing has arrived that could be a label.
     """
     ref = ModelRef(team.name, model.name)
     columns = groups.columns(team, model)
     if all(platform.lake.version(table) is None for table in (prediction_table(*ref), scores_table(*ref))):
         return LiveQuality([], 0)
+    moved_names.refuse(platform, ref, model.target)
     joined = _look(platform, team, model)
     labels, every = joined.book, joined.answered
     realised = keep(platform.lake, ref, labels, every, platform.clock.now_us(), joined.realised)
@@ -80,9 +86,12 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     met = dict(outcomes(every.by_callers, labels, age))
     answers = {**dict(outcomes(every.without(met), labels, age)), **met}
     lives = _whole_lives(model, answers, len(every.rows), joined.header)
-    versions = [version_quality.of(version, answers[version], life) for version, life in lives.items()]
+    versions = [version_quality.of(version, answers[version], life, model.target) for version, life in lives.items()]
     version_quality.record(platform, ref, versions)
-    job = _Job(platform, ref, model, columns, age, _spec(model, columns), met, joined.header)
+    drawn.record(platform, ref, model, met, every.by_callers, labels, age)
+    way = model.target.estimation
+    begun = dict(outcomes(every.by_callers, labels, age._replace(begun=True))) if way and way.early else met
+    job = _Job(platform, ref, model, columns, age, _spec(model, columns), met, joined.header, begun)
     found = list(job.windows(labels, every))
     quality_table.put(platform.ledger, ref, [window.row for window in found], job.spec)
     unmeasured.tell(platform, ref, job.told(found), platform.clock.now() - job.settles, kept_since(platform, model))
@@ -107,7 +116,7 @@ def _whole_lives(model: Model, answers: Mapping[str, Outcomes], rows: int, last:
     """
     changed = last.replaced + rows - sum(map(len, answers.values()))
     named = sorted(answers.items(), key=lambda item: version_order(item[0]))
-    return {version: Life.of(own, model.threshold, changed, last.lives.get(version)) for version, own in named}
+    return {version: Life.of(own, model.target, changed, last.lives.get(version)) for version, own in named}
 
 
 class _Window(NamedTuple):
@@ -120,7 +129,10 @@ class _Window(NamedTuple):
 
 @dataclass(frozen=True)
 class _Job:
-    """A model's windows to be measured; ``met`` is what each version answered so far, without its groups."""
+    """A model's windows to be measured; ``met`` is what each version answered so far, without its groups.
+
+    ``begun`` is the same with labels of which the first numbers have come, where estimates learn from these.
+    """
 
     platform: Platform
     ref: ModelRef
@@ -130,6 +142,7 @@ class _Job:
     spec: str
     met: Mapping[str, Outcomes]
     read: Header
+    begun: Mapping[str, Outcomes]
 
     def windows(self, labels: LabelBook, every: Answered) -> Iterator[_Window]:
         """Yield each version's windows that are due; ``every`` row was answered so far."""
@@ -146,17 +159,19 @@ class _Job:
                 yield from self._measured(version, own, self._evidence(version))
 
     def _measured(
-        self, version: str, own: Sequence[tuple[datetime, Outcomes]], evidence: Evidence
+        self, version: str, own: Sequence[tuple[datetime, Outcomes]], evidence: Evidence | None
     ) -> Iterator[_Window]:
         """Measure windows, the oldest first; where rows and evidence are those of the last look, its figures hold."""
         known = [(start + self._length - self._wait).timestamp() * 1e6 for start, _ in own]
-        for (start, window), until, meaning in zip(own, known, evidence.digests(known), strict=True):
+        said = evidence.digests(known) if evidence else repeat("", len(known))
+        for (start, window), until, meaning in zip(own, known, said, strict=True):
             name, basis = f"{version} {start:%Y-%m-%dT%H:%M}", f"{window.digest} {meaning}"
             row = self._measured_windows.get((version, start, start + self._length))
             if row is not None and row.spec == self.spec and self.read.windows.get(name) == basis:
                 yield _Window(name, basis, replace(row, measured_at=self.platform.clock.now()))
             else:
-                yield _Window(name, basis, self._row(version, start, window, evidence.by(until)))
+                learnt = evidence.by(until) if evidence else None
+                yield _Window(name, basis, self._row(version, start, window, learnt))
 
     @cached_property
     def settles(self) -> timedelta:
@@ -240,19 +255,22 @@ class _Job:
     def _wait(self) -> timedelta:
         return LONGEST if self.age.wait_us is None else timedelta(microseconds=self.age.wait_us)
 
-    def _evidence(self, version: str) -> Evidence:
-        rows = self.met[version]
-        return Evidence(self._held_out(version), rows.event_us, rows.scores, rows.labels)
+    def _evidence(self, version: str) -> Evidence | None:
+        rows, target = self.begun[version], self.model.target
+        if target.estimation is None:
+            return None
+        kept = self._held_out(version, target.estimation.file)
+        return Evidence(target.estimation, target, kept, rows.event_us, target.own(rows.raw), rows.labels)
 
-    def _held_out(self, version: str) -> HeldOut:
+    def _held_out(self, version: str, file: str) -> HeldOut:
         try:
-            return calibration.load(packages.fetched(self.platform, self.ref, version))
+            return held_out.load(packages.fetched(self.platform, self.ref, version), file)
         except NotFound:  # the registry has forgotten the version
-            return calibration.NONE
+            return held_out.NONE
 
-    def _row(self, version: str, start: datetime, window: Outcomes, meaning: Calibration | None) -> quality_table.Row:
+    def _row(self, version: str, start: datetime, window: Outcomes, meaning: Meaning | None) -> quality_table.Row:
         rules = watched_fairness(self.model)
-        verdicts = [found for rule in rules if (found := fairness.judge(rule, window, self.model.threshold))]
+        verdicts = [found for rule in rules if (found := fairness.judge(rule, window, self.model.target))]
         return quality_table.Row(
             version=version,
             since=start,
@@ -266,7 +284,7 @@ class _Job:
 
 def _age(platform: Platform, model: Model, labels: LabelBook) -> Age:
     declared = model.quality.wait_days
-    return Age(platform.clock.now_us(), labels.wait_us() if declared is None else int(declared * DAY_US))
+    return Age(platform.clock.now_us(), labels.wait_us(model.target) if declared is None else int(declared * DAY_US))
 
 
 def _spec(model: Model, columns: Sequence[str]) -> str:
@@ -275,5 +293,5 @@ def _spec(model: Model, columns: Sequence[str]) -> str:
     quality = asdict(model.quality)
     del quality["metrics"]
     asked = [metric.name for metric in watched_metrics(model) if not metric.followed]
-    parts = [quality, columns, rules, model.threshold, *([asked] if asked else [])]
+    parts = [quality, columns, rules, model.target.to_json(), *([asked] if asked else [])]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

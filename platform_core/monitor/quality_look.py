@@ -26,6 +26,7 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.features.declared_source import sources
 from loopline.platform_core.foundation.names import DATE, ModelRef, prediction_table, raw_table, scores_table
 from loopline.platform_core.ingestion.held_rows import key_of
+from loopline.platform_core.loop import raw
 from loopline.platform_core.monitor.kept_look import Header, Look, last_look
 from loopline.platform_core.monitor.label_rows import LabelRows, NewLabels
 from loopline.platform_core.monitor.labelled import answered_keys, texts
@@ -145,7 +146,8 @@ class _Reader:
     def _rows(self, table: str, than: int | None = None) -> pa.Table:
         """Read rows of a table of answers, those that were added after a version or all."""
         columns = [*READ, DATE]
-        return self.platform.lake.read(table, version=self._versions[table], columns=columns, newer_than=than)
+        lake, width = self.platform.lake, self.model.target.width
+        return raw.read(lake, table, columns, width, version=self._versions[table], newer_than=than)
 
     def _still_oldest(self, table: str, added: pa.Table, before: tuple[date, int] | None) -> tuple[date, int]:
         """Say what the first day of a table is, and how many rows it has.
@@ -205,6 +207,7 @@ class _Reader:
         hidden = personal.pseudonyms().of("secret", "which") if persons else ""
         place, key = self.platform.lake.place(self._raw), key_of(self.team, labels.source)
         parts = [said, sources(labels.compute), persons, hidden, key, self._raw, place, release("loopline"), FORM]
+        parts += [self.model.target.width] if self.model.target.width > 1 else []
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.metrics.metric import said
 from loopline.platform_core.monitor import fairness_verdicts, quality_figures
 from loopline.platform_core.specs.gates import AtLeast, AtMost
 
@@ -82,7 +83,8 @@ def _is_beyond(gate: AtLeast | AtMost, m: Measured) -> bool:
 def _gate_sentence(gate: AtLeast | AtMost, m: Measured) -> str:
     kind = "estimated" if m.estimated else "realised"
     rows = f"{m.rows} rows" if m.estimated else f"{m.labelled} labels of {m.rows} rows"
+    value, low, high = said(m.value, m.low, m.high)
     return (
-        f"{kind} {m.metric} of version {m.version}, {m.since:%Y-%m-%d} to {m.until:%Y-%m-%d}: {m.value:.3f} "
-        f"({m.low:.3f} to {m.high:.3f}, {rows}), {gate.bound:g} is asked for"
+        f"{kind} {m.metric} of version {m.version}, {m.since:%Y-%m-%d} to {m.until:%Y-%m-%d}: {value} "
+        f"({low} to {high}, {rows}), {gate.bound:g} is asked for"
     )

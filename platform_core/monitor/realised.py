@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from loopline.platform_core.contracts.serving import BATCH_ROLE
 from loopline.platform_core.errors import CommitConflict
 from loopline.platform_core.foundation.names import DATE, EVENT_TIME, KNOWN_AT, LABEL, ModelRef, realised_table
+from loopline.platform_core.foundation.number_lists import there, to_column
+from loopline.platform_core.loop.raw import RAW
 from loopline.platform_core.loop.realised import BATCH
 from loopline.platform_core.monitor.outcomes import KEPT, told_apart
 
@@ -44,9 +46,9 @@ def keep(  # noqa: PLR0913, PLR0917 - rows, labels, and where they go
     done: int = lake.committed(table, [APPLICATION]).get(APPLICATION, 0)
     known = before.answers if before.batch <= done else np.zeros_like(before.answers)  # or it is another table
     left, came = np.flatnonzero(~known & ~answered.has_role(BATCH_ROLE)), np.zeros_like(known)
-    came[left] = np.isfinite(labels.known(answered.examples.places[left], now_us))
+    came[left] = there(labels.known(answered.examples.places[left], now_us))
     rows = _labelled(labels, answered.where(came))
-    new = rows.join(_written(lake, table, rows), list(KEPT), join_type="left anti") if done and len(rows) else rows
+    new = _without(rows, _written(lake, table, rows)) if done and len(rows) else rows
     if not new.num_rows:
         return Recorded(done, known | came)
     new = new.append_column(BATCH, pa.array([done + 1] * new.num_rows, pa.int64()))
@@ -61,8 +63,16 @@ def keep(  # noqa: PLR0913, PLR0917 - rows, labels, and where they go
 def _labelled(labels: LabelBook, answered: Answered) -> pa.Table:
     """Return rows with their label, and the time since when it was known."""
     rows, places = told_apart(answered.rows), answered.examples.places
-    rows = rows.append_column(LABEL, pa.array(labels.labels[places]))
+    if RAW in answered.rows.column_names:
+        rows = rows.append_column(RAW, answered.rows[RAW])
+    rows = rows.append_column(LABEL, to_column(labels.labels[places]))
     return rows.append_column(KNOWN_AT, pa.array(labels.known_us[places]).cast(pa.timestamp("us", tz="UTC")))
+
+
+def _without(rows: pa.Table, written: pa.Table) -> pa.Table:
+    """Leave out rows that are written; Arrow joins no lists, so that places are joined."""
+    places = rows.select(KEPT).append_column("place", pa.array(np.arange(len(rows))))
+    return rows.take(places.join(written, list(KEPT), join_type="left anti")["place"].sort())
 
 
 def _written(lake: Lake, table: str, rows: pa.Table) -> pa.Table:

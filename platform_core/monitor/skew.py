@@ -34,7 +34,9 @@ from loopline.platform_core.monitor.skew_cause import (
 from loopline.platform_core.monitor.underway import is_behind, offline_since
 from loopline.platform_core.monitor.values import objects
 from loopline.platform_core.runtime.model import manifest
+from loopline.platform_core.runtime.model.manifest import ViewField, WindowsField
 from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.windows import Windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 LOGGED = (*COLUMNS, "keys", "asked_at", "logged_at", "missing", "stale")
 EXAMPLES = 20
 """Differences that are kept with a check."""
+LANDS_US = 86_400_000_000
+"""So long (µs) an event may take to land after a stream's scorer has answered it."""
 CHANGES = 10
 """Deployments looked back to: of a version that was replaced, the last answers are still to be compared."""
 
@@ -166,7 +170,7 @@ def compare(  # noqa: PLR0913, PLR0917 - rows of a version of a model are compar
 
 
 class Read(NamedTuple):
-    """A view that a version reads online, and its features in stored order."""
+    """A view that a version reads, and its features in stored order."""
 
     view: FeatureView
     features: tuple[str, ...]
@@ -193,6 +197,8 @@ class _ViewCheck:
         if not len(wrong):
             return [], len(self.rows)
         end = self._told_before(wrong, asked, offline_since(platform, team, self.view)) if behind else len(self.rows)
+        if isinstance(self.view.compute, Windows):
+            end = min(end, self._landed_before(wrong, asked, readings, platform.clock.now_us()))
         return list(self._explained(wrong, held, asked, readings)), end
 
     @property
@@ -204,7 +210,11 @@ class _ViewCheck:
         answered = self.rows.column("logged_at")
         asked = pc.coalesce(self.rows.column("asked_at"), answered)
         times = (column.cast(pa.int64()).to_numpy() for column in (self.rows.column(EVENT_TIME), asked, answered))
-        return Asked(pa.array(keys, kind), *times)
+        found = Asked(pa.array(keys, kind), *times)
+        if isinstance(self.view.compute, Windows):  # nothing was looked up: the row is the event's, whenever scored
+            late = np.maximum(found.answered_us, found.event_us)
+            return found._replace(asked_us=late + 1, answered_us=late)
+        return found
 
     def _wrong(self, readings: Readings) -> NDArray[np.bool_]:
         """Mark the rows that are neither what was there for certain nor what may have been there already."""
@@ -218,6 +228,12 @@ class _ViewCheck:
     def _told_before(self, wrong: NDArray[np.int64], asked: Asked, since_us: int) -> int:
         """Return the first row that differs and was answered when what is not offline yet may have been online."""
         waiting = wrong[asked.answered_us[wrong] >= since_us]
+        return int(waiting[0]) if len(waiting) else len(self.rows)
+
+    def _landed_before(self, wrong: NDArray[np.int64], asked: Asked, readings: Readings, now_us: int) -> int:
+        """Return the first row, scored not long ago, whose event has no offline row: it has not landed yet."""
+        lacks = np.asarray(pc.is_null(readings.possible[SERVED_EVENT]))[wrong]
+        waiting = wrong[lacks & (asked.answered_us[wrong] >= now_us - LANDS_US)]
         return int(waiting[0]) if len(waiting) else len(self.rows)
 
     def _explained(
@@ -248,10 +264,11 @@ class _ViewCheck:
 
 
 def _reads(platform: Platform, team: Team, ref: ModelRef, served: Served) -> Iterator[Read]:
-    """Yield the views of the team that a version reads online."""
-    package = packages.at_hand(platform, ref, served).package
+    """Yield the views of the team that a version reads online, and those of windows, which a stream's scorer keeps."""
+    said = manifest.load(packages.at_hand(platform, ref, served).package)
     declared = {online_view(team.name, view): view for view in team.views}
-    for field in manifest.load(package).views:
+    fields: list[ViewField | WindowsField] = [*said.views, *said.windows]
+    for field in fields:
         if field.view not in declared:
             raise NotFound(
                 f"version {served.version} of {ref} reads {field.view!r}, which the team no longer declares",

@@ -153,6 +153,8 @@ def _close(one: float, other: float, relative: float) -> bool:
 def _alike_vectors(left: Any, right: Any, relative: float) -> bool:
     if not (isinstance(left, list) and isinstance(right, list) and len(left) == len(right)):
         return False
+    if any(isinstance(one, str) for one in (*left, *right)):
+        return left == right
     one, other = (np.array(side, dtype=np.float64) for side in (left, right))  # a log has null where a number is NaN
     return bool(np.isclose(one, other, rtol=relative, atol=relative, equal_nan=True).all())
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from loopline.platform_core.alarms import events
 from loopline.platform_core.contracts.serving import SHADOW_ROLE
 from loopline.platform_core.foundation.names import EVENT_TIME, prediction_table
-from loopline.platform_core.loop import quality_table
+from loopline.platform_core.loop import quality_table, raw
 from loopline.platform_core.monitor import quality_figures, window_figures
 from loopline.platform_core.monitor.outcomes import Outcomes
 from loopline.platform_core.monitor.quality_windows import windows
@@ -62,7 +62,8 @@ def note(platform: Platform, ref: ModelRef, model: Model, before: date) -> int:
 def _rows(platform: Platform, ref: ModelRef, model: Model, before: date) -> Iterator[quality_table.Row]:
     length = timedelta(days=model.quality.days)
     columns = ["role", "version", EVENT_TIME, "score"]
-    table = platform.lake.read(prediction_table(*ref), columns=columns, until=before + length)
+    width = model.target.width
+    table = raw.read(platform.lake, prediction_table(*ref), columns, width, until=before + length)
     table = table.filter(pc.and_(pc.is_valid(table["score"]), pc.not_equal(table["role"], SHADOW_ROLE)))
     for version in sorted(table["version"].unique().to_pylist()):
         for start, window in windows(_outcomes(table.filter(pc.equal(table["version"], version))), length):
@@ -73,13 +74,12 @@ def _rows(platform: Platform, ref: ModelRef, model: Model, before: date) -> Iter
 
 def _outcomes(table: pa.Table) -> Outcomes:
     moments = np.asarray(table[EVENT_TIME].cast(pa.int64()).to_numpy(), dtype=np.int64)
-    scores = np.asarray(table["score"].to_numpy(), dtype=np.float64)
-    return Outcomes(moments, scores, np.full(len(scores), np.nan), {})
+    return Outcomes(moments, raw.of(table), np.full(len(table), np.nan), {})
 
 
 def _reason(gaps: Sequence[quality_table.Row], answers: int, expired: int) -> str:
     since, until = min(row.since for row in gaps), max(row.until for row in gaps)
-    why = "no label of them has come, though labels of both kinds are older than that"
+    why = "no label of them has come, though labels of every class are older than that"
     if expired:
         why = f"no label of them had come when their predictions expired{_of(expired, len(gaps))}"
     return (
@@ -89,4 +89,4 @@ def _reason(gaps: Sequence[quality_table.Row], answers: int, expired: int) -> st
 
 
 def _of(some: int, every: int) -> str:
-    return "" if some == every else f", or while labels of both kinds came: {some} of {every} windows expired"
+    return "" if some == every else f", or while labels of every class came: {some} of {every} windows expired"

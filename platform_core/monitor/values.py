@@ -15,6 +15,13 @@ from loopline.platform_core.foundation.distance import Floats
 
 SCORE = "score"
 """The model's output, measured like a feature."""
+ANSWERED = "answer."
+"""Begins the names of what else of the model's output is."""
+
+
+def is_answer(name: str) -> bool:
+    """Say whether a column is of what a model answered, which is missing of rows that it has learnt from."""
+    return name == SCORE or name.startswith(ANSWERED)
 
 
 def is_text(kind: pa.DataType) -> bool:

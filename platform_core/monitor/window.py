@@ -17,7 +17,7 @@ from loopline.platform_core.monitor.drift_verdicts import JOINT, ColumnVerdict, 
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.served import as_table
 from loopline.platform_core.monitor.threshold import beyond_blocks, bound, chance, missing_bound
-from loopline.platform_core.monitor.values import SCORE
+from loopline.platform_core.monitor.values import is_answer
 from loopline.platform_core.specs.model import Drift
 
 CHUNK = 250_000
@@ -129,7 +129,7 @@ def _judge(profile: Profile, name: str, window: Tally, seconds: float | None) ->
     part, limit = max(measured, key=lambda pair: pair[0].score / pair[1].value)
     missing = 1 - window.rows / window.total if window.total else 0.0
     allowed = missing_bound(profile, name, window.total, seconds)
-    lost = name != SCORE and abs(missing - column.missing_share) > allowed.value
+    lost = not is_answer(name) and abs(missing - column.missing_share) > allowed.value
     unseen = window.unseen / window.rows if isinstance(window, CategoryTally) and window.rows else 0.0
     far = part.score >= limit.value
     moved = _sentence(

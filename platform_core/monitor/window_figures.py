@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.monitor import figures, groups
-from loopline.platform_core.monitor.estimate import estimated
+from loopline.platform_core.monitor import bands, figures, groups
 from loopline.platform_core.monitor.quality_figures import WindowFigure
 from loopline.platform_core.specs.quality import watched_metrics, watched_segments
 
 if TYPE_CHECKING:
+    from loopline.platform_core.estimation.estimation import Meaning
     from loopline.platform_core.metrics import Figure
-    from loopline.platform_core.monitor.calibration import Calibration
     from loopline.platform_core.monitor.outcomes import Outcomes
     from loopline.platform_core.specs import Model
 
 
-def measured(model: Model, window: Outcomes, meaning: Calibration | None) -> list[WindowFigure]:
-    """Measure all rows, and each segment that has enough."""
-    return [kept for name, rows in _parts(model, window) for kept in _figures(model, name, rows, meaning)]
+def measured(model: Model, window: Outcomes, meaning: Meaning | None) -> list[WindowFigure]:
+    """Measure all rows, each segment that has enough, and what came of like readings."""
+    found = [kept for name, rows in _parts(model, window) for kept in _figures(model, name, rows, meaning)]
+    return found + [
+        _window_figure(figure, name, (rows, rows), is_estimate=False)
+        for name, rows, told in bands.of(window, model.target)
+        for figure in told
+        if figure.is_finite
+    ]
 
 
 def of_all(model: Model, window: Outcomes) -> list[WindowFigure]:
@@ -35,17 +40,17 @@ def _parts(model: Model, window: Outcomes) -> Iterator[tuple[str, Outcomes]]:
             yield f"{column}={value}", window.where(values == value)
 
 
-def _figures(model: Model, segment: str, rows: Outcomes, meaning: Calibration | None) -> Iterator[WindowFigure]:
+def _figures(model: Model, segment: str, rows: Outcomes, meaning: Meaning | None) -> Iterator[WindowFigure]:
     """Yield what is realised of some rows, and what is estimated if anything is known of what scores mean."""
-    known, threshold, metrics = rows.labelled, model.threshold, watched_metrics(model)
+    known, target, metrics = rows.labelled, model.target, watched_metrics(model)
     counts = len(rows), int(known.sum())
     real = [
-        *figures.realised(rows.labels[known], rows.scores[known], threshold, metrics),
-        *figures.answered(rows.labels, rows.scores, threshold, metrics),
+        *figures.realised(target.rows(rows.labels[known], rows.raw[known]), metrics),
+        *figures.answered(target.rows(rows.labels, rows.raw), metrics),
     ]
-    guessed = estimated(meaning, rows.scores, threshold, metrics) if meaning else ()
+    guessed = meaning.estimated(target, target.own(rows.raw), metrics) if meaning else ()
     for is_estimate, told in ((False, real), (True, guessed)):
-        for figure in told:
+        for figure in (one for one in told if one.is_finite):
             yield _window_figure(figure, segment, counts, is_estimate=is_estimate)
 
 

@@ -43,7 +43,7 @@ def families(platform: Platform, teams: Installed) -> Iterator[Family]:
     yield from loop_metrics(platform.ledger, now)
     yield from data_metrics(platform.ledger, teams.teams, now)
     yield from watch_metrics(platform.ledger, now)
-    yield from quality_metrics(platform.ledger, now)
+    yield from quality_metrics(platform.ledger, now, teams.teams)
     yield from _platform(platform, teams)
     took = Family("loopline_exposition_seconds", "gauge", "How long it took to write this page.")
     took.add(round(time.perf_counter() - began, 6))
@@ -64,7 +64,20 @@ def _platform(platform: Platform, teams: Installed) -> Iterator[Family]:
     written = Family("loopline_ledger_entries_total", "counter", "Entries of the ledger.")
     with platform.ledger.reading() as connection:
         written.add(connection.scalar(select(func.max(tables.entries.c.entry_id))) or 0)
-    yield from (build, installed, models, written, _watchdog(platform))
+    yield from (build, installed, models, written, _watchdog(platform), *_quotas(platform))
+
+
+def _quotas(platform: Platform) -> Iterator[Family]:
+    """Tell what the watchdog of this home found of each quota at its last round."""
+    from loopline.platform_core.quotas import usage
+
+    limit = Family("loopline_quota_limit", "gauge", "What the environment may use.", ("quota",))
+    used = Family("loopline_quota_used", "gauge", "What of it was used at the watchdog's last round.", ("quota",))
+    found = {one.name: one for one in usage.left(platform.home / "quotas")}
+    for name, most in platform.environment.quotas.limits().items():
+        limit.add(most, name)
+        used.add(found[name].used if name in found else None, name)
+    yield from (limit, used)
 
 
 def _watchdog(platform: Platform) -> Family:

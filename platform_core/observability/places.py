@@ -16,6 +16,7 @@ TABLES = {
     "dead_letters": names.dead_letter_table,
     "predictions": names.prediction_table,
     "scores": names.scores_table,
+    "explanations": names.explanations_table,
 }
 """Stages whose asset is one table of the lake, named after it."""
 

@@ -54,7 +54,8 @@ class App:
         self._ready = ready
         self._metrics = metrics or Metrics()
         self._bounds = bounds or Bounds(Limits())
-        self._extensions = Extensions(Repository(inference, counts or UsageCounts(self._metrics)))
+        self._repository = Repository(inference, counts or UsageCounts(self._metrics))
+        self._extensions = Extensions(self._repository)
         self.bodies = self._bounds.bodies
         self.state: dict[str, Any] = {STATE: self._bounds}
         """What connections find in the application's state."""
@@ -147,7 +148,7 @@ class App:
             case ["v2", "health", "ready"]:
                 return as_json({"ready": self._ready()}, 200 if self._ready() else 503)
             case ["openapi.json"]:
-                return as_json(openapi.document())
+                return as_json(openapi.document(self._repository.outputs()))
         raise NotFound(f"no /{'/'.join(parts)}", "ask for /v2, /v2/health/ready or /v2/models/<model>")
 
 

@@ -7,25 +7,28 @@ process, for a prediction here and an answer there are not the same thing.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from loopline.platform_core.contracts.serving import SHADOW_ROLE, Served
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.clock import Clock
 from loopline.platform_core.runtime import shadow_log
+from loopline.platform_core.runtime.model.given import Given
 from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.runtime.model.readings import read
 from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record
+
+if TYPE_CHECKING:
+    from loopline.platform_core.signing.trust import Proof
 
 BATCH = 500
 """Requests that are encoded together, and predicted together but for the timed ones."""
@@ -45,12 +48,14 @@ class LoggedRequest(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Probabilities of a request's rows (None: the model failed), and what they took if they were timed.
+    """What a version says of a request's rows (no scores: it failed), and what that took if it was timed.
 
-    ``beside_ms`` is what they took the version that answered the caller.
+    ``raw`` are all numbers of each row, where it has more than one. ``beside_ms`` is what it took the version that
+    answered the caller.
     """
 
     scores: list[float] | None
+    raw: list[list[float]] | None = None
     latency_ms: float | None = None
     beside_ms: float | None = None
 
@@ -58,14 +63,14 @@ class Prediction(NamedTuple):
 class ShadowModel:
     """A version in memory that answers from the log; see ``load_model`` for what it raises."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, proof: Proof | None = None) -> None:
         self.served = served
-        self._model = load_model(served.package)
+        self._model = load_model(served.package, proof)
         manifest = self._model.manifest
         self._names = [field.name for field in manifest.features]
         self._encoder = manifest.encoder()
 
-    def encode(self, records: Sequence[Record]) -> NDArray[np.float64]:
+    def encode(self, records: Sequence[Record]) -> Given:
         """Encode the logged features of requests, row by row.
 
         Raises:
@@ -81,26 +86,27 @@ class ShadowModel:
             ) from error
         return self._encoder.matrix(columns)
 
-    def encoded(self, record: Record) -> NDArray[np.float64] | None:
+    def encoded(self, record: Record) -> Given | None:
         """Encode one request; None where it lacks what this version reads."""
         try:
             return self.encode([record])
         except ContractBroken:
             return None
 
-    def predict(self, matrix: NDArray[np.float64]) -> list[float] | None:
-        """Return the probability of each row; None where the model fails or says what is no number."""
+    def predict(self, matrix: Given) -> Prediction:
+        """Predict rows; there are no scores where the model fails or says what is no number."""
         try:
-            scores: list[float] = self._model.predict(matrix).tolist()
+            raw = self._model.predict(matrix)
         except Exception:  # noqa: BLE001 - a model may raise anything, and that is what a shadow is to find out
-            return None
-        return scores if all(map(math.isfinite, scores)) else None
+            return Prediction(None)
+        scores, _, rows = read(self._model.target, raw)
+        return Prediction(scores, rows)
 
-    def timed(self, matrix: NDArray[np.float64]) -> Prediction:
+    def timed(self, matrix: Given) -> Prediction:
         """Predict as a server does for one request, and say what it took."""
         started = time.perf_counter()
-        scores = self.predict(matrix)
-        return Prediction(scores, (time.perf_counter() - started) * 1e3)
+        said = self.predict(matrix)
+        return said._replace(latency_ms=(time.perf_counter() - started) * 1e3)
 
 
 class Replay:
@@ -143,7 +149,9 @@ class Replay:
 
     def _is_wanted(self, one: LoggedRequest, one_in: int) -> bool:
         version = one.record.version
-        if version == self.shadow.served.version or (self.sampled and version not in self.beside):
+        if not one.record.keys or version == self.shadow.served.version:  # of a person who was erased nothing is left
+            return False
+        if self.sampled and version not in self.beside:
             return False
         return one.source[1] * _SCATTER % 2**32 * one_in < 2**32  # by its place, not by what it holds
 
@@ -166,7 +174,7 @@ class Replay:
             self._offsets[one.source[0]] = one.source[1]  # a later one may not fit on the disk
         return len(batch)
 
-    def _predicted(self, batch: Sequence[LoggedRequest], matrix: NDArray[np.float64]) -> Iterator[Prediction]:
+    def _predicted(self, batch: Sequence[LoggedRequest], matrix: Given) -> Iterator[Prediction]:
         """Answer requests: the first alone and timed, the others together."""
         ends = np.cumsum([0, *(len(one.record.keys) for one in batch)]).tolist()
         parts = [slice(start, end) for start, end in pairwise(ends)]
@@ -175,12 +183,13 @@ class Replay:
         rest = parts[TIMED:]
         together = self.shadow.predict(matrix[rest[0].start :]) if rest else None
         for part in rest:
-            if together is None:  # one of them makes it fail
-                yield Prediction(self.shadow.predict(matrix[part]))
+            if together is None or together.scores is None:  # one of them makes it fail
+                yield self.shadow.predict(matrix[part])
             else:
-                yield Prediction(together[part.start - rest[0].start : part.stop - rest[0].start])
+                own = slice(part.start - rest[0].start, part.stop - rest[0].start)
+                yield Prediction(together.scores[own], together.raw and together.raw[own])
 
-    def _timed(self, record: Record, matrix: NDArray[np.float64], number: int) -> Prediction:
+    def _timed(self, record: Record, matrix: Given, number: int) -> Prediction:
         """Time a prediction, and that of the version that answered; each is first every other time."""
         other = self.beside.get(record.version)
         theirs = other.encoded(record) if other else None
@@ -204,4 +213,5 @@ class Replay:
             scores=said.scores,
             source=one.source,
             beside_ms=said.beside_ms,
+            raw=said.raw,
         )

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 from loopline.platform_core import environment
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState, Served
@@ -30,6 +31,10 @@ from loopline.platform_core.runtime.prediction_log import open_files
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog
 from loopline.platform_core.runtime.replay import Replay, ShadowModel
 from loopline.platform_core.runtime.states import Worker
+from loopline.platform_core.signing.trust import trust_of
+
+if TYPE_CHECKING:
+    from loopline.platform_core.signing.trust import Trust
 
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 5.0
@@ -40,8 +45,8 @@ _LOG = logging.getLogger(__name__)
 class Shadows:
     """The replays of every model; ``step`` looks at the desired states and replays what has come since."""
 
-    def __init__(self, root: Path, worker: Worker, log: PredictionLog, time: Clock) -> None:
-        self._root, self._worker, self._log, self._clock = root, worker, log, time
+    def __init__(self, root: Path, worker: Worker, log: PredictionLog, time: Clock, trust: Trust | None = None) -> None:
+        self._root, self._worker, self._log, self._clock, self._trust = root, worker, log, time, trust
         self._wanted: dict[str, DesiredState] = {}
         self._replays: dict[tuple[str, str], Replay] = {}
         self._models: dict[tuple[str, Served], ShadowModel] = {}
@@ -122,7 +127,8 @@ class Shadows:
         if known is not None or (failed and time.monotonic() - at < RETRY_SECONDS):
             return known
         try:
-            self._models[place] = ShadowModel(version)
+            proof = self._trust.of(model, version.version) if self._trust else None
+            self._models[place] = ShadowModel(version, proof)
             self._failed.pop(place, None)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the other shadows go on
             self._failed[place] = (str(error), time.monotonic())
@@ -134,12 +140,12 @@ class Shadows:
             self._reported[model] = state
 
 
-def run(root: Path, time: Clock, stop: Event) -> None:
+def run(root: Path, time: Clock, stop: Event, trust: Trust | None = None) -> None:
     """Replay until told to stop."""
     with _only_one(root):
         worker = Worker(root / "shadow", f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}")
         log = PredictionLog(root, f"{shadow_log.PREFIX}{worker.name}")
-        shadows = Shadows(root, worker, log, time)
+        shadows = Shadows(root, worker, log, time, trust)
         while not stop.is_set():
             try:
                 shadows.step(stop)
@@ -158,14 +164,14 @@ def main() -> int:
     stop = Event()
     try:
         bound = environment.read(parser.parse_args().environment, only=("serving",))
-        root = _root(bound)
+        root, trust = _root(bound), trust_of(bound)
     except LooplineError as error:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return 2
     _stand_back()
     open_files.take_all()
     with set_by_signals(stop):
-        run(root, clock.chosen(bound.clock), stop)
+        run(root, clock.chosen(bound.clock), stop, trust)
     return 0
 
 

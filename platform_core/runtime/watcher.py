@@ -10,12 +10,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.runtime.answering.inference import Inference, ModelState
 from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.states import Worker, desired_files, desired_folder, read_desired
+
+if TYPE_CHECKING:
+    from loopline.platform_core.signing.trust import Trust
 
 POLL_SECONDS = 0.05
 RETRY_SECONDS = 5.0
@@ -32,10 +36,10 @@ class Watcher:
     The threads are its own: a thousand loads keep nothing waiting that the server does in others.
     """
 
-    def __init__(self, root: Path, worker: Worker, inference: Inference) -> None:
+    def __init__(self, root: Path, worker: Worker, inference: Inference, trust: Trust | None = None) -> None:
         self._root, self._folder = root, desired_folder(root)
         self._worker = worker
-        self._inference = inference
+        self._inference, self._trust = inference, trust
         self._seen: dict[str, bytes] = {}
         self._wanted: dict[str, DesiredState] = {}
         self._bringing: dict[str, asyncio.Task[None]] = {}
@@ -148,7 +152,7 @@ class Watcher:
         before = self._inference.models[model].route
         pool = None if _is_at_hand(state, before) else self._loading  # a roll-back waits behind no load
         try:
-            route = await asyncio.get_running_loop().run_in_executor(pool, Route.build, state, before)
+            route = await asyncio.get_running_loop().run_in_executor(pool, Route.build, state, before, self._trust)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the one before goes on
             self._settle(model, problem=f"generation {state.generation}: {error}")
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -10,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loopline.platform_core.alarms.untrusted import alarmed
 from loopline.platform_core.contracts.serving import BATCH_ROLE
 from loopline.platform_core.errors import InvalidSpec, NotFound, TaskFailed
 from loopline.platform_core.foundation.names import CREATED_AT, DATE, EVENT_TIME, ModelRef, raw_table, scores_table
@@ -23,17 +24,20 @@ from loopline.platform_core.loop import packages
 from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.runtime.model.readings import read
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.scoring.batch_features import gathered
 from loopline.platform_core.specs import personal
 
 if TYPE_CHECKING:
     import narwhals as nw
+    from numpy.typing import NDArray
 
     from loopline.platform_core.contracts.serving import Served
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.runtime.model.manifest import Manifest
     from loopline.platform_core.scoring.batch_features import Gathered
+    from loopline.platform_core.signing.trust import Proof
     from loopline.platform_core.specs import Batch, Model, Team
     from loopline.platform_core.specs.features import FrameFunction
 
@@ -68,10 +72,12 @@ def score_day(platform: Platform, team: Team, model: Model, day: date) -> Scored
         return Scored(day, served.version, _count(platform, ref, served.version, day), already=True)
     rows = _rows(platform, team, batch, day)
     package = packages.at_hand(platform, ref, served).package
-    manifest = manifests.load(package)
+    proof = platform.proof(ref, served.version)
+    with alarmed(platform, ref, served.version):
+        manifest = _manifest(package, proof)
     _has_entities(model, manifest, rows)
     found = gathered(platform, team, model, manifest, rows)
-    told = platform.engine.score(package, found.features, scores)
+    told = platform.engine.score(package, found.features, partial(scores, proof=proof))
     answered = _answered(platform, served, manifest, found, told, day)
     platform.lake.append(table, answered, {application: 1})
     return Scored(day, served.version, len(answered), already=False)
@@ -124,6 +130,7 @@ def _answered(  # noqa: PLR0913, PLR0917 - what a row of the log says
 ) -> pa.Table:
     """Put what the log holds of a request beside each row."""
     count, now = len(found.rows), platform.clock.now()
+    readings, raw = _readings(manifest, np.asarray(told, dtype=np.float64))
     columns: Mapping[str, Any] = {
         "request_id": [f"{BATCH_ROLE}-{day.isoformat()}-{served.version}"] * count,
         "row": range(count),
@@ -134,39 +141,61 @@ def _answered(  # noqa: PLR0913, PLR0917 - what a row of the log says
         "role": [BATCH_ROLE] * count,
         "status": [200] * count,
         "latency_ms": [None] * count,
-        "score": told,
+        "score": readings,
         "keys": _as_json(personal.hidden(found.rows.select(manifest.entities), manifest.personal)),
         "features": _as_json(found.features),
         "missing": found.missing,
         "stale": found.stale,
         "beside_ms": [None] * count,
         "asked_at": [now] * count,
+        "raw": raw or [None] * count,
     }
     wanted = log_table.schema()
     rows = pa.table([_column(columns[field.name], field.type) for field in wanted], schema=wanted)
     return rows.append_column(DATE, rows[EVENT_TIME].cast(pa.date32()))
 
 
-def scores(package: Path, features: pa.Table) -> list[float]:
-    """Score features (columns by their names) with a package, in their order.
+def _readings(manifest: Manifest, told: NDArray[np.float64]) -> tuple[list[float], list[list[float]] | None]:
+    """Return each row's reading, and its numbers where it has more than one; ``told`` are all numbers, row after row.
 
     Raises:
-        TaskFailed: the model raised, or gave what is no number. Others: as ``load_model``.
+        TaskFailed: one is none.
     """
-    loaded = load_model(package)
+    target = manifest.read_target()
+    readings, problem, raw = read(target, told if target.width == 1 else told.reshape(-1, target.width))
+    if readings is None:
+        raise TaskFailed(f"{manifest.model}: {problem}", "roll it back, or mend it")
+    return readings, raw
+
+
+def _manifest(package: Path, proof: Proof | None) -> Manifest:
+    if proof is None:
+        return manifests.load(package)
+    proven = proof.opened(package)
+    try:
+        return manifests.load(proven)
+    finally:
+        proven.release()
+
+
+def scores(package: Path, features: pa.Table, proof: Proof | None = None) -> list[float]:
+    """Score features (columns by their names) with a package: the numbers of each row, row after row in their order.
+
+    Raises:
+        TaskFailed: the model raised. Others: as ``load_model``.
+    """
+    loaded = load_model(package, proof)
     names = [field.name for field in loaded.manifest.features]
     encoder, found = loaded.manifest.encoder(), list[float]()
     for start in range(0, len(features), CHUNK):
         part = features.slice(start, CHUNK)
         matrix = encoder.matrix({name: part[name].to_pylist() for name in names})
         try:
-            found += loaded.predict(matrix).tolist()
+            found += loaded.predict(matrix).ravel().tolist()
         except Exception as error:  # a model may raise anything
             raise TaskFailed(
                 f"{loaded.manifest.model} failed on a batch: {error}", "roll it back, or mend it"
             ) from error
-    if not all(map(math.isfinite, found)):
-        raise TaskFailed(f"{loaded.manifest.model}: a probability is no number", "roll it back, or mend it")
     return found
 
 

@@ -44,6 +44,15 @@ class StreamLog:
             self._log.write(model, record)
             known.add(record.request_id)
 
+    def write_many(self, model: str, records: Iterable[log.Record]) -> None:
+        """Write those records that are not there yet, all at once."""
+        known = self._known
+        assert known is not None
+        new = [record for record in records if record.request_id not in known]
+        if new:
+            self._log.write_many(model, new)
+            known.update(record.request_id for record in new)
+
     def sync(self) -> None:
         """Bring it to the disk."""
         self._log.sync()

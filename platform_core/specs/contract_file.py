@@ -24,7 +24,8 @@ class Column:
     ``name`` is what the column is called after landing, ``physical_name`` in the arriving file; ``format`` reads
     dates and timestamps, in strptime's form, whichever the file has. ``timestamp`` columns become UTC µs. A column
     that is not ``required`` may hold nulls, and may be absent from a file whose columns the contract all names.
-    ``personal`` is a column whose ``classification`` says that it names or finds a person.
+    ``personal`` is a column whose ``classification`` says that it names or finds a person. ``entity`` is the entity
+    whose key it holds under another name, where the contract says so.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Column:
     required: bool = False
     format: str | None = None
     personal: bool = False
+    entity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class RowContract:
     """A contract as columns and rules; ``path`` is where it was read from.
 
     ``key`` are the columns that name a row, in the order of the key, none where rows have no name: of rows of one key
-    the newest arrival holds.
+    the newest arrival holds. ``regions`` are where the rows may be, None where the contract does not say.
     """
 
     name: str
@@ -65,6 +67,7 @@ class RowContract:
     rules: tuple[Rule, ...]
     path: Path
     key: tuple[str, ...] = ()
+    regions: frozenset[str] | None = None
 
     def row_by_row(self, *, of_one_arrival: bool = False) -> RowContract:
         """Leave out what is asked of a file as a whole; a record of a stream is right or wrong by itself.
@@ -106,3 +109,8 @@ class RowContract:
         for kind, instant in (("minimum", EARLIEST_EVENT), ("maximum", now.astimezone(UTC) + MOST_AHEAD)):
             if kind not in kinds:
                 yield Rule(f"{event}.{kind}", event, kind, (instant.isoformat(),))
+
+
+def columns_of(contract: RowContract, entity: str) -> list[str]:
+    """Return the columns that hold an entity's key: the one of its name, and those that the contract says of."""
+    return [column.name for column in contract.columns if entity in (column.name, column.entity)]

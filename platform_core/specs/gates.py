@@ -6,7 +6,7 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from loopline.platform_core import metrics
+from loopline.platform_core import targets
 from loopline.platform_core.errors import InvalidSpec
 
 
@@ -23,12 +23,13 @@ class Evidence:
     """What is known of a candidate.
 
     Metrics on the evaluation rows, the champion's on the same rows (None when nothing is live), and metrics by
-    segment column and value.
+    segment column and value; ``baseline`` are those of who knows nothing but the labels of training.
     """
 
     metrics: Mapping[str, float]
     champion: Mapping[str, float] | None = None
     segments: Mapping[str, Mapping[str, Segment]] = field(default_factory=dict)
+    baseline: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class AtLeast(Gate):
 
     def __post_init__(self) -> None:
         """Refuse a metric that does not exist, and one of which less is better."""
-        if self.metric != metrics.ROWS and metrics.metric(self.metric).better == "lower":
+        if self.metric != targets.ROWS and targets.metric(self.metric).better == "lower":
             raise InvalidSpec(
                 f"{self.name} asks for at least {self.bound:g} of a metric of which less is better",
                 f"write AtMost({self.metric!r}, {self.bound:g})",
@@ -89,7 +90,7 @@ class AtMost(Gate):
 
     def __post_init__(self) -> None:
         """Refuse a metric that does not exist, and one of which more is better."""
-        if metrics.metric(self.metric).better == "higher":
+        if targets.metric(self.metric).better == "higher":
             raise InvalidSpec(
                 f"{self.name} asks for at most {self.bound:g} of a metric of which more is better",
                 f"write AtLeast({self.metric!r}, {self.bound:g})",
@@ -104,17 +105,22 @@ class AtMost(Gate):
 
 
 @dataclass(frozen=True)
-class BeatsChampion(Gate):
+class _Beats(Gate):
+    """The candidate is better than something else on the same rows."""
+
+    def __post_init__(self) -> None:
+        """Refuse a metric that does not exist, and one that says nothing of better or worse."""
+        if targets.metric(self.metric).better == "neither":
+            fix = "take a metric that says which version is better, such as 'roc_auc'"
+            raise InvalidSpec(f"{self.name}: neither more nor less of {self.metric!r} is better", fix)
+
+
+@dataclass(frozen=True)
+class BeatsChampion(_Beats):
     """The candidate is better than the champion on the same rows, less ``tolerance``."""
 
     tolerance: float = 0.0
     version: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse a metric that does not exist, and one that says nothing of better or worse."""
-        if metrics.metric(self.metric).better == "neither":
-            fix = "take a metric that says which version is better, such as 'roc_auc'"
-            raise InvalidSpec(f"{self.name}: neither more nor less of {self.metric!r} is better", fix)
 
     def judge(self, evidence: Evidence) -> Reading:
         """Compare both on the same rows; pass when nothing is live yet."""
@@ -124,9 +130,26 @@ class BeatsChampion(Gate):
         other = evidence.champion.get(self.metric)
         if value is None or other is None:
             return Reading(value, other, passed=False, detail=f"{self.metric!r} was not measured of both")
-        if metrics.metric(self.metric).better == "lower":
+        if targets.metric(self.metric).better == "lower":
             return Reading(value, other + self.tolerance, passed=value < other + self.tolerance)
         return Reading(value, other - self.tolerance, passed=value > other - self.tolerance)
+
+
+@dataclass(frozen=True)
+class BeatsBaseline(_Beats):
+    """The candidate is better by ``margin`` than what knows nothing but the labels of training, on the same rows."""
+
+    margin: float = 0.0
+    version: int = 1
+
+    def judge(self, evidence: Evidence) -> Reading:
+        """Compare both on the same rows; what was not measured lets nothing pass."""
+        value, other = evidence.metrics.get(self.metric), (evidence.baseline or {}).get(self.metric)
+        if value is None or other is None:
+            return Reading(value, other, passed=False, detail=f"{self.metric!r} was not measured of both")
+        sign = -1 if targets.metric(self.metric).better == "lower" else 1
+        bound = other + sign * self.margin
+        return Reading(value, bound, passed=sign * (value - bound) > 0, detail=f"the baseline has {other:.4g}")
 
 
 @dataclass(frozen=True)
@@ -140,7 +163,7 @@ class FairAcross(Gate):
 
     def __post_init__(self) -> None:
         """Refuse a metric that does not exist."""
-        metrics.metric(self.metric)
+        targets.metric(self.metric)
 
     @property
     def name(self) -> str:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from loopline.platform_core.targets import usual
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from loopline.platform_core.metrics import Metric
+    from loopline.platform_core.targets import Target
 
 
 def _none() -> NDArray[np.float64]:
@@ -35,7 +41,8 @@ class Pairs:
 
     Each is in the order in which it came to be known. ``scores`` has an entry for each row; ``latency_ms`` one for
     each request whose predictions were timed, both in one process, next to each other: without what a server does
-    besides. ``labelled_scores`` are aligned with ``labels`` (0 or 1), as in ``Traffic``.
+    besides. ``labelled_scores`` are raw and aligned with ``labels``, as in
+    ``Traffic``.
     """
 
     scores: Both = field(default_factory=_neither)
@@ -59,9 +66,10 @@ class Traffic:
     """What one version answered since the step began, oldest first.
 
     ``requests`` counts requests, failed ones among them, and ``latency_ms`` has an entry for each; ``scores`` has one
-    for each row that was answered. ``log`` holds the version's rows of the prediction log. ``labels`` (0 or 1) and
-    ``labelled_scores`` are aligned: the rows answered since the rollout began whose label has come, in the order in
-    which it came; only for judges that need labels. All arrays are float64.
+    for each row that was answered. ``log`` holds the version's rows of the prediction log. ``labels`` (as
+    ``target`` encodes them) and ``labelled_scores`` are aligned: the rows answered since the rollout began whose label
+    has come, in the order in which it came, and what the model returned for them: (rows,), or (rows, numbers) where
+    that is more than one; only for judges that need labels. All arrays are float64.
 
     The candidate's ``pairs`` are what both versions made of the same requests; None where the endpoint replays none.
     Its ``estimates`` are of the newest window in which it answered; only for judges that need them.
@@ -76,6 +84,13 @@ class Traffic:
     log: pa.Table | None = None
     pairs: Pairs | None = None
     estimates: tuple[Estimate, ...] = ()
+    target: Target = field(default_factory=usual)
+
+
+def preferred(target: Target, fits: Callable[[Metric], bool]) -> str:
+    """Name what a judge goes by that names no metric: what its kind is searched by, or the first that fits; "" none."""
+    names = [target.searched, *target.metrics]
+    return next((name for name in names if name in target.metrics and fits(target.metrics[name])), "")
 
 
 @dataclass(frozen=True)
@@ -123,6 +138,14 @@ class Judge(abc.ABC):
     def name(self) -> str:
         """Name the judge in decisions."""
         return type(self).__name__
+
+    def problems(self, target: Target) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - most judge any kind
+        """Yield why it would never speak of models of a target: the problem, the fix."""
+        yield from ()
+
+    def silent(self, detail: str) -> Finding:
+        """Return that there is nothing to say yet."""
+        return Finding(self.name, None, self.at_most, harm=False, detail=detail)
 
     @abc.abstractmethod
     def find(self, candidate: Traffic, stable: Traffic) -> Finding:

@@ -21,8 +21,8 @@ class Labels:
     """Labels of one source's rows.
 
     ``compute`` takes the accepted rows and returns one row per example: the ``entities`` columns, the ``time``
-    column, ``label`` (0 or 1), ``known_at`` (when the platform may use the label) and the ``segments`` columns,
-    by which gates and monitoring compare groups.
+    column, ``label`` (as the model's target has it: 0 or 1, a number, a class), ``known_at`` (when the platform may use
+    the label) and the ``segments`` columns, by which gates and monitoring compare groups.
 
     ``reach_days`` promises that a label rests on no raw row whose ``time`` lies more days before or after its own, and
     on none without a time, so that less must be read where new rows came; it is tried, and changes no value.

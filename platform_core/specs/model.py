@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.specs.automatic import Automatic, undeclared
 from loopline.platform_core.specs.business_hours import business_hours
+from loopline.platform_core.specs.inputs import Inputs, form_of, refuse_unread
+from loopline.platform_core.specs.metric_check import foreign
 from loopline.platform_core.specs.quality import Quality
 from loopline.platform_core.specs.search import Search
 from loopline.platform_core.specs.slo import Slo
+from loopline.platform_core.targets import Target, usual
 
 if TYPE_CHECKING:
+    from loopline.platform_core.specs.apart import Apart
     from loopline.platform_core.specs.batch import Batch
     from loopline.platform_core.specs.examples import Fit
+    from loopline.platform_core.specs.experiment import Experiment
+    from loopline.platform_core.specs.explain import Explain
     from loopline.platform_core.specs.features import FeatureView
     from loopline.platform_core.specs.gates import Gate
     from loopline.platform_core.specs.judges import Judge
     from loopline.platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.pictures import Watched
     from loopline.platform_core.specs.quality import Fairness
 
 
@@ -29,7 +38,7 @@ class Requirements:
     first one returns is its answer: for training that is distributed.
 
     Raises:
-        InvalidSpec: there is no worker.
+        InvalidSpec: there is no worker, or one asks for less than nothing or for no number.
     """
 
     cpu: float = 1
@@ -38,9 +47,13 @@ class Requirements:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse nobody."""
+        """Refuse nobody, and less than nothing: of a quota or a budget it would leave others more than there is."""
         if self.workers < 1:
             raise InvalidSpec(f"compute asks for {self.workers} workers", "ask for one, or for more")
+        for name in ("cpu", "memory_gb", "gpu"):
+            asked = getattr(self, name)
+            if not 0 <= asked < math.inf:
+                raise InvalidSpec(f"compute asks for {asked:g} {name}", "ask for 0, or for more")
 
 
 @dataclass(frozen=True)
@@ -123,12 +136,28 @@ class Model:
     figures are split: segment columns of the labels or features of the model (none: those of the labels). Without
     ``fairness`` what its ``FairAcross`` gates ask is asked of live answers too. ``sites`` are those of its team's sites
     where it is made and served (none: all of them); an environment that names no sites does not look at them.
+
+    ``fit`` is left out where the search names ``estimators``. ``experiments`` may be asked for by name between two of
+    its versions. With ``explain`` each day's predictions are explained.
+
+    ``target`` is the kind of model; ``threshold=0.15`` is short for ``target=Binary(threshold=0.15)``.
+    ``inputs`` is what ``fit`` and its estimator are given: a ``"matrix"``, ``"columns"`` (an Arrow table, with texts
+    and lists as they are) or ``Tensor(shape=(8, 8))``. ``watched`` are functions at a module's top level that read a
+    number a row off such tensors, for drift: ``brightness``, ``sharpness``, or a team's own. With ``apart`` the
+    estimator runs in a process of its own, with libraries of its own.
+
+    ``intended_use`` says for what its predictions are meant, and ``limits`` for what they are not, or where they fail:
+    a version's card shows both.
+
+    Raises:
+        InvalidSpec: a metric is named that the target does not have, nothing or too much fits it, there are no such
+            inputs, or nothing can be read off them.
     """
 
     name: str
     features: tuple[FeatureView, ...]
     labels: Labels
-    fit: Fit
+    fit: Fit = undeclared
     search: Search = field(default_factory=lambda: Search(trials=1))
     gates: tuple[Gate, ...] = ()
     rollout: Rollout = field(default_factory=Rollout)
@@ -136,7 +165,7 @@ class Model:
     skew: Skew = field(default_factory=Skew)
     slo: Slo = field(default_factory=Slo)
     compute: Requirements = field(default_factory=Requirements)
-    threshold: float = 0.5
+    threshold: InitVar[float | None] = None
     owner: str = ""
     description: str = ""
     batch: Batch | None = None
@@ -146,3 +175,53 @@ class Model:
     fairness: tuple[Fairness, ...] = ()
     source_checks: Literal["hold", "warn"] = "hold"
     sites: tuple[str, ...] = ()
+    target: Target = field(default_factory=usual)
+    inputs: Inputs = "matrix"
+    watched: tuple[Watched, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
+    apart: Apart | None = None
+    explain: Explain | None = None
+    intended_use: str = ""
+    limits: tuple[str, ...] = ()
+
+    def __post_init__(self, threshold: float | None) -> None:
+        """Let ``threshold`` stand for a binary target, and refuse metrics that the target does not have."""
+        if threshold is not None:
+            if self.target != usual():
+                raise InvalidSpec(f"model {self.name!r} has a threshold and a target", "give the target alone")
+            object.__setattr__(self, "target", usual(threshold))
+        refuse_unread(self.name, form_of(self.inputs), self.watched)
+        for _, error in foreign(self):
+            raise error
+        for problem, fix in (said for one in self.experiments for said in one.problems(self.target)):
+            raise InvalidSpec(f"model {self.name!r}: {problem}", fix)
+        object.__setattr__(self, "fit", fitted_by(self.name, self.fit, self.search, self.target))
+
+    @property
+    def searched(self) -> str:
+        """Name the metric that a search goes by."""
+        return self.search.metric or self.target.searched
+
+
+def fitted_by(name: str, fit: Fit, search: Search, target: Target) -> Fit:
+    """Return what fits a model: its own function, or whichever of its search's estimators a trial is of.
+
+    Raises:
+        InvalidSpec: there is neither or both, or families know nothing of what the target learns.
+    """
+    if not search.estimators:
+        if fit is undeclared:
+            raise InvalidSpec(f"model {name!r} names nothing that fits", "give it fit=, or Search(estimators=(...))")
+        return fit
+    if isinstance(fit, Automatic):  # a copy of a model that was declared already
+        return Automatic(search, target)
+    if fit is not undeclared:
+        raise InvalidSpec(
+            f"model {name!r} has a fit beside the estimators of its search", "name the function among the estimators"
+        )
+    ours = [one for one in search.estimators if isinstance(one, str)]
+    if ours and not target.learns:
+        raise InvalidSpec(
+            f"model {name!r}: no family learns what a {target.kind} model does", "name functions as estimators, or fit="
+        )
+    return Automatic(search, target)

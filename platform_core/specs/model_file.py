@@ -19,38 +19,51 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     PlainValidator,
     Tag,
     ValidationError,
-    ValidatorFunctionWrapHandler,
     WrapValidator,
 )
 
+from loopline.platform_core import targets
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
+from loopline.platform_core.specs.apart import Apart
+from loopline.platform_core.specs.automatic import undeclared
 from loopline.platform_core.specs.batch import Batch
 from loopline.platform_core.specs.business_hours import business_hours
 from loopline.platform_core.specs.estimate_judge import EstimatedQuality
+from loopline.platform_core.specs.experiment_file import ExperimentFile
+from loopline.platform_core.specs.explain import Explain
 from loopline.platform_core.specs.features import FeatureView
-from loopline.platform_core.specs.gates import AtLeast, AtMost, BeatsChampion, FairAcross, Gate
+from loopline.platform_core.specs.gates import AtLeast, AtMost, BeatsBaseline, BeatsChampion, FairAcross, Gate
 from loopline.platform_core.specs.import_path import imported
+from loopline.platform_core.specs.inputs import Inputs
 from loopline.platform_core.specs.judges import P99, ErrorRate, Judge
 from loopline.platform_core.specs.labels import Labels
 from loopline.platform_core.specs.log_judge import LogMetric
-from loopline.platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew
+from loopline.platform_core.specs.metric_check import foreign
+from loopline.platform_core.specs.model import Drift, Model, Requirements, Rollout, Skew, fitted_by
 from loopline.platform_core.specs.paired_judges import ScoreShift, Slower
 from loopline.platform_core.specs.quality import Fairness, Quality
 from loopline.platform_core.specs.quality_judge import RealisedQuality
-from loopline.platform_core.specs.search import Choice, Range, Search, searched
+from loopline.platform_core.specs.search import Search, searched
 from loopline.platform_core.specs.slo import Slo
+from loopline.platform_core.specs.space import Choice, Range
+from loopline.platform_core.specs.strict import Strict, declared
 from loopline.platform_core.specs.typed_entry import typed_entry
 from loopline.platform_core.specs.yaml_problems import Problem, of_validation
+from loopline.platform_core.targets import Target
 
-GATES = {"at_least": AtLeast, "at_most": AtMost, "beats_champion": BeatsChampion, "fair_across": FairAcross}
+GATES = {
+    "at_least": AtLeast,
+    "at_most": AtMost,
+    "beats_baseline": BeatsBaseline,
+    "beats_champion": BeatsChampion,
+    "fair_across": FairAcross,
+}
 JUDGES = {
     "error_rate": ErrorRate,
     "p99": P99,
@@ -73,6 +86,22 @@ Dimension = Annotated[Annotated[Range, Tag("range")] | Annotated[Choice, Tag("ch
 """``{low, high, log, whole}`` or ``{values}``; the discriminator keeps one mistake from being told twice."""
 
 
+def _target(value: Any) -> Target:
+    """Read ``{type: multiclass, classes: [a, b]}``."""
+    if isinstance(value, dict) and value.get("type") in targets.installed():
+        declared(value["type"], targets.kind)  # one that cannot be imported says so
+    given = value.values() if isinstance(value, dict) else ()
+    if any(isinstance(one, bool) for setting in given if isinstance(setting, list) for one in setting):
+        raise ValueError("YAML reads yes and no as truth values; write them in quotes")
+    found: Target = typed_entry(Target, {kind.kind: kind for kind in targets.known()}, value)
+    if wrong := [f"{setting}: {problem}; {fix}" for setting, problem, fix in found.problems()]:
+        raise ValueError("; ".join(wrong))
+    return found
+
+
+TargetEntry = Annotated[Target, PlainValidator(_target, json_schema_input_type=Entry)]
+
+
 def _hours(text: str) -> str:
     try:
         if text:
@@ -82,14 +111,6 @@ def _hours(text: str) -> str:
     return text
 
 
-def _declared(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """Let pydantic tell, with its line, what a declaration itself refuses."""
-    try:
-        return handler(value)
-    except InvalidSpec as error:
-        raise ValueError(f"{error.problem}; {error.fix}") from error
-
-
 def _searched(name: str) -> str:
     try:
         return searched(name).name
@@ -97,24 +118,26 @@ def _searched(name: str) -> str:
         raise ValueError(f"{error.problem}; {error.fix}") from error
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, frozen=True)
-
-    def fields(self) -> dict[str, Any]:
-        """Return the values by name."""
-        return {name: getattr(self, name) for name in type(self).model_fields}
-
-
-class SearchFile(_Strict):
-    """``specs.Search`` in YAML."""
+class SearchFile(Strict):
+    """``specs.Search`` in YAML; an estimator is a family, or the import path of a function."""
 
     trials: int
     space: dict[str, Dimension] = Field(default_factory=dict)
     metric: Annotated[str, AfterValidator(_searched)] = Search.metric
     parallel: int = Field(Search.parallel, ge=0)
+    estimators: tuple[str, ...] = ()
+    seconds: float | None = Field(None, gt=0)
+    cost: float | None = Field(None, gt=0)
+    ensemble: int = Field(Search.ensemble, ge=0)
+    warm_start: bool = Search.warm_start
+
+    def to_search(self) -> Search:
+        """Import what is no family; see ``Search`` for what it refuses."""
+        named = [one if ":" not in one else imported(one) for one in self.estimators]
+        return Search(**{**self.fields(), "estimators": tuple(named)})
 
 
-class RolloutFile(_Strict):
+class RolloutFile(Strict):
     """``specs.Rollout`` in YAML."""
 
     percents: tuple[int, ...] = Rollout.percents
@@ -127,7 +150,7 @@ class RolloutFile(_Strict):
     watch_hours: float = Rollout.watch_hours
 
 
-class BatchFile(_Strict):
+class BatchFile(Strict):
     """``specs.Batch`` in YAML: ``rows`` is the import path of a view."""
 
     rows: str
@@ -135,8 +158,8 @@ class BatchFile(_Strict):
     wait_days: int = Batch.wait_days
 
 
-class ModelFile(_Strict):
-    """``specs.Model`` in YAML: ``features``, ``labels`` and ``fit`` are import paths.
+class ModelFile(Strict):
+    """``specs.Model`` in YAML: ``features``, ``labels``, ``fit`` and ``watched`` are import paths.
 
     A gate's or judge's ``type`` is one of ``GATES`` or ``JUDGES``, or the import path of a class of the team's own.
     """
@@ -144,24 +167,32 @@ class ModelFile(_Strict):
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     features: tuple[str, ...] = Field(min_length=1)
     labels: str
-    fit: str
+    fit: str = ""
     search: SearchFile = SearchFile(trials=1)
     gates: tuple[GateEntry, ...] = Model.gates
     rollout: RolloutFile = RolloutFile()
     drift: Drift = Drift()
     skew: Skew = Skew()
     slo: Slo = Slo()
-    compute: Requirements = Requirements()
-    threshold: float = Model.threshold
+    compute: Annotated[Requirements, WrapValidator(declared)] = Requirements()
+    threshold: float | None = None
+    target: TargetEntry = targets.usual()
+    inputs: Annotated[Inputs, WrapValidator(declared)] = Model.inputs
+    watched: tuple[str, ...] = ()
+    apart: Annotated[Apart | None, WrapValidator(declared)] = Model.apart
     owner: str = Model.owner
     description: str = Model.description
     retention_days: int | None = Field(Model.retention_days, ge=1)
     segments: tuple[str, ...] = Model.segments
-    quality: Annotated[Quality, WrapValidator(_declared)] = Quality()
-    fairness: tuple[Annotated[Fairness, WrapValidator(_declared)], ...] = Model.fairness
+    quality: Annotated[Quality, WrapValidator(declared)] = Quality()
+    fairness: tuple[Annotated[Fairness, WrapValidator(declared)], ...] = Model.fairness
     source_checks: Literal["hold", "warn"] = Model.source_checks
     sites: tuple[str, ...] = Model.sites
     batch: BatchFile | None = None
+    experiments: tuple[Annotated[ExperimentFile, WrapValidator(declared)], ...] = ()
+    explain: Annotated[Explain, WrapValidator(declared)] | None = None
+    intended_use: str = Model.intended_use
+    limits: tuple[str, ...] = Model.limits
 
     def to_model(self) -> Model:
         """Import what the paths name.
@@ -172,19 +203,29 @@ class ModelFile(_Strict):
         named = {
             "features": tuple(imported(path, FeatureView) for path in self.features),
             "labels": imported(self.labels, Labels),
-            "fit": imported(self.fit),
-            "search": Search(**self.search.fields()),
+            "fit": imported(self.fit) if self.fit else undeclared,
+            "watched": tuple(map(imported, self.watched)),
+            "search": self.search.to_search(),
             "rollout": Rollout(**self.rollout.fields()),
+            "experiments": tuple(one.to_experiment() for one in self.experiments),
             "batch": self.batch and Batch(**{**self.batch.fields(), "rows": imported(self.batch.rows, FeatureView)}),
         }
         return Model(**{**self.fields(), **named})
 
-    def broken_paths(self) -> Iterator[tuple[Place, InvalidSpec]]:
-        """Yield where an import path does not name what it should, and why."""
+    def broken(self) -> Iterator[tuple[Place, InvalidSpec]]:
+        """Yield where an import path does not name what it should, or a metric is none of the model's kind, and why."""
+        if self.threshold is not None and self.target != targets.usual():
+            fix = "leave the threshold out, or give it as a setting of the target"
+            yield ("threshold",), InvalidSpec("the model has a target beside it", fix)
+        yield from foreign(self)
+        yield from self._unfitted()
+        for number, one in enumerate(self.experiments):
+            yield from ((("experiments", number, *place), error) for place, error in one.broken(self.target))
         paths: list[tuple[Place, str, type | None]] = [
             *((("features", i), path, FeatureView) for i, path in enumerate(self.features)),
             (("labels",), self.labels, Labels),
-            (("fit",), self.fit, None),
+            *([(("fit",), self.fit, None)] if self.fit else ()),
+            *((("watched", i), path, None) for i, path in enumerate(self.watched)),
             *([(("batch", "rows"), self.batch.rows, FeatureView)] if self.batch else ()),
         ]
         for place, path, wanted in paths:
@@ -192,6 +233,14 @@ class ModelFile(_Strict):
                 imported(path, wanted)
             except InvalidSpec as error:
                 yield place, error
+
+    def _unfitted(self) -> Iterator[tuple[Place, InvalidSpec]]:
+        """Yield why the model can be fitted by nothing, or by two."""
+        try:
+            fitted_by(self.name, imported(self.fit) if self.fit else undeclared, self.search.to_search(), self.target)
+        except InvalidSpec as error:
+            if not self.fit or self.search.estimators:
+                yield ("search",) if self.search.estimators else ("fit",), error
 
 
 def read_model_file(path: Path) -> Model:
@@ -214,7 +263,7 @@ def problems(path: Path) -> list[Problem]:
         return [Problem.of_located(error)]
     place, attributes = _attributes(document)
     try:
-        broken = list(ModelFile.model_validate(attributes).broken_paths())
+        broken = list(ModelFile.model_validate(attributes).broken())
     except ValidationError as error:
         return of_validation(document, place, error)
     found = [Problem.at(document, place, where, f"{error.problem}; {error.fix}") for where, error in broken]

@@ -28,3 +28,11 @@ def minutes(moment: nw.Expr) -> nw.Expr:
 def weekday(moment: nw.Expr) -> nw.Expr:
     """Number the day of the week, Monday 1 to Sunday 7: ``dt.weekday()`` makes Sunday 0 on PySpark."""
     return (moment.dt.weekday() + 6) % 7 + 1
+
+
+def vector(*numbers: nw.Expr) -> nw.Expr:
+    """Put numbers of a row into one list, NaN for null: Narwhals 2.29 has no expression for that."""
+    import narwhals as nw
+
+    texts = [number.cast(nw.Float64).fill_null(float("nan")).cast(nw.String) for number in numbers]
+    return nw.concat_str(texts, separator="|").str.split("|").cast(nw.List(nw.Float64))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation import validation
+from loopline.platform_core.foundation.files import stamp
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
 from loopline.platform_core.specs.contract_file import PERSONAL, Column, ColumnType, RowContract, Rule
 from loopline.platform_core.specs.jdk_pattern import strptime_of
@@ -36,6 +37,10 @@ OPTIONS = {
     "format": ("format", TIMES),
 }
 """ODCS option → kind of rule, and the types to which it applies; ``format`` belongs to the column."""
+ENTITY = "entity"
+"""Custom property of a column: the entity whose key it holds under another name."""
+REGIONS = "regions"
+"""Custom property of the contract: a list of the regions in which its rows may be."""
 _NOT_EVERYWHERE = re.compile(r"\(\?(=|!|<=|<!)|\\[1-9]")
 """Look-around and back-references, which engines with linear-time patterns do not have."""
 
@@ -53,10 +58,10 @@ def read_contract(path: Path) -> RowContract:
         InvalidSpec: with ``file:line``; what is not understood is refused, not skipped.
     """
     try:
-        found = path.stat()
+        found = stamp(path)
     except OSError:  # told with its place, as a file that cannot be read is
         return _read.__wrapped__(path)
-    return _read(path, found.st_mtime_ns, found.st_size)
+    return _read(path, *found)
 
 
 def contract_of(team: Team, source: Source) -> RowContract:
@@ -81,7 +86,8 @@ def _read(path: Path, *_as_it_is: int) -> RowContract:
     _once(document, [c.physical_name for c in columns], "physicalName")
     key = _key(document, read)
     rules = (*(rule for p in read for rule in p.rules()), *_key_rule(key))
-    return RowContract(table.name or path.stem, str(contract.version), columns, rules, path, key)
+    regions = _regions(document, contract)
+    return RowContract(table.name or path.stem, str(contract.version), columns, rules, path, key, regions)
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,18 @@ class _Property:
         form = self.time_format()
         required = self.required
         personal = self.spec.classification in PERSONAL
-        return Column(name, self.spec.physicalName or name, cast("ColumnType", kind), required, form, personal)
+        physical, entity = self.spec.physicalName or name, self.entity()
+        return Column(name, physical, cast("ColumnType", kind), required, form, personal, entity)
+
+    def entity(self) -> str | None:
+        """Return the entity whose key the column holds, if a custom property says one; others are not ours."""
+        for index, one in enumerate(self.spec.customProperties or ()):
+            if one.property == ENTITY:
+                if not isinstance(one.value, str) or not one.value.isidentifier():
+                    place = ("customProperties", index, "value")
+                    raise self.invalid(place, f"{one.value!r} names no entity", "write its column as labels have it")
+                return one.value
+        return None
 
     def rules(self) -> Iterator[Rule]:
         """Return the rules in the order in which reasons are given."""
@@ -204,6 +221,20 @@ class _Property:
     def invalid(self, inner: Place, problem: str, fix: str) -> InvalidSpec:
         """Make an error about something inside the property."""
         return _invalid(self.document, (*self.place, *inner), problem, fix)
+
+
+def _regions(document: Located, contract: OpenDataContractStandard) -> frozenset[str] | None:
+    """Return where rows may be; a list that cannot be read is refused, for it would let them be anywhere."""
+    found = [(i, one.value) for i, one in enumerate(contract.customProperties or ()) if one.property == REGIONS]
+    if not found:
+        return None
+    index, value = found[0]
+    listed = value if isinstance(value, list) else []
+    named = [one for one in listed if isinstance(one, str) and one == one.strip() != ""]
+    if not named or named != listed or len(found) > 1:
+        place = ("customProperties", index, "value")
+        raise _invalid(document, place, f"{value!r} names no regions, or they stand twice", "write [eu], or more")
+    return frozenset(named)
 
 
 def _key(document: Located, read: Sequence[_Property]) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from loopline.platform_core.foundation.distance import ENOUGH, SMALLEST_STD, Floats
+from loopline.platform_core.foundation.distance import ENOUGH, Floats
+from loopline.platform_core.foundation.distance import unit as unit_of
 from loopline.platform_core.specs.score_shift import Shift
 
 
@@ -23,7 +24,7 @@ def paired_shift(a: Floats, b: Floats, alpha: float) -> Shift:
     steps = np.diff(values, append=values[-1])
     below_a, below_b = (np.searchsorted(np.sort(side), values, side="right") for side in (a, b))
     gap = (below_a - below_b) / rows
-    unit = max(float(np.std(b)), SMALLEST_STD)
+    unit = unit_of(float(np.std(b)), float(np.abs(b).max()))
     apart = float(np.abs(gap) @ steps) / unit
     distance = max(0.0, apart - _by_chance(a, b, values, steps) / unit)
     beyond = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,6 +64,44 @@ def pseudonyms() -> Pseudonyms:
             f"set {VARIABLE} for the server and for the platform, to what 'openssl rand -hex 32' says",
         )
     return Pseudonyms(secret.encode())
+
+
+def which_secret() -> str:
+    """Return what tells the secret from others, and nothing of it; raises as ``pseudonyms``."""
+    return str(pseudonyms().of("secret", "which"))
+
+
+def shown(entity: str, key: Any, *, is_person: bool | None = None) -> Any:
+    """Return a key as the ledger may keep it for ever: a pseudonym, if it is a person's or, by None, nobody can tell.
+
+    Without a secret a person is somebody, and what may be one is told as it is: then no contract marks persons.
+    """
+    if is_person is False:
+        return key
+    if len(os.environ.get(VARIABLE, "")) >= _LEAST:
+        return pseudonyms().of(entity, key)
+    return "somebody" if is_person else key
+
+
+def person(keys: Mapping[str, str]) -> str:
+    """Return the pseudonym of whom the keys of one entity name, or of several together.
+
+    Of one entity it is the one that stands in the prediction log.
+    """
+    if len(keys) == 1:
+        ((entity, key),) = keys.items()
+        return str(pseudonyms().of(entity, key))
+    names = sorted(keys)
+    return str(pseudonyms().of(",".join(names), json.dumps([keys[name] for name in names])))
+
+
+def text(key: Any) -> str | None:
+    """Return a key as text, however it is typed or written: ``17``, `` 17 `` and ``17.0`` of a number are ``17``."""
+    if key is None or isinstance(key, bool):
+        return None
+    if isinstance(key, float) and key.is_integer():
+        return str(int(key))
+    return str(key).strip() or None
 
 
 def hidden(table: pa.Table, persons: Sequence[str]) -> pa.Table:

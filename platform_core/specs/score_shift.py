@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loopline.platform_core.foundation.distance import ENOUGH, SMALLEST_STD, Floats, finite
+from loopline.platform_core.foundation.distance import ENOUGH, Floats, finite
+from loopline.platform_core.foundation.distance import unit as unit_of
 
 
 class Shift(NamedTuple):
@@ -32,7 +33,7 @@ def shift(a: Floats, b: Floats, alpha: float) -> Shift:
     order = np.argsort(pooled, kind="stable")
     values, mine = pooled[order], order < len(left)
     steps, gap = np.diff(values, append=values[-1]), _gap(mine)
-    unit = max(float(np.std(right)), SMALLEST_STD)
+    unit = unit_of(float(np.std(right)), float(np.abs(right).max()))
     apart = float(np.abs(gap) @ steps) / unit
     distance = max(0.0, apart - _by_chance(len(left), len(right), steps) / unit)
     spread = _variance(values, mine, np.sign(gap) * steps, apart, unit)

@@ -24,6 +24,8 @@ PATIENCE_SECONDS = 20.0
 LEAST_LOOKS = 10
 """So often is looked at least, however slow the machine is: patience is for what is looked at."""
 SETTLED_SECONDS = 0.5
+LOAD_PAUSE_SECONDS = 0.005
+"""After each answer: a hundred a second are asked for, and the machine is left to what changes meanwhile."""
 
 
 def settle() -> None:
@@ -158,7 +160,7 @@ def come_to(serving: Serving, state: DesiredState) -> None:
 
 
 class Load:
-    """Asks without a pause from another thread until the block ends; ``answers`` holds what came back.
+    """Asks on and on from another thread until the block ends; ``answers`` holds what came back.
 
     A request whose connection broke has failed like one that was refused, and is among them.
     """
@@ -184,6 +186,7 @@ class Load:
     def _run(self) -> None:
         while not self._ended.is_set():
             self.answers.append(self._answer(f"key-{len(self.answers)}"))
+            self._ended.wait(LOAD_PAUSE_SECONDS)
 
     def _answer(self, key: str) -> Answered:
         try:

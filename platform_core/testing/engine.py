@@ -14,6 +14,7 @@ from loopline.platform_core.contracts.engine import Engine, ViewRows
 from loopline.platform_core.errors import ContractBroken, InvalidSpec, TaskFailed
 from loopline.platform_core.testing.engine_joins import PointInTimeKit
 from loopline.platform_core.testing.engine_tables import (
+    articles_found,
     asked,
     at,
     large_order,
@@ -21,6 +22,7 @@ from loopline.platform_core.testing.engine_tables import (
     offline_rows,
     raw_orders,
     spending,
+    words,
 )
 from loopline.platform_core.testing.expect import raises
 
@@ -35,6 +37,12 @@ def thrice(package: Path, rows: pa.Table) -> Sequence[float]:
         raise TaskFailed("a row has no number", "give it one")
     factor = float(package.joinpath("factor").read_text())
     return [factor * number for number in rows["number"].to_pylist()]
+
+
+def thrice_and_once(package: Path, rows: pa.Table) -> Sequence[float]:
+    """Score by two numbers a row: the factor's and the row's own."""
+    pairs = zip(thrice(package, rows), rows["number"].to_pylist(), strict=True)
+    return [number for pair in pairs for number in pair]
 
 
 class EngineKit(PointInTimeKit):
@@ -96,10 +104,14 @@ class EngineKit(PointInTimeKit):
         assert [vector for _, vector in rows] == [[1.0, 2.5, -3.0], [4.0, 5.0, 6.0], None]
         assert engine.compute_view(meanings, raw.slice(0, 0)).schema == found.schema
 
-    def test_2_vectors_of_several_lengths_are_refused(self, engine: Engine) -> None:
-        """No model could put them side by side."""
-        with raises(ContractBroken, match="vectors of 1 to 2 numbers"):
-            engine.compute_view(meanings, raw_orders((1, 0, 5, 1.0, "1,2"), (1, 3, 5, 1.0, "4")))
+    def test_2_lists_may_have_any_length(self, engine: Engine) -> None:
+        """Lists of numbers and of texts come back as they are."""
+        import pyarrow as pa
+
+        raw = raw_orders((1, 0, 5, 1.0, "1,2"), (1, 3, 5, 1.0, "4"))
+        assert engine.compute_view(meanings, raw)["meaning"].to_pylist() == [[1.0, 2.0], [4.0]]
+        said = engine.compute_view(replace(meanings, compute=words), raw)["meaning"]
+        assert (said.type, said.to_pylist()) == (pa.list_(pa.string()), [["1", "2"], ["4"]])
 
     def test_2_a_view_that_breaks_the_rules_is_refused(self, engine: Engine) -> None:
         """Repeated keys, buckets stamped with their start, times without zone, and features of no plain type."""
@@ -172,13 +184,30 @@ class EngineKit(PointInTimeKit):
             (3, at(2), None, at(4), "c"),
         ]
 
-    def test_8_labels_other_than_0_and_1_are_refused(self, engine: Engine) -> None:
-        """A label that is a number of its own, or a column that is not there, is the team's mistake."""
+    def test_8_a_label_is_a_number_or_a_text(self, engine: Engine) -> None:
+        """Which of them are right, a model's target says; a column that is not there is the team's mistake."""
         raw = raw_orders((1, 0, 1, 3.0, "a"))
-        with raises(ContractBroken, match=r"large_order.*3"):
-            engine.compute_labels(replace(large_order, label="amount"), raw)
+        found = engine.compute_labels(replace(large_order, label="amount"), raw)
+        assert found["label"].to_pylist() == [3.0]
         with raises(InvalidSpec, match=r"large_order.*'market'"):
             engine.compute_labels(replace(large_order, segments=("market",)), raw)
+
+    def test_8_a_label_is_a_list_of_any_length(self, engine: Engine) -> None:
+        """Of numbers or of texts; no label is null."""
+        import pyarrow as pa
+
+        raw = raw_orders((1, 0, 1, 3.0, "1,2"), (2, 1, 2, 3.0, "3"), (3, 2, 3, 3.0, "4"))
+        raw = raw.set_column(raw.column_names.index("article"), "article", pa.array(["1,2", "3", None]))
+        for label, kind, found in (
+            ("found", pa.string(), [["1", "2"], ["3"], None]),
+            ("numbers", pa.float64(), [[1.0, 2.0], [3.0], None]),
+        ):
+            computed = engine.compute_labels(replace(articles_found, label=label), raw)
+            assert computed.schema.field("label").type == pa.list_(kind)
+            assert computed["label"].to_pylist() == found
+            assert (
+                engine.compute_labels(replace(articles_found, label=label), raw.slice(0, 0)).schema == computed.schema
+            )
 
     def test_11_each_row_gets_its_score(self, engine: Engine, tmp_path: Path) -> None:
         """Scores come in the rows' order, for no rows none, and an error of ours comes as it was raised."""
@@ -188,6 +217,8 @@ class EngineKit(PointInTimeKit):
         rows = pa.table({"number": [n / 8 for n in range(500)]})
         assert list(engine.score(tmp_path, rows, thrice)) == [3 * n / 8 for n in range(500)]
         assert list(engine.score(tmp_path, rows.slice(0, 0), thrice)) == []
+        both = [number for n in range(500) for number in (3 * n / 8, n / 8)]
+        assert list(engine.score(tmp_path, rows, thrice_and_once)) == both, "two numbers a row, row after row"
         lacking = pa.table({"number": [1.0, None]})
         with raises(TaskFailed, match="a row has no number → give it one"):
             engine.score(tmp_path, lacking, thrice)

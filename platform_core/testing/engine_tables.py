@@ -44,12 +44,29 @@ def meanings(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     return orders.select("customer", "ordered_at", meaning=vector)
 
 
+def words(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Per order: what its article is a list of, as texts."""
+    import narwhals as nw
+
+    return orders.select("customer", "ordered_at", meaning=nw.col("article").str.split(","))
+
+
 @labels(ORDERS, entities=("customer",), time="ordered_at", label="large", known_at="later", segments=("article",))
 def large_order(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Per order: whether it is larger than 2, known two hours later."""
     import narwhals as nw
 
     return orders.with_columns(large=nw.col("amount") > 2, later=nw.col("ordered_at").dt.offset_by("2h"))
+
+
+@labels(ORDERS, entities=("customer",), time="ordered_at", label="found", known_at="later")
+def articles_found(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Per order: the texts that its article is a list of, as they are and as numbers; known two hours later."""
+    import narwhals as nw
+
+    found = nw.col("article").str.split(",")
+    later = nw.col("ordered_at").dt.offset_by("2h")
+    return orders.with_columns(found=found, numbers=found.cast(nw.List(nw.Float64())), later=later)
 
 
 def put_contract(path: Path, **columns: str) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from loopline.platform_core.contracts.event_source import Arrival, EventSource
+from loopline.platform_core.contracts.event_source import REDACTS, Arrival, EventSource
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.testing.expect import raises
+from loopline.platform_core.testing.expect import claimed, raises
 
 MORNING = datetime(2020, 1, 2, 6, tzinfo=UTC)
 ROWS = b'id,name\n1,"a, ""b"""\n2,\n,\n3,x,too many\n4\n5,"two\nlines"\n6,z\n'
@@ -145,6 +145,26 @@ class EventSourceKit:
                 events.read(source, arrival)
             assert events.arrivals(source) == [arrival]
             assert deliver.holds(source, "day")
+
+    @claimed(REDACTS, by="events")
+    def test_7_what_is_redacted_is_gone(self, events: EventSource, deliver: Delivery) -> None:
+        """Lines go, the others stay as they came; the arrival that it is then was told of while it was still whole."""
+        source, arrival = _delivered(events, deliver, b"id,name\n1,ann\n2,ben\n3,cid\n")
+        told: list[tuple[str, int]] = []
+
+        def landed(arrival_id: str) -> None:
+            told.append((arrival_id, len(events.read(source, arrival))))
+
+        events.redact(source, arrival, {3}, landed)
+        (left,) = events.arrivals(source)
+        assert told == [(left.arrival_id, 3)]
+        assert left.arrival_id != arrival.arrival_id
+        assert (left.name, left.arrived_at) == (arrival.name, arrival.arrived_at)
+        rows = events.read(source, left)
+        assert (rows["id"].to_pylist(), rows["name"].to_pylist()) == (["1", "3"], ["ann", "cid"])
+        assert events.arrivals(source, known=[left.arrival_id]) == []
+        events.redact(source, arrival, {2}, landed)  # which is no more
+        assert len(told) == 1
 
 
 def _ids(arrivals: object) -> list[str]:

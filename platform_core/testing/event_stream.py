@@ -186,10 +186,10 @@ class EventStreamKit:
         later = threading.Timer(0.5, events.publish, (stream, [Record(b"late", b"key")]))
         later.start()
         begun = time.monotonic()
-        rows = events.read(stream, ends, ALL, wait_seconds=5)
+        rows = events.read(stream, ends, ALL, wait_seconds=20)
         later.join()
         assert rows["value"].to_pylist() == [b"late"]
-        assert time.monotonic() - begun < 3.5
+        assert time.monotonic() - begun < 15
 
     def test_10_an_offset_behind_the_newest_record_is_refused(self, events: EventStream) -> None:
         """Such an offset is of another stream that had the name, whose records must not be mixed with these."""

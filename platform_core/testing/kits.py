@@ -30,6 +30,7 @@ class Kit:
 NOBODY_READS = "what is sent cannot be read back here, and no receiver is busy at will: its kit runs in its tests"
 SERVES = "its kit brings endpoints of its own up and asks them under load: it runs in the vendor's tests"
 KEEPS = "somebody has to write secrets into the store, and make it refuse: it runs in the vendor's tests"
+FOR_EVER = "what it writes is there for ever, as it should be: its kit runs in the vendor's tests"
 KITS = (
     Kit("lake", "lake", "LakeKit", "lake"),
     Kit("online_store", "online_store", "OnlineStoreKit", "store"),
@@ -47,6 +48,7 @@ KITS = (
     Kit("lineage", "lineage", "LineageKit", "lineage", without=NOBODY_READS),
     Kit("secrets", "secrets", "SecretsKit", "secrets", without=KEEPS),
     Kit("secrets", "secrets", "SecretsServerKit", "secrets", capability="remote", without=KEEPS),
+    Kit("anchors", "anchors", "AnchorsKit", "anchors", without=FOR_EVER),
 )
 """Every kit of a contract that an environment file binds."""
 

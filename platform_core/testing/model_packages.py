@@ -15,6 +15,8 @@ from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from loopline.platform_core.targets import Target
+
 ENTITY = "customer_id"
 AMOUNT = "amount"
 """The request feature of ``write_package``'s models."""
@@ -98,11 +100,12 @@ def write_package(  # noqa: PLR0913 - each by name
     cycle: str = "cycle",
     requested: Sequence[str] = (AMOUNT,),
     vectors: Mapping[str, int] = MappingProxyType({}),
+    target: Target | None = None,
 ) -> Path:
     """Write a package whose model takes ``requested`` numbers from the request and the features of ``views`` online.
 
     ``vectors`` come with the request too, of so many numbers each, after ``requested``. A feature named ``country`` is
-    a category with the vocabulary DE, GB.
+    a category with the vocabulary DE, GB. Without a ``target`` the package is as one of before: binary, at a threshold.
     """
     folder.mkdir(parents=True)
     folder.joinpath("model.pkl").write_bytes(pickle.dumps(estimator))
@@ -124,5 +127,6 @@ def write_package(  # noqa: PLR0913 - each by name
         training_set="training-set",
         cycle=cycle,
         parity=Parity(0, 0.0, "a model for tests is served as it is"),
+        target=target.to_json() if target else {},
     ).save(folder)
     return folder

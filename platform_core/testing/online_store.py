@@ -221,6 +221,19 @@ class OnlineStoreKit:
         assert store.replace(view, "customer_id", rows, view_rows(["a", "b"], [then, then]), keep) == 2
         assert store.read([(view, ["a", "b"])]) == [[None, OnlineRow(young, (1.0,))]]
 
+    def test_11_what_is_erased_is_gone_however_new(self, store: OnlineStore, opened_anew: OnlineStore) -> None:
+        """A key's row goes from one view, events to come too; others stay, and a row written later is there again."""
+        one, other, far = new_view(), new_view(), 4_000_000_000_000_000
+        for view in (one, other):
+            store.write(view, "customer_id", view_rows(["a", "b", "c"], [10, far, 10], spend=[1.0, 2.0, 3.0]))
+        store.erase(one, "customer_id", ["a", "b", "nobody"])
+        store.erase(one, "customer_id", ["a"])
+        for side in (store, opened_anew):
+            assert events(side, one, ["a", "b", "c"]) == {"a": None, "b": None, "c": 10}
+            assert events(side, other, ["a", "b", "c"]) == {"a": 10, "b": far, "c": 10}
+        store.write(one, "customer_id", view_rows(["a"], [5], spend=[4.0]))
+        assert events(opened_anew, one, ["a"]) == {"a": 5}
+
 
 def _micros(instant: datetime) -> int:
     return round(instant.timestamp() * 1e6)

@@ -101,15 +101,18 @@ class RegistryKit:
         assert registry.publish(publication(other, tmp_path, {"key": "c-1"})).version == "1"
 
     def test_5_tags_and_metrics_come_back(self, registry: Registry, tmp_path: Path) -> None:
-        """Values are the ones given, to the last bit; a tag may be added, and replaces none of the others."""
+        """Values are the ones given, to the last bit; a tag may be added or changed, and moves none of the others."""
         metrics = {"roc_auc": 0.1 + 0.2, "zero": 0.0, "small": 1e-17}
-        tags = {"cycle": "c-1", "empty": "", "words": "two words, ä"}
+        note = "a line\n" * 800  # as the signature of a package of many files
+        tags = {"cycle": "c-1", "empty": "", "words": "two words, ä", "note": note, "draft": "first\n\nsecond\n"}
         given = publication(new_model(), tmp_path, tags, metrics)
         registry.publish(given)
         registry.tag(given.model, "1", {"verdict": "passed"})
         version = registry.get(given.model, "1")
         assert version.metrics == metrics
         assert version.tags == {**tags, "verdict": "passed"}
+        registry.tag(given.model, "1", {"draft": "whole\n"})
+        assert registry.get(given.model, "1").tags == {**tags, "verdict": "passed", "draft": "whole\n"}
 
     def test_6_unknown_is_none_or_not_found(self, registry: Registry, tmp_path: Path) -> None:
         """Nothing is made up for a model, a version or an alias that is not there."""

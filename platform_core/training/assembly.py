@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.features.label_check import labels_of
 from loopline.platform_core.features.reliance import refuse_short_reach
 from loopline.platform_core.features.view_features import ViewFeatures, view_features
 from loopline.platform_core.foundation.names import (
@@ -95,7 +96,7 @@ class Assembly:
         then = pa.scalar(self.as_of, pa.timestamp("us", "UTC"))
         engine, raw = self.platform.engine, self.read(raw_table(self.team.name, self.model.labels.source.name))
         held = holding(raw, self.key, self.as_of)
-        labels = engine.compute_labels(self.model.labels, held)
+        labels = labels_of(engine, self.model, held)
         if self.tries:
             refuse_short_reach(engine, self.model.labels, held, labels)
         known = compute.and_(compute.less_equal(labels[KNOWN_AT], then), compute.less_equal(labels[EVENT_TIME], then))

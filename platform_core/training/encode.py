@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.runtime.model.encode import MISSING, UNKNOWN, column_names, matrix
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 CATEGORIES = 255
 """Most categories of one column: LightGBM's bins hold no more."""
 
-__all__ = ["CATEGORIES", "MISSING", "UNKNOWN", "column_names", "matrix", "vocabulary", "widths"]
+Held: TypeAlias = Literal["number", "text", "numbers", "texts"]
+_OTHERWISE = "let the model take columns: Model(inputs='columns')"
+
+__all__ = ["CATEGORIES", "MISSING", "UNKNOWN", "column_names", "fixed", "held", "matrix", "vocabulary", "widths"]
 
 
 def vocabulary(table: pa.Table, features: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -31,20 +34,50 @@ def widths(table: pa.Table, features: Sequence[str]) -> dict[str, int]:
     """Return how many numbers the vectors of each column of lists have.
 
     Raises:
-        ContractBroken: they are not equally long, or there is none.
+        ContractBroken: they are not equally long, there is none, or they are no numbers.
     """
     import pyarrow as pa
-    from pyarrow import compute
 
     found: dict[str, int] = {}
     for name in features:
         if pa.types.is_list(table.schema.field(name).type):
-            lengths = compute.list_value_length(table.column(name)).drop_null().unique().to_pylist()
+            if _is_text(table.schema.field(name).type.value_type):
+                raise ContractBroken(f"feature {name!r} has lists of texts, which no matrix holds", _OTHERWISE)
+            lengths = _lengths(table.column(name))
             if len(lengths) != 1 or not lengths[0]:
-                said = f"vectors of {min(lengths)} to {max(lengths)} numbers" if lengths else "no vector"
-                raise ContractBroken(f"feature {name!r} has {said}", "return vectors that are equally long")
+                said = f"vectors of {lengths[0]} to {lengths[-1]} numbers" if lengths else "no vector"
+                raise ContractBroken(
+                    f"feature {name!r} has {said}", f"return vectors that are equally long, or {_OTHERWISE}"
+                )
             found[name] = lengths[0]
     return found
+
+
+def held(table: pa.Table, features: Sequence[str]) -> dict[str, Held]:
+    """Say what each feature holds, for a model that takes columns."""
+    import pyarrow as pa
+
+    found: dict[str, Held] = {}
+    for name in features:
+        kind = table.schema.field(name).type
+        if pa.types.is_list(kind):
+            found[name] = "texts" if _is_text(kind.value_type) else "numbers"
+        else:
+            found[name] = "text" if _is_text(kind) else "number"
+    return found
+
+
+def fixed(table: pa.Table, features: Sequence[str]) -> dict[str, int]:
+    """Return how many numbers each feature has that is a vector: lists of numbers that are all equally long."""
+    lengths = {name: _lengths(table.column(name)) for name, what in held(table, features).items() if what == "numbers"}
+    return {name: found[0] for name, found in lengths.items() if len(found) == 1}
+
+
+def _lengths(column: pa.ChunkedArray) -> list[int]:
+    from pyarrow import compute
+
+    found: list[int] = compute.list_value_length(column).drop_null().unique().to_pylist()
+    return sorted(found)
 
 
 def _categories(column: pa.ChunkedArray) -> tuple[str, ...]:

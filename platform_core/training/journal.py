@@ -14,12 +14,13 @@ from loopline.platform_core.specs.examples import Params
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One trial: its parameters, its score (None when it was pruned), and what it reported by step."""
+    """One trial: its parameters, its score (None when it was pruned), what it reported, and how long it took."""
 
     number: int
     params: dict[str, str | float | int | bool]
     value: float | None
     steps: list[tuple[int, float]]
+    seconds: float = 0.0
 
 
 class Journal:

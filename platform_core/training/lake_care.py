@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import NotFound, Transient
 from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import erasures
 from loopline.platform_core.loop.entry_kinds import PINNED
 
 if TYPE_CHECKING:
@@ -42,20 +43,23 @@ def teams(platform: Platform) -> Sequence[str]:
 
 
 def pins(platform: Platform, team: str) -> Mapping[str, set[int]]:
-    """Find the versions of each table that some training set needs.
+    """Find the versions of each table that some needed training set is built from, now that persons were erased."""
+    pinned: dict[str, set[int]] = defaultdict(set)
+    for entry in needed(platform, team):
+        left = erasures.reduced(platform.ledger, ModelRef(entry.team, entry.model))
+        since = left.get(entry.details["training_set_id"])
+        for table, version in {**entry.details["tables"], **(since.tables if since else {})}.items():
+            pinned[table].add(int(version))
+    return pinned
 
-    These are the training sets of model versions that the registry has, and of cycles that are still open.
-    """
+
+def needed(platform: Platform, team: str) -> list[Entry]:
+    """List the entries of the training sets of model versions that the registry has, and of cycles that are open."""
     from loopline.platform_core.loop.cycles import open_cycles
 
-    pinned: dict[str, set[int]] = defaultdict(set)
     entries = [entry for entry in platform.ledger.entries(kinds=[PINNED]) if entry.team == team]
     registered, running = _registered(platform, entries), {cycle.cycle_id for cycle in open_cycles(platform.ledger)}
-    for entry in entries:
-        if entry.details["training_set_id"] in registered or entry.cycle in running:
-            for table, version in entry.details["tables"].items():
-                pinned[table].add(int(version))
-    return pinned
+    return [e for e in entries if e.details["training_set_id"] in registered or e.cycle in running]
 
 
 def care(

@@ -61,6 +61,8 @@ def training_rows(
 ) -> tuple[TrainingSet, pa.Table]:
     """Build a model's training set as of an instant, or the one that a version was trained on, bit for bit.
 
+    Of the latter what is left since persons were erased; then it says how many rows are missing.
+
     Returns:
         What pins it, and its rows.
 
@@ -73,6 +75,7 @@ def training_rows(
         pinned = training_set.build(platform, team, model, when)
     else:
         pinned = training_set_of(platform.ledger, ModelRef(team.name, model.name), when)
+        pinned = training_set.since_erasures(platform.ledger, pinned)
     return pinned, training_set.rows(platform, team, model, pinned)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.specs import personal
 from loopline.platform_core.training import training_set
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Order:
     """What is to be trained; ``key`` makes it idempotent, ``drill`` makes it wrong on purpose.
 
-    ``found`` is the outcome of its search, if that was done elsewhere.
+    ``found`` is the outcome of its search, if that was done elsewhere; ``seconds`` is how long one may take.
     """
 
     platform: Platform
@@ -33,6 +34,7 @@ class Order:
     key: str
     drill: Mapping[str, float]
     found: SearchResult | None = None
+    seconds: float | None = None
 
     @property
     def ref(self) -> ModelRef:
@@ -46,6 +48,12 @@ class Order:
         return tuple((view, list(features)) for view, features, _ in fields)
 
     @property
+    def names(self) -> list[str]:
+        """Return the entities by which people may know a row: those that are no persons."""
+        persons = personal.entities(self.team, self.model)
+        return [entity for entity in self.model.labels.entities if entity not in persons]
+
+    @property
     def features(self) -> list[str]:
         """Name the columns of the matrix."""
         return [name for _, own in self.views for name in own]
@@ -53,8 +61,12 @@ class Order:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """The best estimator, how it was found, and its score for every row (float64)."""
+    """The best estimator, how it was found, and its raw prediction of every row (``targets.Target``).
+
+    ``weights`` says by number which trials are in it, and with what share.
+    """
 
     estimator: Estimator
     search: SearchResult
-    scores: Floats
+    raw: Floats
+    weights: Mapping[int, float] = field(default_factory=dict)

@@ -9,6 +9,7 @@ its journal.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from loopline.platform_core.errors import ContractBroken, TaskFailed
 from loopline.platform_core.specs.examples import Examples, Fit, Params, Pruned
-from loopline.platform_core.specs.search import Choice, Dimension, Search
+from loopline.platform_core.specs.search import FAMILY, Search
+from loopline.platform_core.specs.space import Choice, Dimension
 from loopline.platform_core.training.journal import Journal, Trial
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Fitting:
     def tried(self, number: int, params: Params, ends: Callable[[Sequence[tuple[int, float]]], bool]) -> Trial:
         """Fit once, and score it on the validation rows; after each step ``ends`` may say that it is not worth it."""
         steps: list[tuple[int, float]] = []
+        began = time.perf_counter()
 
         def report(step: int, score: float) -> None:
             steps.append((step, float(score)))
@@ -63,7 +66,7 @@ class Fitting:
             value: float | None = self.score(self.fit(self.train, self.valid, params, report), self.valid)
         except Pruned:
             value = None
-        return Trial(number, dict(params), value, steps)
+        return Trial(number, dict(params), value, steps, round(time.perf_counter() - began, 3))
 
     def attempt(self, trial: optuna.Trial, earlier: Sequence[Trial]) -> Trial:  # noqa: ARG002 - the study knows them
         """Do a trial in this thread."""
@@ -83,10 +86,27 @@ class Attempts(Protocol):
         """Do one, and report its steps to it; ``earlier`` are the complete ones of the batches before."""
 
 
-def find(search: Search, attempts: Attempts, journal: Path, workers: int = 1, seed: int = 0) -> SearchResult:
-    """Have the trials done that the journal does not hold, ``workers`` at a time; one at a time in this thread.
+@dataclass(frozen=True)
+class Bounds:
+    """Within what a search stays: so many trials at a time, and no new ones once ``seconds`` were spent on trials.
 
-    When a trial raises, the others of its batch are waited for and kept.
+    ``begins`` are parameters that are tried first.
+    """
+
+    workers: int = 1
+    seconds: float | None = None
+    begins: tuple[Params, ...] = ()
+
+
+ALONE = Bounds()
+"""One trial at a time, as many as the search says."""
+
+
+def find(search: Search, attempts: Attempts, journal: Path, bounds: Bounds = ALONE, seed: int = 0) -> SearchResult:
+    """Have the trials done that the journal does not hold, so many at a time; one at a time in this thread.
+
+    When a trial raises, the others of its batch are waited for and kept. What trials took is in the journal, so that
+    a search which was killed ends where it would have ended.
 
     Raises:
         ContractBroken: no trial has a score.
@@ -96,15 +116,20 @@ def find(search: Search, attempts: Attempts, journal: Path, workers: int = 1, se
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=FREE_TRIALS, n_warmup_steps=FREE_STEPS)
     study = optuna.create_study(direction="maximize", pruner=pruner)
-    space = {name: _distribution(dimension) for name, dimension in search.space.items()}
+    for params in (*bounds.begins, *search.begins()):
+        study.enqueue_trial(dict(params))
     complete: list[Trial] = []
+    spent = 0.0
     with Journal.open(journal) as known:
-        for batch in _batches(search.trials, workers):
-            asked = [_ask(study, space, seed + number) for number in batch]
+        for batch in _batches(search.trials, bounds.workers):
+            if bounds.seconds is not None and spent >= bounds.seconds:
+                break
+            asked = [_ask(study, search, seed + number) for number in batch]
             done = _at_once([partial(_trial, attempts, trial, known, tuple(complete)) for trial in asked])
             for trial, outcome in zip(asked, done, strict=True):
                 _tell(study, trial, outcome)
             complete += [outcome for outcome in done if outcome.value is not None]
+            spent += max(outcome.seconds for outcome in done)
     return _best(study, known)
 
 
@@ -139,11 +164,26 @@ def _batches(trials: int, workers: int) -> Iterator[range]:
         yield range(first, min(first + workers, trials))
 
 
-def _ask(study: optuna.Study, space: dict[str, Any], seed: int) -> optuna.Trial:
+def _ask(study: optuna.Study, search: Search, seed: int) -> optuna.Trial:
+    """Ask what to try next; of several estimators which one, and then the parameters of that one."""
     import optuna
 
     study.sampler = optuna.samplers.TPESampler(seed=seed)
-    return study.ask(space)
+    if not search.estimators:
+        return study.ask({name: _distribution(dimension) for name, dimension in search.space.items()})
+    trial = study.ask({FAMILY: optuna.distributions.CategoricalDistribution(tuple(search.families))})
+    for name, dimension in search.dimensions(str(trial.params[FAMILY])).items():
+        _suggested(trial, name, dimension)
+    return trial
+
+
+def _suggested(trial: optuna.Trial, name: str, dimension: Dimension) -> None:
+    if isinstance(dimension, Choice):
+        trial.suggest_categorical(name, dimension.values)
+    elif dimension.whole:
+        trial.suggest_int(name, int(dimension.low), int(dimension.high), log=dimension.log)
+    else:
+        trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
 
 
 def _trial(attempts: Attempts, trial: optuna.Trial, known: Journal, earlier: Sequence[Trial]) -> Trial:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.features.view_features import ViewFeatures
-from loopline.platform_core.foundation.names import LABEL, raw_table, view_table
+from loopline.platform_core.foundation.names import LABEL, ModelRef, raw_table, view_table
 from loopline.platform_core.ingestion import doubts
 from loopline.platform_core.ingestion.held_rows import key_of
-from loopline.platform_core.loop import quarantines
+from loopline.platform_core.loop import erasures, quarantines
 from loopline.platform_core.loop.quarantines import Window
 from loopline.platform_core.training.assembly import Assembly, feature_fields
 from loopline.platform_core.training.fingerprints import row_hash, spec_hash
@@ -21,6 +21,7 @@ from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from loopline.platform_core.loop.ledger import Ledger
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 
@@ -31,9 +32,10 @@ __all__ = ["TrainingSet", "ViewFeatures", "build", "feature_fields", "from_json"
 class TrainingSet:
     """What pins a training set: what was known at ``as_of``, read from these versions of these tables.
 
-    ``spec_hash`` names the declarations, ``row_hash`` the rows; ``positives`` counts the rows whose label is 1.
+    ``spec_hash`` names the declarations, ``row_hash`` the rows; ``described`` are its labels in a few numbers.
     ``key`` named the raw rows of the labels when the set was pinned. ``left_out`` are the quarantines
-    that stood then: no row of an event in these windows is learnt from.
+    that stood then: no row of an event in these windows is learnt from. ``erased_rows`` are missing since persons were
+    erased; then versions, hash and ``rows`` are those of what is left (``since_erasures``), and the id is what it was.
     """
 
     training_set_id: str
@@ -44,9 +46,13 @@ class TrainingSet:
     spec_hash: str
     row_hash: str
     rows: int
-    positives: int
+    described: Mapping[str, float]
     key: tuple[str, ...] = ()
     left_out: tuple[Window, ...] = ()
+    erased_rows: int = 0
+
+
+_FIELDS = {field.name for field in fields(TrainingSet)}
 
 
 def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> TrainingSet:
@@ -72,9 +78,9 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
             f"no label of {team.name}/{model.name} is known by {as_of.isoformat()}{besides}",
             "wait until labels arrive, or choose a later as_of",
         )
-    positives = sum(label == 1 for label in table[LABEL].to_pylist())
+    described = model.target.described(model.target.encoded(table[LABEL]))
     hashes = spec_hash(model), row_hash(table)
-    pins = TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), positives, key, left_out)
+    pins = TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), described, key, left_out)
     return _named(pins)
 
 
@@ -85,28 +91,55 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
         One row per example, sorted by event time, then entities: entities, event_time, features in the model's
         order, label, segments. A segment that has the name of a feature is that feature.
 
+    Whoever has the ledger asks it first what is left of the set: ``since_erasures``.
+
     Raises:
-        ContractBroken: the rows are not those of the pinned set.
+        ContractBroken: the rows are not those of the pinned set, or not those that were left of it.
+        NotFound: a version of a table is gone.
     """
     pinned = training_set
     pins = pinned.as_of, pinned.tables, pinned.key, pinned.left_out
     table = Assembly(platform, team, model, *pins).rows()
     found = row_hash(table)
-    if found != training_set.row_hash:
+    if found != pinned.row_hash:
         declared = "the same" if spec_hash(model) == training_set.spec_hash else "other ones now"
         raise ContractBroken(
             f"training set {training_set.training_set_id}: {len(table)} rows hash to {found[:12]}, not "
-            f"{training_set.row_hash[:12]}; the declarations are {declared}",
+            f"{pinned.row_hash[:12]}; the declarations are {declared}{_erased(pinned)}",
             "check the team's package out as it was, or build a new training set",
         )
     return table
 
 
+def since_erasures(ledger: Ledger, training_set: TrainingSet) -> TrainingSet:
+    """Return what pins the rows that are left of a training set, itself where nobody was erased since.
+
+    Raises:
+        ContractBroken: it could not be built when a person was erased, so nobody knows what is left of it.
+    """
+    left = erasures.reduced(ledger, ModelRef(training_set.team, training_set.model)).get(training_set.training_set_id)
+    if left is None:
+        return training_set
+    if not left.row_hash:
+        raise ContractBroken(
+            f"training set {training_set.training_set_id} could not be built when {left.persons} persons were erased: "
+            f"{left.problem}",
+            "build a new training set",
+        )
+    tables = {name: left.tables.get(name, version) for name, version in training_set.tables.items()}
+    return replace(training_set, tables=tables, row_hash=left.row_hash, rows=left.rows, erased_rows=left.rows_erased)
+
+
+def _erased(pinned: TrainingSet) -> str:
+    return f"; {pinned.erased_rows} rows were erased since it was pinned" if pinned.erased_rows else ""
+
+
 def to_json(training_set: TrainingSet) -> dict[str, Any]:
     """Turn it into what JSON can hold."""
     plain = {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
+    plain |= plain.pop("described")
     left_out = [window.to_json() for window in training_set.left_out]
-    pins = {"key": list(training_set.key), "left_out": left_out}
+    pins = {"key": list(training_set.key), "left_out": left_out, "erased_rows": training_set.erased_rows}
     return {name: value for name, value in (plain | pins).items() if name not in pins or value}  # named as ever
 
 
@@ -114,7 +147,9 @@ def from_json(value: Mapping[str, Any]) -> TrainingSet:
     """Turn it back."""
     as_of, key = datetime.fromisoformat(value["as_of"]), tuple(value.get("key", ()))
     left_out = tuple(Window.from_json(window) for window in value.get("left_out", ()))
-    return TrainingSet(**{**value, "as_of": as_of, "key": key, "left_out": left_out})
+    described = {name: value[name] for name in value if name not in _FIELDS}
+    pins = {"as_of": as_of, "key": key, "left_out": left_out, "described": described}
+    return TrainingSet(**{**{name: value[name] for name in value if name in _FIELDS}, **pins})
 
 
 def _named(training_set: TrainingSet) -> TrainingSet:

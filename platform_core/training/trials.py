@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loopline.platform_core import worker
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.training import budget, warm
 from loopline.platform_core.training.journal import Trial
-from loopline.platform_core.training.search import FREE_STEPS, FREE_TRIALS, Fitting, SearchResult, find
+from loopline.platform_core.training.search import FREE_STEPS, FREE_TRIALS, Bounds, Fitting, SearchResult, find
 
 if TYPE_CHECKING:
     import optuna
@@ -48,7 +50,7 @@ class Tasks:
         done = msgspec.convert(self.compute.run(TRY, args, self.requirements, key), Trial)
         for step, score in done.steps:
             trial.report(score, step)
-        return Trial(trial.number, dict(trial.params), done.value, done.steps)
+        return Trial(trial.number, dict(trial.params), done.value, done.steps, done.seconds)
 
 
 def searched(platform: Platform, model: Model, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,8 +59,13 @@ def searched(platform: Platform, model: Model, args: Mapping[str, Any]) -> dict[
     Killed and called again with the same arguments, it goes on after the trials that were finished.
     """
     journal = platform.home / "search" / f"{worker.file_name(args['key'])}.journal"
-    found = find(model.search, Tasks(platform.compute, args, model.compute), journal, model.search.parallel)
-    short = tuple(Trial(trial.number, trial.params, trial.value, []) for trial in found.trials)
+    bounds = Bounds(
+        model.search.parallel,
+        budget.seconds(platform, model),
+        warm.begins(platform, ModelRef(args["team"], model.name), model.search),
+    )
+    found = find(model.search, Tasks(platform.compute, args, model.compute), journal, bounds)
+    short = tuple(Trial(trial.number, trial.params, trial.value, [], trial.seconds) for trial in found.trials)
     done: dict[str, Any] = msgspec.to_builtins(SearchResult(found.params, found.score, short))
     return done
 

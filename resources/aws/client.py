@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.resources.aws.failure import translated_errors
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,6 +16,7 @@ class Reach:
     ``region`` and ``endpoint_url`` are the chain's where they are None. A connection, and what comes over it, are
     waited for ``timeout_seconds``; ``connections`` stay open. botocore asks up to ``tries`` times, with backoff in
     between, in the ``retry_mode`` of that name; a vendor that has to end in time sets one and asks again by itself.
+    ``keys`` are an access key's id and its secret, instead of what the chain finds.
     """
 
     region: str | None = None
@@ -29,6 +25,7 @@ class Reach:
     connections: int = 10
     tries: int = 4
     retry_mode: str = "standard"
+    keys: tuple[str, str] | None = field(default=None, repr=False)
 
 
 def make_client(service: str, reach: Reach, what: str) -> Any:
@@ -50,32 +47,5 @@ def make_client(service: str, reach: Reach, what: str) -> Any:
         user_agent_extra="loopline",
     )
     with translated_errors(what):
-        session = boto3.session.Session(region_name=reach.region)
+        session = boto3.session.Session(*(reach.keys or ()), region_name=reach.region)
         return session.client(service, endpoint_url=reach.endpoint_url, config=config)
-
-
-class OneAProcess(Generic[T]):
-    """What a process makes once, for all its threads, and a fork makes anew."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._made: dict[int, T] = {}
-        self._locks: dict[int, threading.Lock] = {}
-
-    def get(self) -> T:
-        """Return this process's."""
-        pid = os.getpid()
-        if pid not in self._made:
-            with self._locks.setdefault(pid, threading.Lock()):  # one that was held when it forked stays held
-                if pid not in self._made:
-                    self._made[pid] = self._make()
-        return self._made[pid]
-
-    @property
-    def made(self) -> T | None:
-        """Return this process's, if it was made."""
-        return self._made.get(os.getpid())
-
-    def taken(self) -> T | None:
-        """Return this process's, if it was made, and forget it."""
-        return self._made.pop(os.getpid(), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from pydantic import Field
 
 from loopline.platform_core.contracts.secrets import REMOTE, Secrets, bad_name, no_such, refused
 from loopline.platform_core.errors import LooplineError, Refused, StoreUnavailable
+from loopline.resources.azure.identity import identity
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,127}")
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY = 400, 401, 403, 429
@@ -62,16 +62,8 @@ class AzureKeyVault(Secrets):
         seconds = self.timeout_seconds
         trust = {"connection_verify": str(self.authority)} if self.authority else {}
         patience = {"retry_total": 0, "connection_timeout": seconds, "read_timeout": seconds, **trust}
-        credential = _identity(disable_instance_discovery=self.own_cloud, **patience)
+        credential = identity(disable_instance_discovery=self.own_cloud, **patience)
         return SecretClient(self.vault_url, credential, **patience), credential
-
-
-def _identity(**settings: Any) -> Any:
-    """Return who we are; a pod's workload identity by itself, for a chain does not tell that the sign-in is away."""
-    from azure.identity import DefaultAzureCredential, WorkloadIdentityCredential
-
-    federated = "AZURE_FEDERATED_TOKEN_FILE" in os.environ and "AZURE_CLIENT_SECRET" not in os.environ
-    return (WorkloadIdentityCredential if federated else DefaultAzureCredential)(**settings)
 
 
 def _failure(name: str, error: Any) -> LooplineError:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import ContractBroken
-from loopline.resources.nosql.spelling import spelled
+from loopline.resources.nosql.spelling import cut, spelled
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key
@@ -80,11 +80,4 @@ def now_us() -> int:
 
 def parts(names: Sequence[str]) -> list[Sequence[str]]:
     """Cut names into what one call asks for."""
-    cut: list[Sequence[str]] = []
-    first = size = 0
-    for place, name in enumerate(names):
-        if place - first == READ_ITEMS or size + len(name) > READ_BYTES:
-            cut.append(names[first:place])
-            first, size = place, 0
-        size += len(name)
-    return [*cut, names[first:]] if names else []
+    return cut(names, READ_ITEMS, READ_BYTES)

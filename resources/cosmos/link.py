@@ -21,6 +21,8 @@ STRONG_ENOUGH = ("Strong", "BoundedStaleness")
 """Levels at which a reader in the region of the writes sees what another process wrote."""
 _KEYED_BY = {"paths": ["/id"], "kind": "Hash", "version": 2}
 _ANY_PAGE = 500
+OF_VIEW = "SELECT c.id FROM c WHERE c.view = @view"
+BELOW = "SELECT c.id FROM c WHERE STARTSWITH(c.view, @view)"
 
 
 class Link:
@@ -83,11 +85,11 @@ class Link:
             how = {**({} if etag is None else _if(etag)), **_ended(seconds)}
             return _done({failure.GONE, failure.ANOTHER}, self._container.delete_item, name, name, **how)
 
-    def ids(self, view: str, seconds: float) -> list[str]:
-        """Return the ids of some items of a view."""
+    def ids(self, view: str, seconds: float, *, below: bool = False) -> list[str]:
+        """Return the ids of some items of a view, or of those whose names begin so if ``below``."""
         with self._translated():
             pages = self._container.query_items(
-                "SELECT c.id FROM c WHERE c.view = @view",
+                BELOW if below else OF_VIEW,
                 parameters=[{"name": "@view", "value": view}],
                 enable_cross_partition_query=True,
                 max_item_count=_ANY_PAGE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -17,17 +18,22 @@ class CosmosOnlineStore(DocumentStore):
 
     Who asks is found by Azure's own rules (workload identity, managed identity, ``az login``). The container is keyed
     by ``/id`` and has a time to live of -1; the account promises bounded staleness or more, and writes in one region.
-    A read ends within ``timeout_seconds``; a request of a write within ``write_seconds``, and a write that is
-    throttled, or meets other writers, gives up when it got nowhere for ``patience_seconds``.
+    ``prefix`` stands before the name of each view. A read ends within ``timeout_seconds``; a request of a write within
+    ``write_seconds``, and a write that is throttled, or meets other writers, gives up when it got nowhere for
+    ``patience_seconds``.
     """
 
     endpoint: str = Field(pattern="^https://")
     database: str = "loopline"
     container: str = "features"
+    prefix: str = Field("", pattern="^[A-Za-z0-9.-]*$")
+
+    def _below(self, name: str) -> Mapping[str, str]:
+        return {"prefix": f"{self.prefix}{name}."}
 
     def _open(self) -> tuple[Service, int]:
         from loopline.resources.cosmos.link import Link
         from loopline.resources.cosmos.service import WRITES_AT_ONCE, CosmosService
 
         link = Link(self.endpoint, self.database, self.container, self.write_seconds)
-        return CosmosService(link, self.write_seconds), WRITES_AT_ONCE
+        return CosmosService(link, self.write_seconds, self.prefix), WRITES_AT_ONCE

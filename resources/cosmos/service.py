@@ -20,12 +20,12 @@ WRITES_AT_ONCE = 100
 class CosmosService:
     """The items of all views; a request of a write ends within ``write_seconds``."""
 
-    def __init__(self, link: Link, write_seconds: float) -> None:
-        self._link, self._write_seconds = link, write_seconds
+    def __init__(self, link: Link, write_seconds: float, prefix: str) -> None:
+        self._link, self._write_seconds, self._prefix = link, write_seconds, prefix
 
     def name(self, view: str, key: Key) -> str | None:
         """Name a key's item; None where the key is too long for one."""
-        return item_id(view, key)
+        return item_id(self._prefix + view, key)
 
     def parts(self, names: Sequence[str]) -> list[Sequence[str]]:
         """Cut names into some hundred a call."""
@@ -38,11 +38,17 @@ class CosmosService:
 
     def rows(self, view: str) -> _ViewRows:
         """Return a view's items."""
-        return _ViewRows(self._link, view, self._write_seconds)
+        return _ViewRows(self._link, self._prefix + view, self._write_seconds)
 
     def forget(self, view: str, after: str) -> str:  # noqa: ARG002 - what was deleted is not listed again
         """Delete up to 500 items of a view."""
-        names = self._link.ids(view, self._write_seconds)
+        return self._delete(self._link.ids(self._prefix + view, self._write_seconds))
+
+    def clear(self, after: str) -> str:  # noqa: ARG002 - what was deleted is not listed again
+        """Delete up to 500 items of the views below the prefix."""
+        return self._delete(self._link.ids(self._prefix, self._write_seconds, below=True))
+
+    def _delete(self, names: list[str]) -> str:
         list(self._link.writers.map(lambda name: self._link.delete(name, None, self._write_seconds), names))
         return names[-1] if names else ""
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, PrivateAttr
 
-from loopline.platform_core.contracts.lake import Committed, Lake, TableName, Tidied
+from loopline.platform_core.contracts.lake import ERASES, Committed, Lake, TableName, Tidied
 from loopline.platform_core.contracts.lake_files import FILES
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.foundation.files import lent
+from loopline.platform_core.foundation.files import bytes_below, lent
 from loopline.resources.delta.away import bounded, translating
 from loopline.resources.delta.commits import Append, insist, was_trimmed
 from loopline.resources.delta.folders import DOT, folder_of, name_of, safe, with_account
 from loopline.resources.delta.log import newest_version
-from loopline.resources.delta.opened import Opened
+from loopline.resources.delta.opened import MOST_WRITTEN, Opened
 from loopline.resources.delta.reading import Wanted, newer_rows, rows_of
 from loopline.resources.delta.transactions import NewTransactions, Transactions, chosen, mark_of
 from loopline.resources.delta.types import canonical
@@ -44,7 +44,7 @@ class DeltaLake(Lake):
     dots.
     """
 
-    can: ClassVar[frozenset[str]] = frozenset({FILES})
+    can: ClassVar[frozenset[str]] = frozenset({FILES, ERASES})
 
     root: str
     storage_options: dict[str, str] = Field(default_factory=dict)
@@ -53,6 +53,8 @@ class DeltaLake(Lake):
     _new: dict[TableName, NewTransactions] = PrivateAttr(default_factory=dict)
     _folders: dict[TableName, str] = PrivateAttr(default_factory=dict)
     _opened: Opened = PrivateAttr(default_factory=Opened)
+    _whole: FileSystem | None = PrivateAttr(default=None)
+    _written: Opened = PrivateAttr(default_factory=lambda: Opened(MOST_WRITTEN))
 
     @translating
     def append(
@@ -70,12 +72,24 @@ class DeltaLake(Lake):
             known = self._committed(table, found) if found is not None and append.transactions else {}
             uri = self.uri(table)
             version = append.once(found, uri, self._options, lambda: self._store(uri), known)
-            folder = self._folders.get(table)
-            if found is not None and folder is not None:
-                self._opened.keep(folder, found, self._store(f"{self._root}/{folder}"))
+            if found is not None:
+                self._give_back(table, found, append)
             return version
 
         return int(insist(table, self.attempts, once))
+
+    def _give_back(self, table: TableName, written: DeltaTable, append: Append) -> None:
+        """Keep what was written to: of an object store for the next append, which need not open it; else for readers.
+
+        There, opening is what an append of few rows waits for; on this machine it is nothing, and readers come soon.
+        """
+        folder = self._folders.get(table)
+        if folder is None:
+            return
+        opened = self._written if "://" in self.root else self._opened
+        commit = opened.keep(folder, written, self._store(f"{self._root}/{folder}"))
+        if table in self._seen:
+            self._seen[table].add(int(written.version()), append.transactions, commit)
 
     @translating
     def read(  # noqa: PLR0913 - each names what is left out
@@ -175,6 +189,14 @@ class DeltaLake(Lake):
         return drop_days(self, table, before)
 
     @translating
+    def erase(self, table: TableName, among: Mapping[str, pa.Array]) -> int:
+        """Delete rows; every version before goes, and what the log and the feed of changes held of them."""
+        from loopline.resources.delta.erasing import erase
+
+        self.open(table)
+        return erase(self, table, among)
+
+    @translating
     def tables(self) -> Sequence[TableName]:
         """List folders that hold a Delta log."""
         from pyarrow.fs import FileSelector, FileType
@@ -194,6 +216,16 @@ class DeltaLake(Lake):
         from loopline.resources.delta.files import DeltaFiles
 
         return DeltaFiles(self, self._root, self._store(self._root))
+
+    @translating
+    def kept_bytes(self) -> int:
+        """Add up the files below the root, those of older versions too."""
+        if "://" not in self.root:
+            return bytes_below(Path(self._root))
+        from pyarrow.fs import FileSelector
+
+        found = self._store(self._root).get_file_info(FileSelector("", recursive=True, allow_not_found=True))
+        return sum(info.size or 0 for info in found)
 
     def place(self, table: TableName) -> str:
         """Return the table's folder; of Azure's store with the account, which is part of the name that others use."""
@@ -239,14 +271,21 @@ class DeltaLake(Lake):
         return self._store(self.uri(table))
 
     def _store(self, uri: str) -> FileSystem:
-        """Return a folder as a file system; of this machine by its own calls: delta-rs takes 50 times as long."""
+        """Return a folder as a file system.
+
+        Of this machine by its own calls: delta-rs takes 50 times as long. Of an object store by what the lake's root is
+        asked with: another one for a folder would begin with connections of its own.
+        """
         from pyarrow.fs import LocalFileSystem, PyFileSystem, SubTreeFileSystem
 
         if "://" not in uri:
             return SubTreeFileSystem(uri, LocalFileSystem())
-        from deltalake.fs import DeltaStorageHandler
+        if self._whole is None:
+            from deltalake.fs import DeltaStorageHandler
 
-        return PyFileSystem(DeltaStorageHandler(uri, self._options))
+            self._whole = PyFileSystem(DeltaStorageHandler(self._root, self._options))
+        below = uri.removeprefix(self._root).strip("/")
+        return SubTreeFileSystem(below, self._whole) if below else self._whole
 
     def find(self, table: TableName, *, own: bool = False) -> DeltaTable | None:
         """Open a table at its newest version, None where there is none; who will change it asks for its ``own``."""
@@ -271,7 +310,8 @@ class DeltaLake(Lake):
 
     def _at(self, folder: str, *, own: bool = False) -> DeltaTable | None:
         """Open what lies in a folder, or take what is open already."""
-        if not own and (kept := self._opened.get(folder)) is not None:
+        kept = self._written.take(folder) if own else self._opened.get(folder)
+        if kept is not None:
             return kept
         found = self._open(folder)
         if found is not None and not own:

@@ -1,7 +1,8 @@
 """Tables that this process has opened, used again as long as their log stands still.
 
-Opening one reads its newest checkpoint and every commit since, some milliseconds after a long history; that it stands
-still is seen by two look-ups. Who writes opens a table of its own: a table that is handed out twice never changes.
+Opening one reads its newest checkpoint and every commit since, some milliseconds after a long history and twenty on an
+object store; that it stands still is seen by two look-ups. Who writes takes a table out, so that nobody else has it: a
+table that is handed out twice never changes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ ABSENT = (FileNotFoundError, PermissionError)
 then nothing else is asked of it: each question would wait as long as the first."""
 MOST_TABLES = 1_000
 """Tables that are kept open: more than a process asks about in turns, else none is there at its next turn."""
+MOST_WRITTEN = 100
+"""Tables that are kept for writing: each is held a second time, and a process writes fewer than it reads."""
 
 
 class _OpenTable(NamedTuple):
@@ -33,11 +36,16 @@ class _OpenTable(NamedTuple):
     store: FileSystem
     newest: Known
 
+    def stands_still(self) -> bool:
+        """Tell that its commit is the one it was, and none came after."""
+        return newest_commit(self.store, int(self.table.version())) == self.newest
+
 
 @dataclass
 class Opened:
-    """The tables that were opened last, by folder; several threads may ask."""
+    """The tables that were opened last, at ``most`` so many, by folder; several threads may ask."""
 
+    most: int = MOST_TABLES
     _kept: OrderedDict[str, _OpenTable] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -47,21 +55,26 @@ class Opened:
             kept = self._kept.get(folder)
             if kept is not None:
                 self._kept.move_to_end(folder)
-        if kept is None or newest_commit(kept.store, int(kept.table.version())) != kept.newest:
-            return None
-        return kept.table
+        return kept.table if kept is not None and kept.stands_still() else None
 
-    def keep(self, folder: str, table: DeltaTable, store: FileSystem) -> None:
-        """Keep a table that nobody will change any more."""
+    def take(self, folder: str) -> DeltaTable | None:
+        """Return the same, and keep it no longer: who takes it may change it, and gives it back when that is done."""
+        with self._lock:
+            kept = self._kept.pop(folder, None)
+        return kept.table if kept is not None and kept.stands_still() else None
+
+    def keep(self, folder: str, table: DeltaTable, store: FileSystem) -> Known | None:
+        """Keep a table that nobody will change any more; return by what its commit is known, None if it is not kept."""
         newest = None
         with suppress(OSError):  # a commit that is done must not seem to have failed
-            newest = newest_commit(store, int(table.version()))
+            newest = commit_info(store, int(table.version()))
         with self._lock:
             self._kept.pop(folder, None)
             if newest is not None:
                 self._kept[folder] = _OpenTable(table, store, newest)
-            while len(self._kept) > MOST_TABLES:
+            while len(self._kept) > self.most:
                 self._kept.popitem(last=False)
+        return newest
 
 
 def newest_commit(store: FileSystem, version: int) -> Known | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.lake import TableName, Tidied
 from loopline.platform_core.foundation.names import DATE
@@ -28,7 +28,7 @@ def tidy(lake: DeltaLake, table: TableName, keep: Collection[int], older_than: t
     insist(table, lake.attempts, lambda: _compact(lake.open(table, own=True)))
     found = lake.open(table)
     kept = sorted({*keep, found.version()})
-    deleted = insist(table, lake.attempts, lambda: _vacuum(lake.open(table, own=True), kept, older_than))
+    deleted = insist(table, lake.attempts, lambda: vacuumed(lake.open(table, own=True), kept, older_than))
     _trim_log(lake, table, kept, older_than)
     return Tidied(files, len(found.file_uris()), len(deleted), tuple(kept))
 
@@ -61,18 +61,28 @@ def _compact(found: DeltaTable) -> None:
     found.optimize.compact(post_commithook_properties=logs_stay())
 
 
-def _vacuum(found: DeltaTable, kept: list[int], older_than: timedelta) -> list[str]:
+def vacuumed(found: DeltaTable, kept: list[int], older_than: timedelta) -> list[str]:
     """Delete files that no newer version holds, and those that a killed writer left, unless one may be at work."""
-    how = {
+    how = _how(kept, older_than)
+    if not due(found, kept, older_than):
+        return []
+    deleted: list[str] = found.vacuum(dry_run=False, post_commithook_properties=logs_stay(), **how)
+    return deleted
+
+
+def due(found: DeltaTable, kept: list[int], older_than: timedelta) -> list[str]:
+    """Name the files that ``vacuumed`` would delete, also those that are gone by now."""
+    named: list[str] = found.vacuum(dry_run=True, **_how(kept, older_than))
+    return named
+
+
+def _how(kept: list[int], older_than: timedelta) -> dict[str, Any]:
+    return {
         "retention_hours": math.ceil(older_than / timedelta(hours=1)),
         "enforce_retention_duration": False,
         "keep_versions": kept,
         "full": older_than >= LONGEST_COMMIT,
     }
-    if not found.vacuum(dry_run=True, **how):
-        return []
-    deleted: list[str] = found.vacuum(dry_run=False, post_commithook_properties=logs_stay(), **how)
-    return deleted
 
 
 def _trim_log(lake: DeltaLake, table: TableName, kept: list[int], older_than: timedelta) -> None:

@@ -76,6 +76,12 @@ class Transactions:
             return self.known
         return None
 
+    def add(self, version: int, transactions: Mapping[str, int], commit: Known | None) -> None:
+        """Add what this process committed itself as ``version``, if it knows all before; nothing is read for it."""
+        if commit is not None and self.commit is not None and self.version == version - 1:
+            self.known |= transactions
+            self.version, self.commit = version, commit
+
     def _forget(self, table: str) -> None:
         self.table, self.version, self.known, self.commit = table, -1, {}, None
 

@@ -6,15 +6,17 @@ One table for all views; how its items look, and what of them is held against th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.online_packing import pack_values
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
-from loopline.resources.aws.client import OneAProcess, Reach, make_client
+from loopline.platform_core.foundation.one_a_process import OneAProcess
+from loopline.resources.aws.client import Reach, make_client
 from loopline.resources.aws.pace import Pace
 from loopline.resources.dynamodb.insisting import Insistence
 from loopline.resources.dynamodb.items import Lifetime, Place, Places, packed_rows
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 Asks = Sequence[tuple[str, Sequence[Key]]]
 _READ_TRIES, _WRITE_TRIES = 2, 3
 """How many requests that hang fit into a read's time, and into a write's patience."""
+MOST_NAME = 255
+"""Letters of a table's name."""
 _WRITE_SECONDS = 10.0
 """How long a request of a write may take at most."""
 
@@ -102,6 +106,17 @@ class DynamodbOnlineStore(OnlineStore):
     def drop(self, view: str) -> None:
         """Forget a view: its items are looked for by its partition keys and deleted, which costs a write each."""
         self._writer().forget(self._view(view).parts)
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[DynamodbOnlineStore]:
+        """Give a table of its own, made for it and deleted: what belongs to a prefix could be found by a scan only."""
+        place = self.with_settings(table=f"{self.table}-{name}"[-MOST_NAME:], create=True)
+        place._writer()  # noqa: SLF001 - another of this class: its table is there before anybody reads
+        try:
+            yield place
+        finally:
+            place._pens.get().table.delete()  # noqa: SLF001 - another of this class
+            place.close()
 
     def close(self) -> None:
         """Let every connection go."""

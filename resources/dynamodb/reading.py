@@ -37,45 +37,49 @@ class Reader:
         Raises:
             StoreUnavailable: they did not come in time.
         """
-        end = time.monotonic() + self.timeout_seconds
-        batches = self._asked(places, end)
+        end, told = time.monotonic() + self.timeout_seconds, list[LooplineError]()
+        batches = self._asked(places, end, told)
         try:
             return _merged([batch.result(max(0, end - time.monotonic())) for batch in batches])
         except TimeoutError as error:
-            raise self._late() from error
+            raise self._late(told) from error
         finally:
             _cancel(batches)
 
     async def rows_soon(self, places: Iterable[Place | None]) -> Rows:
         """Read as ``rows`` does, while the event loop goes on."""
-        end = time.monotonic() + self.timeout_seconds
-        batches = self._asked(places, end)
+        end, told = time.monotonic() + self.timeout_seconds, list[LooplineError]()
+        batches = self._asked(places, end, told)
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 return _merged(await asyncio.gather(*map(asyncio.wrap_future, batches)))
         except TimeoutError as error:
-            raise self._late() from error
+            raise self._late(told) from error
         finally:
             _cancel(batches)
 
-    def _asked(self, places: Iterable[Place | None], end: float) -> list[Future[Rows]]:
+    def _asked(self, places: Iterable[Place | None], end: float, told: list[LooplineError]) -> list[Future[Rows]]:
         """Ask for each place once: the service refuses a request that names one twice."""
         unique = [place for place in dict.fromkeys(places) if place is not None]
         batches = [unique[at : at + MOST_KEYS] for at in range(0, len(unique), MOST_KEYS)]
-        return [self.pool.submit(self._batch, batch, end) for batch in batches]
+        return [self.pool.submit(self._batch, batch, end, told) for batch in batches]
 
-    def _batch(self, places: Sequence[Place], end: float) -> Rows:
-        """Ask until every key is answered: a part may be left for another request, by size or by throttling."""
+    def _batch(self, places: Sequence[Place], end: float, told: list[LooplineError]) -> Rows:
+        """Ask until every key is answered: a part may be left for another request, by size or by throttling.
+
+        Why a request failed is ``told``, since whoever waits may stop waiting within the next one.
+        """
         left, items, tries = [key_of(place) for place in places], list[Item](), 0
         while True:
             found, left, why = self._some(left)
+            told += [why] if why else []
             items += found
             if not left:
                 return rows_of(items)
             tries = 0 if found else tries + 1
             pause = pause_seconds(tries, _LONGEST_PAUSE_SECONDS)
             if time.monotonic() + pause >= end:
-                raise why or self._late()
+                raise why or self._late(told)
             time.sleep(pause)
 
     def _some(self, keys: list[Item]) -> tuple[list[Item], list[Item], LooplineError | None]:
@@ -95,8 +99,9 @@ class Reader:
         left: dict[str, Any] = answer.get("UnprocessedKeys", {}).get(name, {})
         return answer["Responses"].get(name, []), left.get("Keys", []), None
 
-    def _late(self) -> StoreUnavailable:
-        problem = f"DynamoDB's table {self.table.name!r} did not answer within {self.timeout_seconds:g} s"
+    def _late(self, told: Sequence[LooplineError]) -> StoreUnavailable:
+        last = f"; a request before said: {told[-1].problem}" if told else ""
+        problem = f"DynamoDB's table {self.table.name!r} did not answer within {self.timeout_seconds:g} s{last}"
         return StoreUnavailable(problem, "see whether it is throttled, and that the region is near; or wait longer")
 
 

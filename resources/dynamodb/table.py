@@ -40,6 +40,22 @@ class Table:
                 time.sleep(_LOOK_SECONDS)
             self._let_rows_go()
 
+    def delete(self) -> None:
+        """Delete the table and its rows, if it is there.
+
+        Raises:
+            InvalidEnvironment: this identity may not. StoreUnavailable: it does not go.
+        """
+        with translated_errors(f"deleting DynamoDB's table {self.name!r}"):
+            end = time.monotonic() + MADE_WITHIN_SECONDS
+            while (status := self._status()) is not None:
+                if status == "ACTIVE":
+                    self.client.delete_table(TableName=self.name)
+                if time.monotonic() > end:
+                    problem = f"DynamoDB's table {self.name!r} is not gone after {MADE_WITHIN_SECONDS} s"
+                    raise StoreUnavailable(problem, "see its state in the console, and delete it there")
+                time.sleep(_LOOK_SECONDS)
+
     def told(self, error: LooplineError) -> LooplineError:
         """Return the error, or what to create if it is that there is no table."""
         if not isinstance(error, NotFound):

@@ -6,15 +6,20 @@ import html
 import importlib.util
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.drift_report import DriftReport
 from loopline.platform_core.errors import Unsupported
+from loopline.platform_core.foundation.one_a_process import OneAProcess
 from loopline.resources.evidently import workspace
 from loopline.resources.evidently.instead import instead, measurable
+from loopline.resources.evidently.page_store import PageStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +43,25 @@ class EvidentlyDriftReport(DriftReport):
 
     Left to itself Evidently changes its tests with the number of reference rows, and two pages could not be compared.
     Texts are drawn by their number of words and vectors by their length; the page says so. With a ``workspace`` each
-    window is a snapshot there, in a project named after the folder of its page.
+    window is a snapshot there, in a project named after the folder of its page. With a ``store``, a URL such as
+    ``s3://bucket/reports``, page and figures (JSON) are kept there before the page is here; ``storage_options`` are
+    those of the object store, and a link reads one for ``link_seconds``.
     """
+
+    store: str = ""
+    storage_options: dict[str, str] = Field(default_factory=dict)
+    link_seconds: int = Field(default=3600, ge=1, le=604_800)
+    _shelf: OneAProcess[PageStore] = PrivateAttr()
+
+    def model_post_init(self, context: object) -> None:
+        """Reach the store when first asked."""
+        super().model_post_init(context)
+        self._shelf = OneAProcess(lambda: PageStore(self.store, self.storage_options))
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[Self]:  # noqa: ARG002 - pages lie where they are asked for
+        """Give one that keeps nothing elsewhere."""
+        yield self.with_settings(workspace="", store="")
 
     def render(self, reference: pa.Table, current: pa.Table, page: Path, title: str) -> Path:
         """Draw a window against the reference; takes seconds, the first import of Evidently some more.
@@ -49,12 +71,33 @@ class EvidentlyDriftReport(DriftReport):
         """
         _required()
         sides = _sides(measurable(_sampled(reference, self.max_rows)), measurable(_sampled(current, self.max_rows)))
-        drawn, scores = self._drawn(sides, page.parent.name, title)
+        drawn, scores, figures = self._drawn(sides, page.parent.name, title)
         rows = f"reference: {_of(reference, self.max_rows)}, window: {_of(current, self.max_rows)}"
         head = _head(title, rows, scores, {**sides.left_out, **instead(reference)})
         draft = page.with_name(f".{page.name}.{os.getpid()}.tmp")
         draft.write_text(drawn.replace(_BODY, _BODY + head, 1), encoding="utf-8")
-        return draft.replace(page)
+        try:
+            if self.store:
+                self._shelf.get().keep(page.parent.name, page.name, draft.read_bytes(), figures)
+            return draft.replace(page)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def kept(self, model: str) -> Sequence[str]:
+        """List what the store has of a model."""
+        return self._shelf.get().names(model) if self.store else ()
+
+    def fetch(self, model: str, page: Path) -> bool:
+        """Bring a page that another machine has drawn."""
+        return bool(self.store) and self._shelf.get().fetch(model, page)
+
+    def place(self, model: str, name: str) -> str:
+        """Return the URL of a page in the store."""
+        return f"{self.store.rstrip('/')}/{model}/{name}" if self.store else ""
+
+    def link(self, model: str, name: str) -> str:
+        """Sign a link to a page of the store."""
+        return self._shelf.get().link(model, name, self.link_seconds) if self.store else super().link(model, name)
 
     def titles(self) -> list[str]:
         """Return the titles of the workspace's snapshots."""
@@ -65,10 +108,10 @@ class EvidentlyDriftReport(DriftReport):
         _required()
         return workspace.command(self.workspace, port) if self.workspace else super().browser(port)
 
-    def _drawn(self, sides: _Sides, project: str, title: str) -> tuple[str, dict[str, float]]:
-        """Return Evidently's page and its score of each column."""
+    def _drawn(self, sides: _Sides, project: str, title: str) -> tuple[str, dict[str, float], str]:
+        """Return Evidently's page, its score of each column, and all its figures as JSON."""
         if sides.reference.empty:
-            return f"<!DOCTYPE html><html><head><meta charset='utf-8'></head>{_BODY}</body></html>", {}
+            return f"<!DOCTYPE html><html><head><meta charset='utf-8'></head>{_BODY}</body></html>", {}, "{}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about columns that do not vary, which the page shows as well
             snapshot = _snapshot(sides)
@@ -76,7 +119,8 @@ class EvidentlyDriftReport(DriftReport):
         if self.workspace:
             workspace.keep(self.workspace, project, snapshot, title)
         found = [metric for metric in snapshot.dict()["metrics"] if "column" in metric["config"]]
-        return page, {metric["config"]["column"]: float(metric["value"]) for metric in found}
+        scores = {metric["config"]["column"]: float(metric["value"]) for metric in found}
+        return page, scores, snapshot.json() if self.store else "{}"
 
 
 def _required() -> None:

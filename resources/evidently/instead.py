@@ -9,24 +9,25 @@ if TYPE_CHECKING:
 
 
 def instead(table: pa.Table) -> dict[str, str]:
-    """Say of texts and vectors by what they are drawn."""
+    """Say of texts, vectors and lists by what they are drawn."""
     return {field.name: what for field in table.schema if (what := _what(field))}
 
 
 def measurable(table: pa.Table) -> pa.Table:
-    """Put the number of words in the place of a text, the length in that of a vector; null stays null."""
+    """Put the number of words in the place of a text or a list of them, a vector's length, the first of other lists.
+
+    Null stays null.
+    """
     for place, field in enumerate(table.schema):
         what = _what(field)
         if what:
-            column = table.column(place)
-            table = table.set_column(
-                place, field.name, _word_counts(column) if what == WORD_COUNT else _lengths(column)
-            )
+            table = table.set_column(place, field.name, _MEASURED[what](table.column(place)))
     return table
 
 
 WORD_COUNT = "drawn by the number of words"
 LENGTH = "drawn by the length of the vector"
+FIRST = "drawn by the first of each list"
 
 
 def _what(field: pa.Field) -> str:
@@ -35,13 +36,22 @@ def _what(field: pa.Field) -> str:
 
     if (field.metadata or {}).get(TEXT_KIND) == b"text":
         return WORD_COUNT
-    return LENGTH if is_embedding(field.type) else ""
+    if is_embedding(field.type):
+        return LENGTH
+    return FIRST if _is_list(field.type) else ""
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _word_counts(column: pa.ChunkedArray) -> pa.Array:
     import pyarrow as pa
 
-    return pa.array([None if text is None else float(len(text.split())) for text in column.to_pylist()], pa.float64())
+    texts = [value if value is None or isinstance(value, str) else " ".join(value) for value in column.to_pylist()]
+    return pa.array([None if text is None else float(len(text.split())) for text in texts], pa.float64())
 
 
 def _lengths(column: pa.ChunkedArray) -> pa.Array:
@@ -51,3 +61,13 @@ def _lengths(column: pa.ChunkedArray) -> pa.Array:
     return pa.array(
         [None if vector is None else float(np.linalg.norm(vector)) for vector in column.to_pylist()], pa.float64()
     )
+
+
+def _firsts(column: pa.ChunkedArray) -> pa.Array:
+    import pyarrow as pa
+
+    firsts = [value[0] if value else None for value in column.to_pylist()]
+    return pa.array([None if first is None else str(first) for first in firsts], pa.string())
+
+
+_MEASURED = {WORD_COUNT: _word_counts, LENGTH: _lengths, FIRST: _firsts}

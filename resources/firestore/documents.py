@@ -9,12 +9,11 @@ Source: https://cloud.google.com/firestore/quotas.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loopline.platform_core.errors import ContractBroken
-from loopline.resources.nosql.spelling import spelled
+from loopline.resources.nosql.spelling import scattered, spelled
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key
@@ -55,7 +54,7 @@ class Place(NamedTuple):
         spelling = spelled(key)
         if len(spelling) + 3 > ID_BYTES:
             return None
-        return f"{self.parent}/{self.group}/{zlib.crc32(spelling.encode()) & 0xFF:02x}-{spelling}"
+        return f"{self.parent}/{self.group}/{scattered(spelling)}"
 
 
 def packed(document: Any) -> bytes:

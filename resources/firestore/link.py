@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
-from loopline.platform_core.errors import InvalidEnvironment
-from loopline.resources.firestore import failure
+from loopline.resources.google_cloud.channel import project_of, transport_of
+from loopline.resources.google_cloud.failure import Asked, translated
 
-PLAIN = "http://"
 EMULATOR = "FIRESTORE_EMULATOR_HOST"
 """By which Google's tools say where an emulator runs."""
 
@@ -24,13 +21,12 @@ class Link:
 
     def __init__(self, project: str | None, database: str, endpoint: str | None) -> None:
         from google.cloud.firestore_v1.services.firestore import FirestoreClient
+        from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
-        with _translated(database):
-            transport, found = _transport(endpoint)
-        project = project or os.environ.get("GOOGLE_CLOUD_PROJECT") or found
-        if not project:
-            raise InvalidEnvironment("no project for Firestore is known", "set 'project' in the environment file")
-        self.database = f"projects/{project}/databases/{database}"
+        with translated(_asked(database)):
+            transport, found = transport_of(FirestoreGrpcTransport, endpoint, EMULATOR)
+        self.database = f"projects/{project_of(project, found, 'Firestore')}/databases/{database}"
+        self.asked = _asked(self.database)
         self.root = f"{self.database}/documents"
         self._client = FirestoreClient(transport=transport)
         self._metadata = [("google-cloud-resource-prefix", self.database)]
@@ -41,7 +37,7 @@ class Link:
 
         request = messages.BatchGetDocumentsRequest(database=self.database, documents=names)
         found, now_us = {}, 0
-        with _translated(self.database):
+        with translated(self.asked):
             for answer in self._client.batch_get_documents(request, **self._options(timeout_seconds)):
                 message = messages.BatchGetDocumentsResponse.pb(answer)
                 now_us = max(now_us, message.read_time.ToMicroseconds())
@@ -55,24 +51,26 @@ class Link:
 
         request = messages.BatchWriteRequest(database=self.database)
         messages.BatchWriteRequest.pb(request).writes.extend(writes)
-        with _translated(self.database):
+        with translated(self.asked):
             answer = self._client.batch_write(request, **self._options(timeout_seconds))
         return list(messages.BatchWriteResponse.pb(answer).status)
 
-    def names(self, parent: str, group: str, after: str, most: int, timeout_seconds: float) -> list[str]:
-        """Return the names of a view's documents after one, in their order."""
+    def names(  # noqa: PLR0913 - what the service's query has
+        self, parent: str, group: str, after: str, most: int, timeout_seconds: float, *, anywhere: bool = False
+    ) -> list[str]:
+        """Return the names of a view's documents after one, in their order; of every view if ``anywhere``."""
         from google.cloud.firestore_v1.types import firestore as messages
 
         request = messages.RunQueryRequest(parent=parent)
         query = messages.RunQueryRequest.pb(request).structured_query
         query.select.fields.add(field_path="__name__")
-        query.from_.add(collection_id=group)
+        query.from_.add(collection_id=group, all_descendants=anywhere)
         query.order_by.add(direction=1).field.field_path = "__name__"
         query.limit.value = most
         if after:
             query.start_at.values.add(reference_value=after)
             query.start_at.before = False
-        with _translated(self.database):
+        with translated(self.asked):
             answers = self._client.run_query(request, **self._options(timeout_seconds))
             return [answer.document.name for answer in answers if answer.document.name]
 
@@ -85,24 +83,10 @@ class Link:
         return {"timeout": timeout_seconds, "retry": None, "metadata": self._metadata}
 
 
-def _transport(endpoint: str | None) -> tuple[Any, str | None]:
-    """Open a channel; with the identity of this process, unless it is an emulator's."""
-    import google.auth
-    import grpc
-    from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
-
-    emulator = os.environ.get(EMULATOR)
-    plain = endpoint.removeprefix(PLAIN) if endpoint and endpoint.startswith(PLAIN) else emulator
-    if plain and (endpoint is None or endpoint.startswith(PLAIN)):
-        return FirestoreGrpcTransport(host=plain, channel=grpc.insecure_channel(plain)), None
-    credentials, project = google.auth.default(scopes=FirestoreGrpcTransport.AUTH_SCOPES)
-    host = endpoint or FirestoreGrpcTransport.DEFAULT_HOST
-    return FirestoreGrpcTransport(host=host, credentials=credentials), project
-
-
-@contextmanager
-def _translated(database: str) -> Iterator[None]:
-    try:
-        yield
-    except failure.known() as error:
-        raise failure.of_client(error, database) from error
+def _asked(database: str) -> Asked:
+    name = database.rpartition("/")[2]
+    return Asked(
+        f"Firestore {database}",
+        f"create it ('gcloud firestore databases create --database={name}'), or name another",
+        "grant this identity roles/datastore.user on the project, and enable firestore.googleapis.com",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -25,6 +26,9 @@ class FirestoreOnlineStore(DocumentStore):
     database: str = "(default)"
     collection: str = Field("loopline", pattern="^[A-Za-z][A-Za-z0-9-]{0,99}$")
     endpoint: str | None = None
+
+    def _below(self, name: str) -> Mapping[str, str]:
+        return {"collection": f"{self.collection}-{name}"}
 
     def _open(self) -> tuple[Service, int]:
         from loopline.resources.firestore.documents import WRITES

@@ -17,12 +17,16 @@ from loopline.resources.firestore.documents import (
     packed,
     write_of,
 )
-from loopline.resources.firestore.failure import BEATEN, OK, of_code
+from loopline.resources.google_cloud.failure import ALREADY_EXISTS, FAILED_PRECONDITION, NOT_FOUND, OK, of_code
 from loopline.resources.nosql.settling import Change, Held, Outcome, Seen
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key
     from loopline.resources.firestore.link import Link
+    from loopline.resources.google_cloud.failure import Asked
+
+BEATEN = (NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION)
+"""Codes of a write whose document is no longer as it was seen."""
 
 
 class FirestoreService:
@@ -51,10 +55,17 @@ class FirestoreService:
     def forget(self, view: str, after: str) -> str:
         """Delete up to 500 documents of a view."""
         place = self._place(view)
-        names = self._link.names(place.parent, place.group, after, WRITES, self._write_seconds)
+        return self._delete(self._link.names(place.parent, place.group, after, WRITES, self._write_seconds))
+
+    def clear(self, after: str) -> str:
+        """Delete up to 500 documents of any view of this collection, whose group nobody else has."""
+        root, group = self._link.root, self._place("").group
+        return self._delete(self._link.names(root, group, after, WRITES, self._write_seconds, anywhere=True))
+
+    def _delete(self, names: list[str]) -> str:
         if names:
             for status in self._link.write([deletion(name) for name in names], self._write_seconds):
-                if isinstance(outcome := _outcome(status, self._link.database), Transient):
+                if isinstance(outcome := _outcome(status, self._link.asked), Transient):
                     raise outcome
         return names[-1] if names else ""
 
@@ -89,10 +100,10 @@ class _ViewRows:
         """Write documents, as many in a request as the service takes; each write succeeds or fails by itself."""
         writes = [write_of(self._place, change) for change in changes]
         statuses = [status for batch in batches(writes) for status in self._link.write(batch, self._seconds)]
-        return [_outcome(status, self._link.database) for status in statuses]
+        return [_outcome(status, self._link.asked) for status in statuses]
 
 
-def _outcome(status: Any, database: str) -> Outcome:
+def _outcome(status: Any, asked: Asked) -> Outcome:
     """Say what came of a write.
 
     Raises:
@@ -102,7 +113,7 @@ def _outcome(status: Any, database: str) -> Outcome:
         return False
     if status.code == OK:
         return True
-    error = of_code(status.code, database, status.message)
+    error = of_code(status.code, status.message, asked)
     if not isinstance(error, Transient):
         raise error
     return error

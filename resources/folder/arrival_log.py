@@ -136,6 +136,15 @@ class ArrivalLog:
             if not beginning or any(each.digest.encode() in beginning for each in arrivals):
                 self.complete()
 
+    def next_id(self, found: FileState) -> str:
+        """Return the id that a file would be given if it came now."""
+        self.catch_up()
+        self.complete()
+        before = self.known.get(found.name)
+        if before is not None and before.digest == found.digest:
+            return before.arrival_id
+        return self._tally.next_id(found.name, found.digest)
+
     def _holds(self, found: FileState) -> bool:
         seen = self.known.get(found.name)
         return seen is not None and seen.found == found

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PrivateAttr
 
-from loopline.platform_core.contracts.event_source import EventSource
+from loopline.platform_core.contracts.event_source import REDACTS, EventSource
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.foundation.files import lent
 from loopline.resources.folder import file_kinds
@@ -32,6 +32,8 @@ class FolderEventSource(EventSource):
     written to it for ``still_seconds``. Whatever else lies there is listed as well, and refused with its name when it
     is read, so that somebody hears of it; but not names that begin with a dot, nor marks as ``_SUCCESS``.
     """
+
+    can: ClassVar[frozenset[str]] = frozenset({REDACTS})
 
     root: str
     still_seconds: float = 3.0
@@ -74,6 +76,12 @@ class FolderEventSource(EventSource):
         draft.write_bytes(content)
         os.utime(draft, (at.timestamp(), at.timestamp()))
         draft.rename(folder / name)
+
+    def redact(self, source: str, arrival: Arrival, lines: Collection[int], landed: Callable[[str], None]) -> None:
+        """Write the file anew beside itself; it keeps its name and its time."""
+        from loopline.resources.folder.redacting import redact
+
+        redact(self._folder(source), arrival.name, arrival.content, lines, landed)
 
     def read(self, source: str, arrival: Arrival) -> pa.Table:
         """Read a file whose content is still that of the arrival."""

@@ -25,7 +25,7 @@ BLOCK = 1 << 22
 
 def is_read(name: str) -> bool:
     """Say whether files of a name are read."""
-    return _kind(name)[0] is not None
+    return kind_of(name)[0] is not None
 
 
 def is_taken(name: str) -> bool:
@@ -40,17 +40,17 @@ def reader_of(name: str) -> Reader:
     Raises:
         ContractBroken: nothing does.
     """
-    kind, packing = _kind(name)
+    kind, packing = kind_of(name)
     if kind is None:
         known = ", ".join(KINDS)
         raise ContractBroken(
             f"{name} is of no kind that is read", f"send it as {known}, or one of these with {' or '.join(PACKED)}"
         )
-    return lambda data, where: _reader(kind)(_unpacked(data, packing, where), where)
+    return lambda data, where: _reader(kind)(unpacked(data, packing, where), where)
 
 
-def _kind(name: str) -> tuple[str | None, str]:
-    """Return kind and packing of a file."""
+def kind_of(name: str) -> tuple[str | None, str]:
+    """Return kind and packing of a file: None and "" of one that is not read, or as it is."""
     lower = name.lower()
     packing = next((suffix for suffix in PACKED if lower.endswith(suffix)), "")
     inner = lower.removesuffix(packing)
@@ -67,7 +67,12 @@ def _reader(kind: str) -> Reader:
     return read_rows
 
 
-def _unpacked(data: bytes, packing: str, where: str) -> bytes:
+def unpacked(data: bytes, packing: str, where: str) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        ContractBroken: it cannot be unpacked.
+    """
     if not packing:
         return data
     import pyarrow as pa

@@ -57,14 +57,15 @@ class FolderMember(Member):
         self._folder = self._root / stream / ".groups" / group
         (self._folder / "members").mkdir(parents=True, exist_ok=True)
         self._name = member or uuid4().hex
-        self._alive = os.open(self._folder / "members" / self._name, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._alive)
-            raise Refused(f"{member!r} reads {stream} already", "give each member a name of its own") from error
         self._members: list[str] = []
         self._seen = b""
+        with self._held():  # nobody looks meanwhile: who does takes files away that are not locked yet
+            self._alive = os.open(self._folder / "members" / self._name, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(self._alive)
+                raise Refused(f"{member!r} reads {stream} already", "give each member a name of its own") from error
         self._from: dict[int, int] = {}
         self._taken: dict[int, int] = {}
 

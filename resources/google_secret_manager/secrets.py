@@ -34,16 +34,19 @@ class GoogleSecretManager(Secrets):
         """Ask for the version that is the newest: one that is disabled or destroyed gives no older one."""
         if not _NAME.fullmatch(name):
             raise bad_name(name, "Secret Manager takes up to 255 letters, digits, dashes and underscores")
-        from google.api_core.exceptions import GoogleAPICallError, RetryError
+        from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
+        from requests.exceptions import RequestException
 
         problem: LooplineError
         try:
             return self._asked(name)
-        except (GoogleAPICallError, RetryError) as error:
+        except GoogleAPICallError as error:
             problem = _answered(name, error)
         except GoogleAuthError as error:
             problem = _unasked(name, error)
+        except RequestException as error:
+            problem = _silent(type(error).__name__)
         raise problem  # outside the handlers, so that nothing but what we say is told
 
     def close(self) -> None:
@@ -51,7 +54,7 @@ class GoogleSecretManager(Secrets):
         self._clients.clear()
 
     def _asked(self, name: str) -> bytes:
-        """Ask over a channel of its own, which is closed again: gRPC's do not survive that a process forks."""
+        """Ask over HTTP: a process that has once asked over gRPC cannot ask again in a fork, which waits for ever."""
         from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
         credentials, found = self.client(_identity)
@@ -70,21 +73,20 @@ class GoogleSecretManager(Secrets):
         return f"projects/{project}" + (f"/locations/{self.location}" if self.location else "")
 
     def _transport(self, credentials: Any) -> Any:
-        import grpc
         from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
-            SecretManagerServiceGrpcTransport,
+            SecretManagerServiceRestTransport,
         )
 
         host = self.endpoint
         if self.location and not host:
             host = f"secretmanager.{self.location}.rep.googleapis.com"
-        trust = grpc.ssl_channel_credentials(self.authority.read_bytes()) if self.authority else None
-        return SecretManagerServiceGrpcTransport(
-            **({"host": host} if host else {}),
-            credentials=credentials,
-            ssl_channel_credentials=trust,
-            always_use_jwt_access=True,
-        )
+        how = {"host": host} if host else {}
+        transport = SecretManagerServiceRestTransport(**how, credentials=credentials, always_use_jwt_access=True)
+        if self.authority is not None:
+            from loopline.resources.google_secret_manager.trust import trust
+
+            trust(transport._session, self.authority)  # noqa: SLF001 - the client offers no other place
+        return transport
 
 
 def _identity() -> tuple[Any, str | None]:
@@ -95,17 +97,33 @@ def _identity() -> tuple[Any, str | None]:
 
 
 def _answered(name: str, error: Any) -> LooplineError:
-    kind = type(error).__name__
-    if kind == "NotFound":
+    kind = _status(error)
+    if kind == "NOT_FOUND":
         return no_such(name, "Secret Manager")
-    if kind == "FailedPrecondition":
+    if kind == "FAILED_PRECONDITION":
         return Refused(f"the newest version of the secret {name!r} is disabled or destroyed", "enable it, or add one")
-    if kind in {"PermissionDenied", "Forbidden"}:
+    if kind == "PERMISSION_DENIED":
         return refused(name, "Secret Manager", _RIGHTS)
-    if kind in {"Unauthenticated", "Unauthorized"}:
+    if kind == "UNAUTHENTICATED":
         return refused(name, "Secret Manager", _SIGN_IN)
-    if kind == "InvalidArgument":
+    if kind == "INVALID_ARGUMENT":
         return bad_name(name, "Secret Manager does not take it; look at 'project' and 'location' too")
+    return _silent(kind)
+
+
+_OF_CODE = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
+"""What an answer means that has no status of the service in it, such as a proxy's."""
+
+
+def _status(error: Any) -> str:
+    """Return the status that the service named: several have one code of HTTP."""
+    try:
+        return str(error.response.json()["error"]["status"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return _OF_CODE.get(error.code, f"HTTP {error.code}")
+
+
+def _silent(kind: str) -> LooplineError:
     return StoreUnavailable(f"Secret Manager does not answer: {kind}", "nothing: it is tried again")
 
 

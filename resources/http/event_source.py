@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, PrivateAttr, SecretStr
 
 from loopline.platform_core.contracts.base import NO_CREDENTIAL
+from loopline.platform_core.errors import Unsupported
 from loopline.resources.http.asking import Pause
 from loopline.resources.http.feeds import Feed
 from loopline.resources.taking.event_source import TakenEventSource
@@ -50,6 +52,17 @@ class HttpEventSource(TakenEventSource):
             stopped = look(log, self.feeds[source], ask, until, ahead if pages == len(log.pages) else None)
         if stopped is not None:
             self._ahead[source] = len(log.pages), stopped
+
+    def set_apart(self, name: str) -> AbstractContextManager[Self]:
+        """Refuse: rows come to an API by whoever runs it.
+
+        Raises:
+            Unsupported: always.
+        """
+        raise Unsupported(
+            f"an API takes no rows of ours, so {name} has no place there",
+            "read 'loopline arrivals' of a source: what was taken of the API itself is told there",
+        )
 
     def rows_of(self, content: bytes, name: str) -> pa.Table:
         """Read a page, which is kept as JSON lines."""

@@ -12,11 +12,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
-from loopline.platform_core.contracts.event_stream import TRANSACTIONS, EventStream, Member, Record, records_table
+from loopline.platform_core.contracts.event_stream import (
+    TRANSACTIONS,
+    AsJson,
+    EventStream,
+    Member,
+    Record,
+    records_table,
+)
 from loopline.platform_core.errors import ContractBroken, LooplineError
+from loopline.platform_core.foundation.one_a_process import OneAProcess
 from loopline.resources.kafka.clearing import delete_all
 from loopline.resources.kafka.member import Clients, Joining, KafkaMember
-from loopline.resources.kafka.reader import Reader
+from loopline.resources.kafka.reader import Content, Reader, bare
+from loopline.resources.kafka.schema_registry import SchemaRegistry
+from loopline.resources.kafka.schemas import Schemas, content
 from loopline.resources.kafka.security import KafkaConnection
 from loopline.resources.kafka.sending import raise_delivery_errors, send, topic_of
 from loopline.resources.kafka.told import Told
@@ -37,7 +47,8 @@ class KafkaEventStream(EventStream, KafkaConnection):
     not there is made by the first publication, with ``partitions`` and ``replication``. ``prefix`` goes before the
     names of topics and groups, for a cluster that others use. Who reads by offsets joins no group and commits none to
     Kafka; records of transactions that were not committed are not read. Of a member of a group that died others take
-    the partitions over after ``session_seconds``; its open transaction ends as late.
+    the partitions over after ``session_seconds``; its open transaction ends as late. With a ``schema_registry``
+    records that bear a schema's id are read by it.
     """
 
     can: ClassVar[frozenset[str]] = frozenset({TRANSACTIONS})
@@ -46,10 +57,18 @@ class KafkaEventStream(EventStream, KafkaConnection):
     replication: int = Field(default=1, ge=1)
     session_seconds: float = Field(default=10.0, ge=6)
     prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
+    schema_registry: SchemaRegistry | None = None
+    _schemas: OneAProcess[Schemas] | None = PrivateAttr(default=None)
     _readers: dict[tuple[int, int], Reader] = PrivateAttr(default_factory=dict)
     _producers: dict[int, Producer] = PrivateAttr(default_factory=dict)
     _known: set[str] = PrivateAttr(default_factory=set)
     _told: Told | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: object) -> None:
+        """Ask the registry when records come."""
+        super().model_post_init(context)
+        if (registry := self.schema_registry) is not None:
+            self._schemas = OneAProcess(lambda: Schemas(registry))
 
     def ends(self, stream: str) -> Mapping[int, int]:
         """Ask for the last stable offsets: what an open transaction holds back is no lag."""
@@ -64,11 +83,16 @@ class KafkaEventStream(EventStream, KafkaConnection):
         topic, refused = self._topic(stream), list[Any]()
         self._make(topic)
         producer = self._producer()
-        for record in records:
-            send(producer, topic, record, refused)
+        send(producer, topic, records, refused)
         left = self._flushed(producer, topic)
         if left or refused:
             raise_delivery_errors(topic, refused, left, self._hearing())
+
+    def as_json(self, stream: str, records: pa.Table) -> AsJson:
+        """Read what bears a schema's id by the registry's schema; JSON may come on the same topic."""
+        if self._schemas is None:
+            return AsJson(records)
+        return self._schemas.get().as_json(self._topic(stream), records)
 
     def place(self, stream: str) -> str:
         """Name the topic by the first of the servers, as other tools' connectors do."""
@@ -79,7 +103,7 @@ class KafkaEventStream(EventStream, KafkaConnection):
     def join(self, stream: str, group: str, member: str = "") -> Member:
         """Join a consumer group; with a name as its static member."""
         self._make(self._topic(stream))
-        clients = Clients(self._settings(), self._hearing())
+        clients = Clients(self._settings(), self._hearing(), self._content)
         joining = Joining(self.prefix + group, member, self.session_seconds)
         return KafkaMember(clients, self._topic, stream, joining, self._make)
 
@@ -132,11 +156,15 @@ class KafkaEventStream(EventStream, KafkaConnection):
             self._told = Told(self.who, ca or self.options.get("ssl.ca.location"))
         return self._told
 
+    @property
+    def _content(self) -> Content:
+        return content if self.schema_registry else bare
+
     def _reader(self) -> Reader:
         """Return this thread's reader: a consumer's place is no other thread's business, nor a forked process's."""
         mine = (os.getpid(), threading.get_ident())
         if mine not in self._readers:
-            self._readers[mine] = Reader(self._settings(), self.timeout_seconds, self._hearing())
+            self._readers[mine] = Reader(self._settings(), self.timeout_seconds, self._hearing(), self._content)
         return self._readers[mine]
 
     def _producer(self) -> Producer:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from loopline.platform_core.contracts.event_stream import Member, Record, records_table
 from loopline.platform_core.errors import CommitConflict, Refused
-from loopline.resources.kafka.reader import row
+from loopline.resources.kafka.reader import Content, bare, row
 from loopline.resources.kafka.sending import raise_delivery_errors, send
 from loopline.resources.kafka.told import Told
 
@@ -31,10 +31,11 @@ class Joining(NamedTuple):
 
 
 class Clients(NamedTuple):
-    """What every client is made with, and what hears their errors."""
+    """What every client is made with, what hears their errors, and what takes a message's key and value."""
 
     settings: Mapping[str, Any]
     told: Told
+    content: Content = bare
 
 
 class KafkaMember(Member):
@@ -54,7 +55,7 @@ class KafkaMember(Member):
     ) -> None:
         from confluent_kafka import Consumer
 
-        self._settings, self._told = dict(clients.settings), clients.told
+        self._settings, self._told, self._content = dict(clients.settings), clients.told, clients.content
         self._topic_of, self._topic, self._make = topic_of, topic_of(stream), make
         self._timeout = self._settings["socket.timeout.ms"] / 1000
         self._session_ms = int(joining.session_seconds * 1000)
@@ -91,7 +92,7 @@ class KafkaMember(Member):
         for message in messages:
             self._check(message.error())
             self._taken[message.partition()] = message.offset() + 1
-            rows.append(row(message))
+            rows.append(row(message, self._content))
         return records_table(rows)
 
     def commit(self, out: Mapping[str, Sequence[Record]]) -> None:
@@ -130,8 +131,7 @@ class KafkaMember(Member):
         assert producer is not None
         producer.begin_transaction()
         for topic, records in topics.items():
-            for record in records:
-                send(producer, topic, record, refused)
+            send(producer, topic, records, refused)
         left = producer.flush(self._timeout + 1)
         if left or refused:
             raise_delivery_errors(", ".join(topics), refused, left, self._told)

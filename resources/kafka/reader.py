@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.event_stream import Read
@@ -20,14 +20,22 @@ NO_LEADER = (3, 5, 6, 74, 75)
 A new topic answers so at first.
 """
 NOT_THERE = 3
+Content = Callable[["Message"], tuple["bytes | None", "bytes | None"]]
 FIRST_LOOKS = (0.25, 0.5, 1.0)
 """Seconds after which it is looked whether to wait on for a cluster makes sense; the client itself would never stop."""
+
+
+def bare(message: Message) -> tuple[bytes | None, bytes | None]:
+    """Return a message's key and value as they came."""
+    return message.key(), message.value()
 
 
 class Reader:
     """One thread's consumer; where it stands is remembered, so that who reads on waits for no new fetch."""
 
-    def __init__(self, settings: Mapping[str, Any], timeout_seconds: float, told: Told) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], timeout_seconds: float, told: Told, content: Content = bare
+    ) -> None:
         from confluent_kafka import Consumer, KafkaException
         from confluent_kafka.admin import AdminClient
 
@@ -40,7 +48,7 @@ class Reader:
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 100,  # who reads from elsewhere waits for the last fetch to come back
         }
-        self.timeout_seconds, self.told = timeout_seconds, told
+        self.timeout_seconds, self.told, self._content = timeout_seconds, told, content
         try:
             self.consumer: Consumer = Consumer({**settings, **own})
             self.admin: AdminClient = AdminClient(dict(settings))
@@ -160,7 +168,7 @@ class Reader:
                 self._pass(topic, message, error)
             else:
                 self.at[topic, message.partition()] = message.offset() + 1
-                yield row(message)
+                yield row(message, self._content)
 
     def _pass(self, topic: str, message: Message, error: KafkaError) -> None:
         """Stand behind what is no record, such as the end of a transaction; other errors are the caller's."""
@@ -231,11 +239,13 @@ class Reader:
         return {}
 
 
-def row(message: Message) -> Read:
+def row(message: Message, content: Content = bare) -> Read:
     """Take a message apart."""
     import orjson
 
-    headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers() or ()}
+    given = message.headers()
+    said = {name: (value or b"").decode(errors="replace") for name, value in given} if given else None
+    headers = orjson.dumps(said).decode() if said else "{}"
     offset, (_, milliseconds) = message.offset(), message.timestamp()
-    place = (message.partition(), offset, offset + 1)
-    return Read(*place, message.key(), message.value(), orjson.dumps(headers).decode(), milliseconds * 1000)
+    key, value = content(message)
+    return Read(message.partition(), offset, offset + 1, key, value, headers, milliseconds * 1000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.event_stream import Record
@@ -12,35 +12,41 @@ from loopline.resources.kafka.told import Told
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer
 
+HEARD = 100
+"""After so many records it is heard what has become of those before."""
+
 
 def topic_of(stream: str) -> str:
     """Name a stream's topic."""
     return stream.replace("/", ".")
 
 
-def send(producer: Producer, topic: str, record: Record, refused: list[KafkaError]) -> None:
-    """Hand a record to the client, which sends it along with others."""
+def send(producer: Producer, topic: str, records: Iterable[Record], refused: list[KafkaError]) -> None:
+    """Hand records to the client, which sends them together; ``refused`` is told of those that no broker took."""
     from confluent_kafka import KafkaException
 
-    headers = [(name, value.encode()) for name, value in (record.headers or {}).items()]
-    while True:
+    def keep(error: KafkaError | None, _: object) -> None:
+        if error is not None:
+            refused.append(error)
+
+    for number, record in enumerate(records, 1):
         try:
-            producer.produce(
-                topic, record.value, record.key, headers=headers, on_delivery=lambda error, _: _keep(refused, error)
-            )
-        except BufferError:  # the client's queue is full: let it send some
-            producer.poll(0.1)
+            _produce(producer, topic, record, keep)
         except KafkaException as error:
             refused.append(error.args[0])
-            return
-        else:
+        if number % HEARD == 0:
             producer.poll(0)
+
+
+def _produce(producer: Producer, topic: str, record: Record, keep: Callable[[KafkaError | None, object], None]) -> None:
+    headers = [(name, value.encode()) for name, value in record.headers.items()] if record.headers else None
+    while True:
+        try:
+            producer.produce(topic, record.value, record.key, headers=headers, on_delivery=keep)
+        except BufferError:  # the client's queue is full: let it send some
+            producer.poll(0.1)
+        else:
             return
-
-
-def _keep(refused: list[KafkaError], error: KafkaError | None) -> None:
-    if error is not None:
-        refused.append(error)
 
 
 def raise_delivery_errors(topic: str, refused: Sequence[KafkaError], left: int, told: Told) -> None:

@@ -12,8 +12,9 @@ from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.event_stream import EventStream, Read, Record, records_table
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable
+from loopline.platform_core.foundation.one_a_process import OneAProcess
 from loopline.resources.aws import client as aws
-from loopline.resources.aws.client import OneAProcess, make_client
+from loopline.resources.aws.client import make_client
 from loopline.resources.aws.failure import cause, client_errors, code, failure
 from loopline.resources.kinesis import publishing
 from loopline.resources.kinesis.envelope import packed, unpacked

@@ -76,5 +76,5 @@ class OwnServer:
     def _states(self, model: str, version: str) -> ObjectStates:
         place = self._place(model, version)
         if place not in self._known:
-            self._known[place] = ObjectStates(self._serving.below(place))
+            self._known[place] = ObjectStates(self._serving.below(place), self._serving.seal)
         return self._known[place]

@@ -178,6 +178,11 @@ def api_message(error: Any) -> str:
         return f"{error.status} {error.reason}"
 
 
+def is_unknown_path(error: Any) -> bool:
+    """Say whether the API server knows nothing of the kind, which it says in plain text; of a lost object in JSON."""
+    return bool(error.status == HTTPStatus.NOT_FOUND) and api_message(error) == f"{error.status} {error.reason}"
+
+
 def _signed_in(settings: SignIn) -> Any:
     from kubernetes import client, config
 

@@ -24,7 +24,7 @@ from loopline.resources.kubernetes.endpoint_manifests import (
     Manifest,
     labels,
 )
-from loopline.resources.kubernetes.link import Link, api_message
+from loopline.resources.kubernetes.link import Link, api_message, is_unknown_path
 from loopline.resources.kubernetes.names import team_word
 from loopline.resources.kubernetes.obstacles import obstacle
 from loopline.resources.object_store.grouped import GroupedServing, filled
@@ -226,11 +226,10 @@ class PodServing(GroupedServing):
             resource = link.resource(manifest["apiVersion"], kind)
             link.call(resource.server_side_apply, body=manifest, field_manager=_MANAGER, force_conflicts=True)
         except ResourceNotFoundError as error:
-            raise Refused(
-                f"this cluster knows no {kind} of {manifest['apiVersion']}",
-                self._absent,
-            ) from error
+            raise self._unknown(manifest) from error
         except link.refusal as error:
+            if is_unknown_path(error):  # its definition went after this process had seen it
+                raise self._unknown(manifest) from error
             if error.status == HTTPStatus.CONFLICT and "resourceVersion" in manifest["metadata"]:
                 return False
             name = manifest["metadata"]["name"]
@@ -239,6 +238,9 @@ class PodServing(GroupedServing):
                 "mend serving in the environment file, or what the cluster lets this account do",
             ) from error
         return True
+
+    def _unknown(self, manifest: dict[str, Any]) -> Refused:
+        return Refused(f"this cluster knows no {manifest['kind']} of {manifest['apiVersion']}", self._absent)
 
     def get_object(self, api: str, kind: str, name: str) -> dict[str, Any] | None:
         """Return an object of the servings' namespace; None: there is none, or the cluster knows no such kind."""

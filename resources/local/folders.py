@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +65,12 @@ class FolderLogs(LogStore):
         from loopline.platform_core.runtime.prediction_log.log_table import end_after
 
         return end_after(self.root, model, after)
+
+    def erase(self, model: str, keys: Collection[str]) -> int:
+        """Write over the rows where they stand, so that no place in a file moves."""
+        from loopline.platform_core.runtime.prediction_log.blanking import blank
+
+        return blank(self.root, model, keys)
 
     def forget(self, model: str, cursors: Sequence[str], keep_seconds: float) -> int:
         """Remove files that are read, old, and written no more; see ``runtime.retention``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -18,8 +18,10 @@ from loopline.platform_core.contracts.serving import (
     Serving,
 )
 from loopline.platform_core.contracts.state_store import StateStore, together
+from loopline.platform_core.foundation.files import bytes_below
+from loopline.platform_core.foundation.tls import Tls
 from loopline.platform_core.runtime.settings.deferred import DeferredSettings
-from loopline.platform_core.runtime.settings.gateway import GatewaySettings, Tls
+from loopline.platform_core.runtime.settings.gateway import GatewaySettings
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.resources.local.folders import FolderLogs, FolderStates
 
@@ -91,6 +93,14 @@ class LocalServing(Serving):
     def forget(self, model: str, cursors: Sequence[str]) -> int:
         """Let go of what is read and older than ``keep_days``."""
         return self.logs.forget(model, cursors, self.keep_days * 86_400)
+
+    def erase(self, model: str, keys: Collection[str]) -> int:
+        """Take rows out of the servers' logs."""
+        return self.logs.erase(model, keys)
+
+    def kept_bytes(self) -> int:
+        """Add up the folder: packages, states and logs."""
+        return bytes_below(Path(self.root))
 
     def usage(self) -> Sequence[ServerUse]:
         """Return what the servers' processes have used."""

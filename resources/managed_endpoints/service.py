@@ -20,6 +20,8 @@ class Phase(Enum):
     ABSENT = "absent"
     CHANGING = "changing"
     """It is made, or changed: it takes no other change before it is done."""
+    READY = "ready"
+    """Machines of another plan than it serves by, if it does, stand ready: a change leads callers to them."""
     SERVING = "serving"
     ENDING = "ending"
     FAILED = "failed"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from loopline.platform_core.contracts.serving import CANARY, SHADOW, DesiredState, ObservedState
 from loopline.platform_core.environment import environment_file
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Refused
+from loopline.platform_core.foundation.one_a_process import OneAProcess
 from loopline.resources.managed_endpoints.container import WORKERS_VARIABLE
 from loopline.resources.managed_endpoints.environment_text import packed
 from loopline.resources.managed_endpoints.names import endpoint_name
@@ -67,8 +67,13 @@ class ManagedServing(GroupedServing):
     workers: int = Field(default=1, ge=1)
     instances: int = Field(default=1, ge=1)
     env: Mapping[str, str] = Field(default_factory=dict)
-    _service: tuple[int, EndpointService] | None = PrivateAttr(default=None)
+    _services: OneAProcess[EndpointService] = PrivateAttr()
     _looks: dict[str, tuple[float, Way]] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, context: object) -> None:
+        """Connect when first asked."""
+        super().model_post_init(context)
+        self._services = OneAProcess(self._open)
 
     @model_validator(mode="after")
     def _offers_no_more(self) -> Self:
@@ -88,9 +93,7 @@ class ManagedServing(GroupedServing):
     @property
     def service(self) -> EndpointService:
         """Return this process's connection; a fork makes its own."""
-        if self._service is None or self._service[0] != os.getpid():
-            self._service = os.getpid(), self._open()
-        return self._service[1]
+        return self._services.get()
 
     def endpoint_name(self, model: str) -> str:
         """Return the service's name of a model's endpoint."""
@@ -144,9 +147,8 @@ class ManagedServing(GroupedServing):
 
     def close(self) -> None:
         """Let the connections go; endpoints go on."""
-        if self._service is not None and self._service[0] == os.getpid():
-            self._service[1].close()
-        self._service = None
+        if (service := self._services.taken()) is not None:
+            service.close()
 
     def _make(self, model: str, plan: Plan) -> None:
         """Make the plan the group's, and take the next step to it."""
@@ -186,11 +188,13 @@ class ManagedServing(GroupedServing):
         seen, service = self.service.look(endpoint), self.service
         words, is_stuck = f"{endpoint}: {seen.words}", False
         match seen.phase:
-            case Phase.SERVING if seen.plan == plan:
+            case Phase.SERVING | Phase.READY if seen.plan == plan:
                 service.sweep(endpoint, keep=plan)
                 return Way(settled=plan)
             case Phase.ABSENT:
                 words = service.create(endpoint, plan) or f"{endpoint} is made"
+            case Phase.READY:
+                words = _changed(service, objects, endpoint, plan)
             case Phase.SERVING if anew or not (seen.words or _was_asked(objects, plan)):
                 words = _changed(service, objects, endpoint, plan)
             case Phase.SERVING:

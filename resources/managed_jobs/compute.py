@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import json
-import os
 import random
 import time
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.compute import Billed, Compute, Json
+from loopline.platform_core.foundation.one_a_process import OneAProcess
 from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.worker import Failure, Job
 from loopline.resources.managed_jobs import names
@@ -38,7 +38,12 @@ class ManagedCompute(Compute):
     patience_minutes: float = 60
     poll_seconds: float = Field(default=5, gt=0)
     most_workers: int = 20
-    _opened: tuple[int, Service] | None = PrivateAttr(default=None)
+    _services: OneAProcess[Service] = PrivateAttr()
+
+    def model_post_init(self, context: object) -> None:
+        """Connect when first asked."""
+        super().model_post_init(context)
+        self._services = OneAProcess(self._open)
 
     @abc.abstractmethod
     def _open(self) -> Service:
@@ -86,15 +91,11 @@ class ManagedCompute(Compute):
 
     def close(self) -> None:
         """Let the connections go; jobs go on."""
-        if self._opened is not None and self._opened[0] == os.getpid():
-            self._opened[1].close()
-        self._opened = None
+        if (service := self._services.taken()) is not None:
+            service.close()
 
     def _service(self) -> Service:
-        """Return the connection of this process: one that a fork brought along is its parent's."""
-        if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = (os.getpid(), self._open())
-        return self._opened[1]
+        return self._services.get()
 
     def _pause(self) -> None:
         time.sleep(self.poll_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - so that many do not ask at once

@@ -20,13 +20,14 @@ from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.registry import CARRY, Carried, ModelVersion, Publication, Registry
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable, Unsupported, one_line
+from loopline.platform_core.foundation.files import bytes_below
 from loopline.resources.mlflow.apart import MARK, beside, clear, marked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _logger = logging.getLogger(__name__)
-_QUIET = {
+QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
@@ -42,7 +43,7 @@ _MODEL, _PACKAGE = "model", "package"
 
 
 class MlflowRegistry(Registry):
-    """A model is an experiment and a registered model, a version is a run.
+    """A model is an experiment and a registered model, a version is a run, a trial of its search one below it.
 
     ``tracking_uri`` is a server's URL or ``sqlite:///path``; ``artifacts`` is the root of the files: a path, or a
     URL that MLflow knows. MLflow's global state is not touched, so several registries may live in one process.
@@ -56,7 +57,7 @@ class MlflowRegistry(Registry):
 
     def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002 - pydantic's signature
         """Keep MLflow off the network and the terminal, which it must hear before it is imported."""
-        for name, value in _QUIET.items():
+        for name, value in QUIET.items():
             os.environ.setdefault(name, value)
 
     def publish(self, publication: Publication) -> ModelVersion:
@@ -69,8 +70,10 @@ class MlflowRegistry(Registry):
             known = _search(self._client, name, f" AND tags.`key` = '{key}'") if key else []
             if known:
                 return known[0]
-            run = _log(self._client, _experiment(self._client, name, self._root, self._mark), publication)
-            return _version(self._client, _made(self._client, run, publication), ())
+            without = _without(publication)
+            experiment = _experiment(self._client, name, self._root, self._mark)
+            run = _log(self._client, experiment, publication, whole=not without)
+            return _version(self._client, _made(self._client, run, publication, without), ())
 
     def get(self, model: str, version: str) -> ModelVersion:
         """Return one version."""
@@ -159,11 +162,15 @@ class MlflowRegistry(Registry):
         return f"{base.rstrip('/')}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}" if base else ""
 
     def ui(self, port: int) -> tuple[str, ...]:
-        """Return MLflow's own server on the database, if it is installed; a tracking server runs already."""
+        """Return MLflow's own server on the database, behind our guard, if installed; a server runs already."""
         if self._is_server or not _has_interface():
             return ()
         where = ("--backend-store-uri", _with_driver(self.tracking_uri), "--host", "127.0.0.1", "--port", str(port))
-        return (sys.executable, "-m", "mlflow", "server", *where, "--workers", "1")
+        return (sys.executable, "-m", "loopline.resources.mlflow.interface", *where, "--workers", "1")
+
+    def kept_bytes(self) -> int | None:
+        """Add up the files where they lie in a folder of this machine; elsewhere it would take a question a folder."""
+        return None if _URL.match(self.artifacts) else bytes_below(Path(self._root))
 
     @property
     def _is_server(self) -> bool:
@@ -252,10 +259,18 @@ def _unless_there(create: Callable[..., Any], *arguments: Any) -> None:
             raise
 
 
-def _log(client: MlflowClient, experiment: str, publication: Publication) -> Any:
+def _without(publication: Publication) -> str:
+    """Say why MLflow's own form is left out, "" where it is not."""
+    from loopline.resources.mlflow.saving import missing  # numpy: who only reads versions needs none of it
+
+    return missing(publication)
+
+
+def _log(client: MlflowClient, experiment: str, publication: Publication, *, whole: bool) -> Any:
     from mlflow.entities import Metric, Param, RunTag
 
-    from loopline.resources.mlflow.saving import can_save, save  # numpy: who only reads versions needs none of it
+    from loopline.resources.mlflow import trial_runs
+    from loopline.resources.mlflow.saving import save
 
     run = client.create_run(experiment, run_name=publication.tags.get("cycle"))
     client.log_batch(
@@ -264,27 +279,25 @@ def _log(client: MlflowClient, experiment: str, publication: Publication) -> Any
         params=[Param(name, value) for name, value in publication.params.items()],
         tags=[RunTag(name, value) for name, value in publication.tags.items()],
     )
+    trial_runs.log(client, experiment, run.info.run_id, publication.trials)
     client.log_artifacts(run.info.run_id, str(publication.package), _PACKAGE)
-    if can_save():
+    if whole:
         with tempfile.TemporaryDirectory() as scratch:
             client.log_artifacts(run.info.run_id, save(publication, Path(scratch, _MODEL)), _MODEL)
     client.set_terminated(run.info.run_id)
     return run
 
 
-def _made(client: MlflowClient, run: Any, publication: Publication) -> Any:
+def _made(client: MlflowClient, run: Any, publication: Publication, without: str) -> Any:
     """Make the version on what the run has logged."""
-    from loopline.resources.mlflow.saving import WITHOUT, can_save
-
-    whole = can_save()
-    if not whole:
-        _logger.warning("%s: %s", publication.model, WITHOUT)
+    if without:
+        _logger.warning("%s: %s", publication.model, without)
     return client.create_model_version(
         publication.model,
-        f"{run.info.artifact_uri}/{_MODEL if whole else _PACKAGE}",
+        f"{run.info.artifact_uri}/{_PACKAGE if without else _MODEL}",
         run.info.run_id,
         tags=dict(publication.tags),
-        description=None if whole else WITHOUT,
+        description=without or None,
     )
 
 

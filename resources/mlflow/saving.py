@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.runtime.model import manifest as manifests
+from loopline.platform_core.runtime.model.models import load_model
+from loopline.platform_core.targets.fitted_as import asked_by
 from loopline.resources.mlflow import raw_rows
 
 if TYPE_CHECKING:
@@ -31,9 +34,65 @@ WITHOUT = (
 """What a version says of itself that only Loopline can load."""
 
 
-def can_save() -> bool:
-    """Tell whether MLflow's models can be written: all of them need pandas, which the versions alone do not."""
-    return importlib.util.find_spec("pandas") is not None
+OTHERWISE = (
+    "MLflow's own form is left out: without Loopline beside it, it would answer otherwise than the endpoint, as what "
+    "models of this kind return ({kind}) is not what the estimator's predict_proba or predict gives. Loopline itself "
+    "serves what it needs from 'package'."
+)
+"""The same of a kind of models whose predictions are its own affair."""
+
+
+APART = (
+    "MLflow's own form is left out: this model runs in a process of its own, which Loopline starts. Loopline itself "
+    "serves what it needs from 'package'."
+)
+"""The same of a model with libraries of its own."""
+INPUTS = (
+    "MLflow's own form is left out: its function of raw rows makes matrices, and this model takes {inputs}. Loopline "
+    "itself serves what it needs from 'package'."
+)
+"""The same of a model that is given no matrix."""
+AVERAGED = (
+    "MLflow's own form is left out: several forms answer together, for which MLflow has none. Loopline itself serves "
+    "what it needs from 'package'."
+)
+"""The same of an ensemble."""
+
+
+def missing(publication: Publication) -> str:
+    """Say why MLflow's own form of a model cannot be written, "" where it can.
+
+    All forms need pandas, which the versions alone do not; and the function has to answer as the endpoint does.
+    """
+    if importlib.util.find_spec("pandas") is None:
+        return WITHOUT
+    described = _manifest(publication.package)
+    if described is not None and described.kind == "python":
+        return APART
+    if described is not None and described.inputs != "matrix":
+        return INPUTS.format(inputs=described.inputs)
+    if described is None or not described.target:
+        return ""
+    if described.kind not in TAKES:
+        return AVERAGED
+    return "" if _answers_alike(publication, described) else OTHERWISE.format(kind=described.target["kind"])
+
+
+def _answers_alike(publication: Publication, described: Manifest) -> bool:
+    """Ask the function about the example, and hold it against what the server loads; a null may be NaN to both."""
+    import numpy as np
+
+    example = publication.example.select([feature.name for feature in described.features])
+    matrix = described.encoder().matrix({name: example.column(name) for name in example.column_names})
+    with tempfile.TemporaryDirectory() as scratch:
+        data = _served(publication.package, described, Path(scratch, "package"))
+        try:
+            found = raw_rows.RawRows(data).predict(_frame(example))
+        except Exception:  # noqa: BLE001 - an estimator of a kind of its own has neither function, or another one
+            return False
+    own = load_model(publication.package).predict(matrix)
+    _, apart = described.read_target().apart(np.nan_to_num(own), np.nan_to_num(found))
+    return not apart
 
 
 def save(publication: Publication, folder: Path) -> str:
@@ -74,7 +133,7 @@ def _flavour(publication: Publication, folder: Path, **described: Any) -> None:
     if _is_boosted(estimator):
         mlflow.lightgbm.save_model(estimator, str(folder), pip_requirements=_needs("lightgbm"), **described)
         return
-    form = {"serialization_format": "cloudpickle", "pyfunc_predict_fn": "predict_proba"}
+    form = {"serialization_format": "cloudpickle", "pyfunc_predict_fn": asked_by(estimator)}
     needs = _needs("scikit-learn", "cloudpickle")
     mlflow.sklearn.save_model(estimator, str(folder), pip_requirements=needs, **form, **described)
 
@@ -89,13 +148,17 @@ def _inferred(publication: Publication) -> dict[str, Any]:
 
     example = publication.example.to_pandas()
     estimator: Any = getattr(publication.estimator, "booster_", publication.estimator)
-    answer = estimator.predict if _is_boosted(estimator) else estimator.predict_proba
+    answer = getattr(estimator, asked_by(estimator))
     return {"signature": infer_signature(example, answer(example.to_numpy())), "input_example": example}
 
 
 def _served(package: Path, described: Manifest, folder: Path) -> Path:
     """Copy what answers: manifest and artefact, without profiles of the data that it learnt from."""
     folder.mkdir()
+    target = described.read_target()
+    folder.joinpath(raw_rows.RAW).write_text(
+        json.dumps({"numbers": target.width, "least": target.least, "asked": target.asked})
+    )
     for name in (manifests.FILE, described.file):
         shutil.copy(package / name, folder / name)
     return folder
@@ -138,7 +201,8 @@ def _signature(columns: pa.Schema, described: Manifest) -> ModelSignature:
         return ColSpec("boolean" if pa.types.is_boolean(kind) else "double", name)
 
     inputs = Schema(list(map(column, columns.names, columns.types)))
-    return ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), (-1,))]))
+    width = described.read_target().width
+    return ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), (-1, width) if width > 1 else (-1,))]))
 
 
 def _frame(example: pa.Table) -> pd.DataFrame:

@@ -7,9 +7,10 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from pydantic import Field, PrivateAttr
 
@@ -51,6 +52,9 @@ class Service(Protocol):
     def forget(self, view: str, after: str) -> str:
         """Delete some documents of a view; returns where to go on, and nothing when all are gone."""
 
+    def clear(self, after: str) -> str:
+        """Delete some documents of all views of a place set apart; returns the same."""
+
     def close(self) -> None:
         """Let the connection go."""
 
@@ -74,6 +78,22 @@ class DocumentStore(OnlineStore):
     @abc.abstractmethod
     def _open(self) -> tuple[Service, int]:
         """Connect; says too how many rows are written at once."""
+
+    @abc.abstractmethod
+    def _below(self, name: str) -> Mapping[str, str]:
+        """Return the settings by which a place of this name stands apart."""
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[Self]:
+        """Give a place of its own beside this one's rows; at its end every row there is looked for and deleted."""
+        place = self.with_settings(**self._below(name))
+        try:
+            yield place
+        finally:
+            try:
+                place._until_gone(place._opened()[0].clear)  # noqa: SLF001 - another of this class
+            finally:
+                place.close()
 
     def read(self, asks: Sequence[tuple[str, Sequence[Key]]]) -> list[list[OnlineRow | None]]:
         """Fetch every row of every ask, each document once; a few hundred a request."""
@@ -105,10 +125,13 @@ class DocumentStore(OnlineStore):
 
     def drop(self, view: str) -> None:
         """Forget a view: its documents are listed and deleted, so it takes as long as there are many."""
+        self._until_gone(lambda after: self._opened()[0].forget(view, after))
+
+    def _until_gone(self, forget: Callable[[str], str]) -> None:
         after, patience = "", Patience(self.patience_seconds)
         while True:
             try:
-                after = self._opened()[0].forget(view, after)
+                after = forget(after)
             except StoreUnavailable as error:
                 patience.wait(error)
             else:

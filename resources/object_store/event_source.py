@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PrivateAttr
 
@@ -37,8 +38,9 @@ class ObjectStoreEventSource(EventSource):
     ``<url>/.arrivals`` if left out. A look lists a source's objects, and reads each new one through once.
 
     With ``names_grow`` only names greater than the known ones are listed, and all of them each ``list_all_seconds``. So
-    it is with ``notifications``, a queue in which the store tells of new objects (an SQS queue's URL);
-    ``notification_options`` are arguments of that queue's client, such as its region.
+    it is with ``notifications``, a queue in which the store tells of new objects: an SQS queue's URL, a subscription of
+    Pub/Sub (``projects/<project>/subscriptions/<name>``), or an Azure storage queue's URL. ``notification_options`` go
+    to that queue's client, such as its region or another endpoint.
 
     An object has arrived when it was written, or when the file was of which it is a copy (``mtime`` beside it, as
     rclone and gsutil write it).
@@ -61,6 +63,24 @@ class ObjectStoreEventSource(EventSource):
         if self.notifications:
             self._take_in()
         return self._prefix(source).look(known)[:limit]
+
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[ObjectStoreEventSource]:
+        """Give a prefix of its own in this one, of which no queue tells; its objects are deleted one by one."""
+        where = {"url": f"{self.url.rstrip('/')}/{name}"}
+        if self.state:
+            where["state"] = f"{self.state.rstrip('/')}/{name}"
+        try:
+            yield self.with_settings(**where, notifications="")
+        finally:
+            for place in filter(None, (self.url, self.state)):
+                Objects(place, self.storage_options).clear(name)
+
+    def kit_fixtures(self) -> Mapping[str, Any]:
+        """Deliver as those who copy files do."""
+        from loopline.resources.object_store.delivery import ObjectDelivery
+
+        return {"deliver": ObjectDelivery(self.url, self.storage_options)}
 
     def place(self, source: str) -> str:
         """Return the URL of the prefix."""

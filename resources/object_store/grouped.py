@@ -46,7 +46,7 @@ class GroupedServing(ObjectStoreServing):
 
     def group_states(self, group: str) -> ObjectStates:
         """Return where desired states reach the servers of a group."""
-        return ObjectStates(self.below(group))
+        return ObjectStates(self.below(group), self.seal)
 
     @property
     def logs(self) -> LogStore:
@@ -56,7 +56,7 @@ class GroupedServing(ObjectStoreServing):
     @property
     def feed(self) -> ObjectStates:
         """Return the servers' side of the states of this process's own group."""
-        return ObjectStates(self.below(own_group()))
+        return ObjectStates(self.below(own_group()), self.seal)
 
     @property
     def sink(self) -> LogSink:

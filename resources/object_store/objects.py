@@ -210,6 +210,11 @@ class Objects:
             except FileNotFoundError:
                 return
 
+    def clear(self, folder: str) -> None:
+        """Delete every object below a folder."""
+        if keys := [found.key for found in self.listed(folder)]:
+            self.delete(keys)
+
     @contextmanager
     def _translated_errors(self, key: str) -> Iterator[None]:
         """Tell a failure as what it is: rights are somebody's to give, everything else is worth another try."""

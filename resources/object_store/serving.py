@@ -6,13 +6,14 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, SecretStr
 
 from loopline.platform_core.runtime.prediction_log.log import Keep
 from loopline.resources.kafka.security import KafkaConnection
 from loopline.resources.local.serving import LocalServing
 from loopline.resources.object_store.logs import ObjectLogs
 from loopline.resources.object_store.objects import Objects
+from loopline.resources.object_store.seals import Seal
 from loopline.resources.object_store.states import ObjectStates
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class ObjectStoreServing(LocalServing):
     over gRPC (``host:port``; left out: nowhere). In the environment file of a machine with a server, ``root`` is its
     own folder, and ``host`` and ``port`` are where it listens; where none is to run they are left out. ``server`` is a
     name that no other has, the machine's if left out. With ``kafka_logs`` prediction logs go to Kafka instead of the
-    object store. The rest is as for ``local``.
+    object store. ``state_key`` signs what servers are asked for, where somebody deploys: the line of a key that
+    ``loopline signing init`` made, as a secret. With ``state_signers``, public lines, a server takes nothing that none
+    of them signed; ``store`` is then written the same on both sides. The rest is as for ``local``.
     """
 
     log_delay_seconds: ClassVar[float] = 2.0
@@ -55,6 +58,8 @@ class ObjectStoreServing(LocalServing):
     grpc_address: str = ""
     server: str = ""
     kafka_logs: KafkaLogSettings | None = None
+    state_key: SecretStr | None = None
+    state_signers: tuple[str, ...] = ()
     _kafka: Any = PrivateAttr(default=None)
     _objects: Objects | None = PrivateAttr(default=None)
     _states: ObjectStates | None = PrivateAttr(default=None)
@@ -73,8 +78,13 @@ class ObjectStoreServing(LocalServing):
     def feed(self) -> ObjectStates:
         """Return the servers' side of the states."""
         if self._states is None:
-            self._states = ObjectStates(self._at())
+            self._states = ObjectStates(self._at(), self.seal)
         return self._states
+
+    @property
+    def seal(self) -> Seal:
+        """Return who signs what servers are asked for."""
+        return Seal(self.state_key.get_secret_value().strip() if self.state_key else "", self.state_signers)
 
     @property
     def sink(self) -> LogSink:

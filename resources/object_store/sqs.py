@@ -6,10 +6,10 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, one_line
-from loopline.resources.object_store.notifications import Notifications, Told
+from loopline.resources.object_store.notifications import Landing, Notifications, Told
 
 AT_ONCE = 10
 """What SQS gives and takes at most."""
@@ -32,11 +32,12 @@ class SqsNotifications(Notifications):
         except ImportError as error:
             raise InvalidEnvironment(f"{queue}: boto3 is not installed ({error})", "install the extra 'aws'") from error
         self._queue = queue
-        bucket, self._prefix = _parts(url)
-        self._bucket = bucket
-        limits = Config(connect_timeout=ANSWER_SECONDS, read_timeout=ANSWER_SECONDS, retries={"total_max_attempts": 3})
+        self._landing = Landing.of(url)
+        # what an answer told that was lost would stay hidden if the client asked again
+        limits = Config(connect_timeout=ANSWER_SECONDS, read_timeout=ANSWER_SECONDS, retries={"total_max_attempts": 1})
         try:
-            self._client: Any = boto3.client("sqs", config=limits, **options)
+            # of its own: the session that boto3 shares keeps the credentials that were found first in this process
+            self._client: Any = boto3.session.Session().client("sqs", config=limits, **options)
         except Exception as error:
             raise InvalidEnvironment(
                 f"{queue}: {one_line(error)}", "name the queue's region, such as {region_name: eu-central-1}"
@@ -72,9 +73,10 @@ class SqsNotifications(Notifications):
             records = [(each["eventName"], each["s3"]) for each in body["Records"]]
             written = [(what, s3["bucket"]["name"], unquote_plus(s3["object"]["key"])) for what, s3 in records]
         return [
-            key.removeprefix(self._prefix)
+            below
             for what, bucket, key in written
-            if what.startswith(_CREATED) and bucket == self._bucket and key.startswith(self._prefix)
+            if what.startswith(_CREATED)
+            for below in self._landing.below(bucket, [key])
         ]
 
     def _asked(self, what: str, **how: Any) -> dict[str, Any]:
@@ -89,10 +91,3 @@ class SqsNotifications(Notifications):
                 delay_seconds=30,
             ) from error
         return answer
-
-
-def _parts(url: str) -> tuple[str, str]:
-    """Return a URL's bucket, and the prefix with which its keys begin."""
-    parts = urlsplit(url)
-    prefix = parts.path.strip("/")
-    return parts.netloc, f"{prefix}/" if prefix else ""

@@ -2,7 +2,7 @@
 
 ::
 
-    <prefix>/desired/<model>.json      written on condition that nobody else wrote meanwhile
+    <prefix>/desired/<model>.json      written on condition that nobody else wrote meanwhile; signed, where that is said
     <prefix>/changed                   written after each: the one object that servers look at again and again
     <prefix>/observed/<server>.json    written by a server when something changes, and every few seconds
     <prefix>/packages/<sha256>.tar
@@ -32,6 +32,7 @@ from loopline.platform_core.contracts.state_store import (
 )
 from loopline.platform_core.errors import CommitConflict, ContractBroken, LooplineError, StoreUnavailable
 from loopline.resources.object_store import packages as model_packages
+from loopline.resources.object_store.seals import Seal
 
 if TYPE_CHECKING:
     from loopline.resources.object_store.objects import Found, Objects
@@ -44,6 +45,8 @@ LISTED_AGAIN_SECONDS = 30.0
 FORGOTTEN_SECONDS = 3_600.0
 """How long what a server said lies there that was killed, and so did not take it away itself."""
 _ATTEMPTS = 20
+OPEN = Seal()
+"""Signs nothing, and looks at no signature."""
 
 
 class _Held(msgspec.Struct, frozen=True):
@@ -53,11 +56,21 @@ class _Held(msgspec.Struct, frozen=True):
     digests: dict[str, str]
 
 
-class ObjectStates(StateStore, StateFeed):
-    """States below a prefix; ages are told by the store's own clock, whatever this machine's says."""
+class _Signed(msgspec.Struct, frozen=True):
+    """A state as it was signed, to the byte, and the note."""
 
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+    held: str
+    signed: str
+
+
+class ObjectStates(StateStore, StateFeed):
+    """States below a prefix; ages are told by the store's own clock, whatever this machine's says.
+
+    With a ``seal`` a state that nobody signed who may is none: servers say so and go on, who deploys writes it over.
+    """
+
+    def __init__(self, objects: Objects, seal: Seal = OPEN) -> None:
+        self._objects, self._seal = objects, seal
         self._held: dict[str, tuple[str, _Held]] = {}
         self._skew: tuple[float, timedelta] | None = None
         self._changed: str | None = None
@@ -70,12 +83,13 @@ class ObjectStates(StateStore, StateFeed):
         held: bytes | None = None
         for _ in range(_ATTEMPTS):
             found = self._objects.read(key)
-            if found and _decode_held(key, found[0]).state.generation > state.generation:
+            before = self._before(key, found[0]) if found else None
+            if before and before.state.generation > state.generation:
                 return
             held = held or self._sent(state)
-            if found and found[0] == held:
+            if found and before and _split(found[0])[0] == held:
                 return
-            if self._objects.write_if(key, held, found[1] if found else None):
+            if self._objects.write_if(key, self._sealed(state, held), found[1] if found else None):
                 self._objects.write(_CHANGED, uuid4().hex.encode())
                 self._forget_killed()
                 return
@@ -90,6 +104,37 @@ class ObjectStates(StateStore, StateFeed):
     def _sent(self, state: DesiredState) -> bytes:
         digests = {str(one.package): model_packages.send(self._objects, one.package) for one in _versions(state)}
         return msgspec.json.encode(_Held(state, digests), enc_hook=str)
+
+    def _sealed(self, state: DesiredState, held: bytes) -> bytes:
+        """Return a state as it is written: signed, where states are."""
+        if not self._seal.signs:
+            return held
+        note = self._seal.signed(self._objects.url, state.model, state.generation, held)
+        return msgspec.json.encode(_Signed(held.decode(), note))
+
+    def _before(self, key: str, content: bytes) -> _Held | None:
+        """Return what is asked already; None for what somebody put there who may not, where states are signed."""
+        try:
+            return self._proven(key, content)
+        except ContractBroken:
+            if not self._seal.looks:
+                raise
+            return None
+
+    def _proven(self, key: str, content: bytes) -> _Held:
+        """Return a state, if one signed it who may, where that is asked.
+
+        Raises:
+            ContractBroken: it is none, or not signed so.
+        """
+        inner, note = _split(content)
+        held = _decode_held(key, inner)
+        if self._seal.looks:
+            model, state = Path(key).stem, held.state
+            if state.model != model:
+                raise ContractBroken(f"{key} is a desired state of {state.model}", "see who writes to the store")
+            self._seal.hold(note, self._objects.url, model, state.generation, inner)
+        return held
 
     def drop(self, model: str) -> None:
         """Ask for nothing of a model any more."""
@@ -106,7 +151,8 @@ class ObjectStates(StateStore, StateFeed):
         """Read one object."""
         key = f"{_DESIRED}/{model}.json"
         found = self._objects.read(key)
-        return _decode_held(key, found[0]).state if found else None
+        held = self._before(key, found[0]) if found else None
+        return held.state if held else None
 
     def asked(self, packages: Path, token: str | None = None) -> Asked | None:
         """See whether anything changed; then list the states, read those that did, and fetch packages not here yet."""
@@ -139,7 +185,7 @@ class ObjectStates(StateStore, StateFeed):
         found = self._objects.read(one.key)
         if found is None:
             raise ContractBroken(f"{self._objects.url}/{one.key} was taken away", "deploy the model again")
-        held = _decode_held(one.key, found[0])
+        held = self._proven(one.key, found[0])
         self._held[one.key] = (found[1], held)
         return held
 
@@ -234,5 +280,15 @@ def _decode_held(key: str, content: bytes) -> _Held:
         raise ContractBroken(f"{key} is no desired state: {error}", "deploy the model again") from error
 
 
+def _split(content: bytes) -> tuple[bytes, str]:
+    """Return a state's own bytes, and the note that signs it, "" where none does."""
+    try:
+        found = _signed(content)
+    except msgspec.MsgspecError:
+        return content, ""
+    return found.held.encode(), found.signed
+
+
+_signed = msgspec.json.Decoder(_Signed).decode
 _held = msgspec.json.Decoder(_Held, dec_hook=_path).decode
 _report = msgspec.json.Decoder(ServerReport).decode

@@ -60,9 +60,10 @@ def _refuse_retyped(frame: pl.DataFrame, typed: pl.DataFrame, contract: RowContr
         text, value = frame[column.physical_name], typed[column.name]
         values, failed = len(text) - text.null_count(), value.null_count() - text.null_count()
         if column.required and failed >= max(RETYPED_ROWS, RETYPED_SHARE * values):
+            example = f", such as {text.filter(value.is_null()).drop_nulls()[0]!r}"
             raise ContractBroken(
                 f"column {column.physical_name!r} is no longer {typed_columns.described(column)}: "
-                f"{failed} of {values} values do not parse, such as {text.filter(value.is_null()).drop_nulls()[0]!r}",
+                f"{failed} of {values} values do not parse{'' if column.personal else example}",
                 f"send it as {column.type} again, or release a contract version with its new type or format",
             )
 

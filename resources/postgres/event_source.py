@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
 from loopline.resources.postgres.session import PostgresSession
-from loopline.resources.postgres.tables import Reading, Table, table_of
-from loopline.resources.taking.event_source import TakenEventSource
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from loopline.resources.taking.page_log import PageLog
+from loopline.resources.tables.event_source import TableEventSource
 
 
-class PostgresEventSource(TakenEventSource):
+class PostgresEventSource(TableEventSource):
     """Tables and queries of the database at ``url`` (``postgresql://user:password@host/database``).
 
     ``tables`` names a table for ``team/source``, for all of a team (``team/*``) or for all (``*``); other sources
@@ -26,26 +22,23 @@ class PostgresEventSource(TakenEventSource):
     """
 
     url: str
-    tables: dict[str, Table]
     statement_seconds: float = Field(45.0, gt=0)
     sessions: ClassVar[type[PostgresSession]] = PostgresSession
 
-    def is_asked(self, source: str) -> bool:
-        """Say whether a source has a table."""
-        return table_of(self.tables, source) is not None
+    def session(self) -> AbstractContextManager[PostgresSession]:
+        """Begin a transaction."""
+        return self.sessions.opened(self.url, self.statement_seconds)
 
-    def take(self, source: str, log: PageLog, until: float) -> None:
-        """Take the rows that are new."""
-        from loopline.resources.postgres.taking import look
+    @contextmanager
+    def set_apart(self, name: str) -> Iterator[Self]:
+        """Give a schema of its own, which the account must be allowed to create, and pages of its own."""
+        from loopline.resources.postgres.delivery import schema
 
-        table = table_of(self.tables, source)
-        assert table is not None
-        with self.sessions.opened(self.url, self.statement_seconds) as session:
-            look(log, Reading(source, table, session), until)
+        with schema(self.url, name), self.kept_apart(name, name) as place:
+            yield place
 
-    def rows_of(self, content: bytes, name: str) -> pa.Table:
-        """Read a page without what it is kept by."""
-        from loopline.resources.folder.parquet_rows import read_rows
-        from loopline.resources.postgres.taken_rows import MARK
+    def kit_fixtures(self) -> Mapping[str, Any]:
+        """Insert into tables of that schema."""
+        from loopline.resources.postgres.delivery import PostgresDelivery
 
-        return read_rows(content, name).drop_columns([MARK])
+        return {"deliver": PostgresDelivery(self.url, self.kit_place)}

@@ -17,7 +17,8 @@ _WORDS = {
     "pg_hba.conf": "let the server take this account from here, by pg_hba.conf or its network's rules",
     "does not exist": "name a database and an account that are there",
     "invalid dsn": "write postgresql://user:password@host/database",
-    "not permitted to log in": "give the account LOGIN",
+    "not permitted to log in": "give the account LOGIN; a tenant who is suspended is resumed by who runs the platform",
+    "permission denied for database": "GRANT CONNECT ON DATABASE to the account",
     "does not support SSL": "leave sslmode=require out of the url, or let the server speak TLS",
     "certificate": "name the server's certificate authority in the url: sslrootcert=...",
 }
@@ -27,8 +28,11 @@ _FIXES: dict[str, tuple[type[LooplineError], str]] = {
     "3F000": (NotFound, "name a schema that is there"),
     "42703": (InvalidEnvironment, "name a column that is there"),
     "42883": (InvalidEnvironment, "name the column that the watermark was, or a new source for one of another kind"),
-    "25006": (InvalidEnvironment, "let the query change nothing"),
-    "42501": (InvalidEnvironment, "GRANT USAGE ON SCHEMA and SELECT ON the table to this account"),
+    "25006": (InvalidEnvironment, "let the query change nothing, or name the primary server"),
+    "42501": (
+        InvalidEnvironment,
+        "GRANT USAGE ON SCHEMA and SELECT ON the table; to a lake, CREATE ON DATABASE",
+    ),
     "28P01": (InvalidEnvironment, _WORDS["authentication failed"]),
     "28000": (InvalidEnvironment, _WORDS["pg_hba.conf"]),
 }
@@ -67,7 +71,7 @@ def told(error: Error, url: str) -> LooplineError:
     for words, fix in _WORDS.items():
         if not code and words in said:
             return InvalidEnvironment(problem, fix)
-    return StoreUnavailable(problem, "see whether the server answers; rows that were not taken are taken then", 10)
+    return StoreUnavailable(problem, "see whether the server answers; what was not taken or written is not lost", 10)
 
 
 def _server(url: str) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment
 from loopline.resources.postgres.failures import refuse_odd, told
+from loopline.resources.tables.session import VALUE, Answer, quoted
+from loopline.resources.tables.watermarks import Kind
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
-VALUE = "\0"
-"""Stands in a SELECT for a value: a query of the settings may hold whatever the driver would take for one."""
 FETCHED = 200
 """Rows that are in memory together, beside the page that they become."""
 CONNECT_SECONDS, HUNG_SECONDS = 10, 5.0
@@ -27,22 +27,13 @@ _ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 
 _DATED = {"DATE": (1082,), "TIMESTAMP": (1114,), "TIMESTAMPTZ": (1184,)}
 _AS_WRITTEN = (114, 3802, 1186)
 """JSON, JSONB and intervals stay as PostgreSQL writes them."""
-
-
-class Answer(NamedTuple):
-    """Names and types of columns, and rows as the driver gives them, fetched as they are used."""
-
-    columns: Sequence[str]
-    types: Sequence[int]
-    rows: Iterator[Sequence[Any]]
+_NUMBERS: Mapping[int, Kind] = dict.fromkeys((20, 21, 23, 26, 700, 701, 1700), "number")
+_KINDS: Mapping[int, Kind] = {1184: "instant", 1114: "local", 1082: "date", **_NUMBERS}
+"""Which types may be watermarks, by their numbers in PostgreSQL's catalogue."""
 
 
 class PostgresSession:
-    """One open transaction.
-
-    Its calls raise ``InvalidEnvironment`` or ``NotFound`` where the settings name what is not there or not allowed,
-    ``ContractBroken`` where a value is no text, and ``StoreUnavailable`` where another try may help.
-    """
+    """One open transaction."""
 
     isolation: ClassVar[str] = "REPEATABLE READ"
     now_is: ClassVar[str] = "SELECT now()"
@@ -84,6 +75,18 @@ class PostgresSession:
         instant: datetime = next(self.ask(self.now_is).rows)[0]
         return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
+    def columns(self, relation: str) -> Sequence[str]:
+        """Ask for no row."""
+        return self.ask(f"SELECT * FROM {relation} WHERE 1 = 0").columns  # noqa: S608 - quoted
+
+    def quoted(self, name: str) -> str:
+        """Quote by the standard."""
+        return quoted(name)
+
+    def relation(self, table: str) -> str:
+        """Quote each part."""
+        return ".".join(map(quoted, table.split(".")))
+
     def ask(self, select: str, values: Sequence[Any] = ()) -> Answer:
         """Declare a cursor for a SELECT in which ``VALUE`` stands for each value, and fetch from it.
 
@@ -98,7 +101,8 @@ class PostgresSession:
         self._is_open = True
         first = self._fetched(cursor)
         described = cursor.description or ()
-        return Answer([each[0] for each in described], [each[1] for each in described], self._all(first, cursor))
+        kinds = [_KINDS.get(each[1]) for each in described]
+        return Answer([each[0] for each in described], kinds, self._all(first, cursor))
 
     def _fetched(self, cursor: Any) -> list[Sequence[Any]]:
         with self._not_for_ever():

@@ -133,5 +133,5 @@ def _tls(place: SplitResult) -> Any:
     files = dict(parse_qsl(place.query))
     context = ssl.create_default_context(cafile=files.get("ssl_ca_certs"))
     if "ssl_certfile" in files:
-        context.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"))
+        context.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"), files.get("ssl_password", ""))
     return context

@@ -74,15 +74,15 @@ Replacement = tuple[Key, "OnlineRow | None", int]
 
 def write(connection: Any, head: str, rows: Mapping[Key, OnlineRow], keep: Keep | None) -> int:
     """Write rows under ``<head><key>``, a batch of keys a call; returns how many keys now hold one of them."""
-    held, refused = _run(connection, ("EVALSHA", SHA), _batches(head, rows, keep))
+    held, refused = run(connection, ("EVALSHA", SHA), batches(head, rows, keep))
     # a server that was started anew, or flushed, has forgotten the script
-    return held + _run(connection, ("EVAL", KEEP_NEWEST), refused)[0]
+    return held + run(connection, ("EVAL", KEEP_NEWEST), refused)[0]
 
 
 def replace(connection: Any, head: str, replacements: Iterable[Replacement], keep: Keep | None) -> int:
     """Put rows under ``<head><key>`` in place of what is void; returns how many keys changed."""
-    changed, refused = _run(connection, ("EVALSHA", REPLACE_SHA), _replacements(head, replacements, keep))
-    return changed + _run(connection, ("EVAL", REPLACE), refused)[0]
+    changed, refused = run(connection, ("EVALSHA", REPLACE_SHA), replacing_batches(head, replacements, keep))
+    return changed + run(connection, ("EVAL", REPLACE), refused)[0]
 
 
 def packed(command: Command) -> list[bytes]:
@@ -90,7 +90,7 @@ def packed(command: Command) -> list[bytes]:
     return [hiredis.pack_command(tuple(command))]
 
 
-def _batches(head: str, rows: Mapping[Key, OnlineRow], keep: Keep | None) -> Iterator[Command]:
+def batches(head: str, rows: Mapping[Key, OnlineRow], keep: Keep | None) -> Iterator[Command]:
     """Yield the script's arguments: how many keys, the keys, their values, and with ``keep`` their milliseconds."""
     oldest_us = None if keep is None else keep.oldest_us
     ordered = ((key, row) for key, row in rows.items() if oldest_us is None or row.event_time_us >= oldest_us)
@@ -99,7 +99,7 @@ def _batches(head: str, rows: Mapping[Key, OnlineRow], keep: Keep | None) -> Ite
         yield (len(batch), *(head + key for key, _ in batch), *(pack(row) for _, row in batch), *expiry)
 
 
-def _replacements(head: str, replacements: Iterable[Replacement], keep: Keep | None) -> Iterator[Command]:
+def replacing_batches(head: str, replacements: Iterable[Replacement], keep: Keep | None) -> Iterator[Command]:
     """Yield the script's arguments: how many keys, the keys, values ("" for none), bounds, and their milliseconds."""
     oldest_us, left = None if keep is None else keep.oldest_us, iter(replacements)
     while batch := list(islice(left, BATCH_KEYS)):
@@ -112,7 +112,7 @@ def _replacements(head: str, replacements: Iterable[Replacement], keep: Keep | N
         yield (len(batch), *(head + key for key, _, _ in batch), *values, *bounds, *expiry)
 
 
-def _run(connection: Any, script: Command, batches: Iterable[Command]) -> tuple[int, list[Command]]:
+def run(connection: Any, script: Command, asked: Iterable[Command]) -> tuple[int, list[Command]]:
     """Run the script on each batch, some underway at once.
 
     Returns:
@@ -131,7 +131,7 @@ def _run(connection: Any, script: Command, batches: Iterable[Command]) -> tuple[
         except NoScriptError:
             refused.append(batch)
 
-    for batch in batches:
+    for batch in asked:
         connection.send_packed_command(packed((*script, *batch)))
         underway.append(batch)
         if len(underway) == BATCHES_UNDERWAY:

@@ -10,13 +10,15 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, PrivateAttr
+from pydantic import AfterValidator, Field, PrivateAttr
 
 from loopline.platform_core.contracts.online_packing import unpack
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
+from loopline.platform_core.errors import ContractBroken
 from loopline.resources.redis.failure import of_redis_py
+from loopline.resources.redis.url import of_server
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,12 +31,14 @@ class RedisOnlineStore(OnlineStore):
 
     ``url`` is ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS (``?ssl_ca_certs=``,
     ``ssl_certfile=`` and ``ssl_keyfile=`` name files) or ``unix://path?db=``. Nothing is waited for longer than
-    ``timeout_seconds``.
+    ``timeout_seconds``. ``shared`` is for a server where others have their keys as well, and this user may only do what
+    ``tenant_store.redis`` allows: it must be so from the first write on, since keys are forgotten by lists.
     """
 
-    url: str = Field("redis://localhost:6379/0", pattern="^(rediss?|unix)://")
+    url: Annotated[str, AfterValidator(of_server)] = "redis://localhost:6379/0"
     timeout_seconds: float = Field(1.0, gt=0)
     prefix: str = "loopline:"
+    shared: bool = False
     _pool: Any = PrivateAttr(None)
     _pipelines: dict[asyncio.AbstractEventLoop, Pipeline] = PrivateAttr(default_factory=dict)
 
@@ -51,22 +55,34 @@ class RedisOnlineStore(OnlineStore):
 
     def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
         """Keep the newest row of each entity, a few hundred keys at a time; a time-out may leave a part written."""
-        from loopline.resources.redis import newest_wins
+        from loopline.resources.redis import functions, newest_wins
 
         with self._lent() as connection:
+            if self.shared:
+                return functions.write(connection, functions.Place(self.prefix, view), newest(entity, rows), keep)
             return newest_wins.write(connection, f"{self.prefix}{view}:", newest(entity, rows), keep)
 
     def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
         """Put rows in place of what is void, a few hundred keys at a time; a time-out may leave a part done."""
-        from loopline.resources.redis import newest_wins
+        from loopline.resources.redis import functions, newest_wins
 
         with self._lent() as connection:
             asked = replacing(entity, rows, void, keep)
+            if self.shared:
+                return functions.replace(connection, functions.Place(self.prefix, view), asked, keep)
             return newest_wins.replace(connection, f"{self.prefix}{view}:", asked, keep)
 
     def drop(self, view: str) -> None:
         """Forget a view; the server walks over its keys without stopping for long."""
-        match, cursor = f"{escaped(self.prefix + view)}:*", "0"
+        if self.shared:
+            from loopline.resources.redis import functions
+
+            with self._lent() as connection:
+                return functions.drop(connection, functions.Place(self.prefix, view))
+        return self._forget(f"{self.prefix}{view}:")
+
+    def _forget(self, head: str) -> None:
+        match, cursor = f"{escaped(head)}*", "0"
         while True:
             cursor, keys = self._call("SCAN", cursor, "MATCH", match, "COUNT", 1000)
             if keys:
@@ -81,8 +97,23 @@ class RedisOnlineStore(OnlineStore):
         try:
             yield place
         finally:
+            place.clear()
             place.close()
-            self.drop(name)
+
+    def clear(self) -> None:
+        """Forget every view below the prefix.
+
+        Raises:
+            ContractBroken: there is no prefix, so that nothing is kept apart from what is others'.
+        """
+        if not self.prefix:
+            raise ContractBroken("Redis: without a prefix all keys are meant", "name a prefix")
+        if not self.shared:
+            return self._forget(self.prefix)
+        from loopline.resources.redis import functions
+
+        with self._lent() as connection:
+            return functions.drop_all(connection, self.prefix)
 
     def close(self) -> None:
         """Let every connection go."""

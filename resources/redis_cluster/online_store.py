@@ -8,12 +8,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, PrivateAttr
+from pydantic import AfterValidator, Field, PrivateAttr
 
 from loopline.platform_core.contracts.online_packing import unpack
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
+from loopline.resources.redis.url import of_cluster
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +35,7 @@ class RedisClusterOnlineStore(OnlineStore):
     ``timeout_seconds``; a write waits so long for each two thousand rows.
     """
 
-    url: str = Field("redis://localhost:6379", pattern=r"^rediss?://[^/?]+(/0?)?(\?.*)?$")
+    url: Annotated[str, AfterValidator(of_cluster)] = "redis://localhost:6379"
     seeds: tuple[str, ...] = ()
     timeout_seconds: float = Field(1.0, gt=0)
     prefix: str = Field("loopline:", pattern=r"^[^{}]*$")

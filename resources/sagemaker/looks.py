@@ -7,12 +7,10 @@ from typing import Any
 
 from loopline.platform_core.contracts.compute import Billed
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Overloaded, TaskFailed, Transient
+from loopline.resources.managed_jobs.failures import AGAIN, ended, timed_out
 from loopline.resources.managed_jobs.service import Look, Phase
 from loopline.resources.sagemaker.request import KEY
 
-_AGAIN = "run the key again: it begins anew"
-_KILLED = frozenset({137, 143})
-"""128 and the signal: SIGKILL, SIGTERM."""
 _CODE = re.compile(r"exit code: (\d+)")
 _ALGORITHM = re.compile(r"^AlgorithmError:\s*(.*?)(?:,?\s*exit code: \d+\s*)?$", re.DOTALL)
 _PHASES = {
@@ -55,8 +53,7 @@ def _error(said: Any, phase: Phase, secondary: str) -> LooplineError | None:
         return None
     limits = said["StoppingCondition"]
     if secondary == "MaxRuntimeExceeded":
-        hours = limits.get("MaxRuntimeInSeconds", 0) / 3600
-        return TaskFailed(f"{name} was ended after {hours:g} hours", "raise max_runtime_hours, or have less done")
+        return timed_out(name, limits.get("MaxRuntimeInSeconds", 0))
     if secondary == "MaxWaitTimeExceeded":
         hours = limits.get("MaxWaitTimeInSeconds", 0) / 3600
         return Transient(
@@ -72,7 +69,7 @@ def _failed(name: str, why: str) -> LooplineError:
     if why.startswith("CapacityError"):
         return Overloaded(told, "run the key again later, or list other instance_types", delay_seconds=300)
     if why.startswith(("InternalServerError", "InternalError")):
-        return Transient(told, _AGAIN, delay_seconds=60)
+        return Transient(told, AGAIN, delay_seconds=60)
     if why.startswith("ClientError"):
         return _of_environment(told)
     return _of_task(name, why)
@@ -87,14 +84,5 @@ def _of_environment(told: str) -> LooplineError:
 
 
 def _of_task(name: str, why: str) -> LooplineError:
-    found = _CODE.search(why)
-    if found and int(found[1]) in _KILLED:
-        return Transient(
-            f"{name} was killed before it had an answer (exit code {found[1]})",
-            f"{_AGAIN}; if it is killed again, raise memory_gb in the model's compute",
-        )
-    said = _ALGORITHM.match(why)
-    return TaskFailed(
-        (said[1] if said else "") or f"{name} ended before it had an answer: {why}",
-        "look at its log above; does the image hold Loopline and the team's package, at the path that 'python' names?",
-    )
+    found, said = _CODE.search(why), _ALGORITHM.match(why)
+    return ended(name, why, int(found[1]) if found else None, said[1] if said else "")

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
 
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.resources.managed_endpoints.service import EndpointService, Plan
 from loopline.resources.managed_endpoints.serving import ManagedServing
+from loopline.resources.managed_jobs.settings import known_endpoints
 from loopline.resources.sagemaker.settings import MOST_TAGS, check_tags, tag_value
+
+if TYPE_CHECKING:
+    from loopline.platform_core.contracts.caller import Caller
 
 PORT_VARIABLE = "SAGEMAKER_BIND_TO_PORT"
 """The variable by which SageMaker names another port than 8080."""
 MOST_VARIABLES, MOST_VARIABLE_CHARS, MOST_CHARS = 100, 1024, 32_768
 """What the service takes of a container's variables: how many, and characters of each and of all, names included."""
+_ANSWER_SECONDS = 70
+"""A container has 60 s for an answer, which the service waits for."""
 _METRICS_SECONDS = (0, 10, 30, 60, 120, 180, 240, 300)
 
 
@@ -52,12 +58,7 @@ class SageMakerServing(ManagedServing):
     tags: Mapping[str, str] = Field(default_factory=dict, max_length=MOST_TAGS)
     api_patience_seconds: float = 30
 
-    @field_validator("endpoints")
-    @classmethod
-    def _is_known(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        if unknown := set(value) - {"sagemaker", "sagemaker-runtime"}:
-            raise ValueError(f"no endpoint {', '.join(sorted(unknown))}: sagemaker and sagemaker-runtime have one")
-        return value
+    _is_known = field_validator("endpoints")(known_endpoints("sagemaker", "sagemaker-runtime"))
 
     @field_validator("metrics_seconds")
     @classmethod
@@ -66,15 +67,20 @@ class SageMakerServing(ManagedServing):
             raise ValueError(f"SageMaker publishes every {', '.join(map(str, _METRICS_SECONDS[1:]))} seconds; 0: never")
         return value
 
-    @field_validator("tags")
-    @classmethod
-    def _is_tag(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        return check_tags(value)
+    _is_tag = field_validator("tags")(check_tags)
 
     def all_tags(self, endpoint: str) -> list[dict[str, str]]:
         """Return the environment's tags and our own, by which costs are added up."""
         said = {**self.tags, "loopline:endpoint": tag_value(endpoint), "loopline:managed-by": "loopline"}
         return [{"Key": name, "Value": value} for name, value in said.items()]
+
+    def caller(self, model: str) -> Caller:
+        """Return what asks by ``InvokeEndpoint``, as the identity of this process."""
+        from loopline.resources.aws.client import Reach
+        from loopline.resources.sagemaker.caller import SageMakerCaller
+
+        where = Reach(self.region, self.endpoints.get("sagemaker-runtime"), _ANSWER_SECONDS, tries=1)
+        return SageMakerCaller(self.endpoint_name(model), model, where)
 
     def _open(self) -> EndpointService:
         from loopline.resources.sagemaker.endpoints import SageMakerEndpoints

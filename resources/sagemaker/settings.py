@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pydantic import Field, field_validator
 
 from loopline.resources.managed_jobs.machines import Machine
-from loopline.resources.managed_jobs.settings import JobSettings
+from loopline.resources.managed_jobs.settings import JobSettings, known_endpoints, store_of
 from loopline.resources.sagemaker.instance_types import SHIPPED
 
 MOST_ENV, MOST_ENV_CHARS, MOST_TAGS = 90, 512, 45
@@ -17,6 +17,15 @@ _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()=
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
 _TAG = re.compile(r"[\w .:/=+\-@]*")
 _MOST_TAG_CHARS, _MOST_TAG_NAME_CHARS = 256, 128
+
+
+def check_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """Return tags as they are, unless the service would refuse one."""
+    for name, said in tags.items():
+        fits = 0 < len(name) <= _MOST_TAG_NAME_CHARS and len(said) <= _MOST_TAG_CHARS
+        if not (fits and _TAG.fullmatch(name) and _TAG.fullmatch(said)):
+            raise ValueError(f"{name!r} is no tag: letters, digits, spaces and _.:/=+-@, at most 128 and 256 of them")
+    return tags
 
 
 class Settings(JobSettings):
@@ -45,19 +54,8 @@ class Settings(JobSettings):
     env: Mapping[str, str] = Field(default_factory=dict, max_length=MOST_ENV)
     tags: Mapping[str, str] = Field(default_factory=dict, max_length=MOST_TAGS)
 
-    @field_validator("store")
-    @classmethod
-    def _is_store(cls, value: str) -> str:
-        if not _BUCKET.fullmatch(value.rstrip("/")):
-            raise ValueError("write s3://bucket/prefix")
-        return value.rstrip("/")
-
-    @field_validator("endpoints")
-    @classmethod
-    def _is_known(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        if unknown := set(value) - {"sagemaker", "s3", "logs"}:
-            raise ValueError(f"no endpoint {', '.join(sorted(unknown))}: sagemaker, s3 and logs have one")
-        return value
+    _is_store = field_validator("store")(store_of(_BUCKET, "s3://bucket/prefix"))
+    _is_known = field_validator("endpoints")(known_endpoints("sagemaker", "s3", "logs"))
 
     @field_validator("env")
     @classmethod
@@ -67,19 +65,7 @@ class Settings(JobSettings):
                 raise ValueError(f"{name} is no variable of at most {MOST_ENV_CHARS} characters")
         return value
 
-    @field_validator("tags")
-    @classmethod
-    def _is_tag(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        return check_tags(value)
-
-
-def check_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
-    """Return tags as they are, unless the service would refuse one."""
-    for name, said in tags.items():
-        fits = 0 < len(name) <= _MOST_TAG_NAME_CHARS and len(said) <= _MOST_TAG_CHARS
-        if not (fits and _TAG.fullmatch(name) and _TAG.fullmatch(said)):
-            raise ValueError(f"{name!r} is no tag: letters, digits, spaces and _.:/=+-@, at most 128 and 256 of them")
-    return tags
+    _is_tag = field_validator("tags")(check_tags)
 
 
 def tag_value(text: str) -> str:

@@ -106,6 +106,15 @@ class SqliteOnlineStore(OnlineStore):
             connection.executemany(TAKE_BACK, [(view, key, until) for key, row, until in asked if row is None])
             return connection.total_changes - before
 
+    def erase(self, view: str, entity: str, keys: Sequence[Key]) -> None:  # noqa: ARG002 - others need the entity
+        """Delete rows, and write the file anew: a page that is free, or the log of writes, would hold them still."""
+        with self._connection("write") as connection:
+            with _transaction(connection):
+                gone = [(view, _held(key)) for key in keys]
+                connection.executemany("delete from features where view = ? and key = ?", gone)
+            connection.execute("vacuum")
+            connection.execute("pragma wal_checkpoint(truncate)")
+
     def drop(self, view: str) -> None:
         """Forget a view."""
         with self._connection("write") as connection, _transaction(connection):

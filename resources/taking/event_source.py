@@ -6,15 +6,18 @@ import abc
 import hashlib
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.event_source import Arrival, EventSource, as_set
 from loopline.platform_core.errors import LooplineError, NotFound
 from loopline.platform_core.foundation.clock import instant_of
+from loopline.platform_core.foundation.files import lent
 from loopline.resources.taking.page_log import Page, PageLog
 from loopline.resources.taking.shelf import Shelf, shelf_of
 
@@ -93,6 +96,21 @@ class TakenEventSource(EventSource):
             where = f"{self.place(source)}/pages/{arrival.name}"
             raise NotFound(f"{where} is gone or no longer what was taken", "restore it from a backup")
         return self.rows_of(content, f"page {arrival.name} of {source}")
+
+    @contextmanager
+    def landing_apart(self, name: str, **more: Any) -> Iterator[Self]:
+        """Give one with a landing of its own in this one's, and more settings; what lies there goes in the end."""
+        apart = self.with_settings(landing=f"{self.landing.rstrip('/')}/{name}", **more)
+        if "://" not in self.landing:
+            with lent(Path(apart.landing)):
+                yield apart
+            return
+        from loopline.resources.object_store.objects import Objects
+
+        try:
+            yield apart
+        finally:
+            Objects(self.landing, self.storage_options).clear(name)
 
     def _look(self, source: str, log: PageLog) -> LooplineError | None:
         """Take what is new, unless it was asked just now; return what went wrong."""

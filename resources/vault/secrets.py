@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import model_validator
 
+from loopline.platform_core.contracts.remote_keys import RemoteKeys
 from loopline.platform_core.contracts.secrets import REMOTE, Secrets, bad_name, no_such, refused
-from loopline.platform_core.errors import LooplineError, Refused, StoreUnavailable
+from loopline.platform_core.errors import LooplineError, Refused
+from loopline.resources.vault import transit
+from loopline.resources.vault.failures import silent
 from loopline.resources.vault.signing_in import SignIn
 
 _PART = re.compile(r"[A-Za-z0-9_@+=-][A-Za-z0-9._@+=-]{0,127}")
 _LONGEST = 512
+T = TypeVar("T")
 
 
-class VaultSecrets(Secrets):
+class VaultSecrets(Secrets, RemoteKeys):
     """``secret://path/of/it#field`` is a field of the newest version below ``mount``; an only field needs no name.
 
     ``url`` and ``namespace`` are else those of VAULT_ADDR and VAULT_NAMESPACE. ``auth`` is ``token``: VAULT_TOKEN, or
@@ -25,12 +29,14 @@ class VaultSecrets(Secrets):
     ``secret_id_file``; or ``kubernetes``: ``role`` with the service account's token in ``jwt_file``. ``auth_mount`` is
     where that method is mounted, when not under its own name. Who signs in so does it again when two thirds of the
     token's time are over, or when it was revoked. ``authority`` is the file of a certificate authority of your own.
+    ``transit_mount`` is where keys are that sign and never leave Vault (``transit://name``).
     """
 
     can: ClassVar[frozenset[str]] = frozenset({REMOTE})
 
     url: str = ""
     mount: str = "secret"
+    transit_mount: str = "transit"
     namespace: str = ""
     auth: Literal["token", "approle", "kubernetes"] = "token"
     role: str = ""
@@ -52,22 +58,17 @@ class VaultSecrets(Secrets):
         """Read the newest version, as a path below the mount."""
         if len(name) > _LONGEST or not all(_PART.fullmatch(part) for part in name.split("/")):
             raise bad_name(name, "a path has letters, digits and ._@+=-, in folders by '/'")
-        from hvac.exceptions import Forbidden
+        return self._asked(lambda sign_in: self._read(sign_in, name), lambda error: _failure(name, error))
 
-        problem: LooplineError
-        try:
-            sign_in: SignIn = self.client(self._made)
-            try:
-                return self._read(sign_in, name)
-            except Forbidden:
-                if not sign_in.again():
-                    raise
-                return self._read(sign_in, name)
-        except LooplineError:
-            raise
-        except Exception as error:  # noqa: BLE001 - hvac lets those of requests through
-            problem = _failure(name, error)
-        raise problem  # outside the handler, so that nothing but what we say is told
+    def public_keys(self, name: str) -> Mapping[int, bytes]:
+        """Read a key of the transit engine."""
+        asked = transit.public_keys(self.transit_mount, name)
+        return self._asked(asked, lambda error: transit.failure(name, self.transit_mount, error))
+
+    def sign(self, name: str, text: bytes, version: int) -> bytes:
+        """Let the transit engine sign."""
+        asked = transit.signature(self.transit_mount, name, text, version)
+        return self._asked(asked, lambda error: transit.failure(name, self.transit_mount, error))
 
     def close(self) -> None:
         """Let connections go."""
@@ -75,8 +76,28 @@ class VaultSecrets(Secrets):
             sign_in.client.adapter.close()
         self._clients.clear()
 
+    def _asked(self, ask: Callable[[SignIn], T], failure: Callable[[Exception], LooplineError]) -> T:
+        """Ask as somebody who is signed in, once more where the token was revoked."""
+        from hvac.exceptions import Forbidden
+
+        problem: LooplineError
+        try:
+            sign_in: SignIn = self.client(self._made)
+            sign_in.be_signed_in()
+            try:
+                return ask(sign_in)
+            except Forbidden:
+                if not sign_in.again():
+                    raise
+                sign_in.be_signed_in()
+                return ask(sign_in)
+        except LooplineError:
+            raise
+        except Exception as error:  # noqa: BLE001 - hvac lets those of requests through
+            problem = failure(error)
+        raise problem  # outside the handler, so that nothing but what we say is told
+
     def _read(self, sign_in: SignIn, name: str) -> Mapping[str, Any]:
-        sign_in.be_signed_in()
         answer = sign_in.client.secrets.kv.v2.read_secret_version(
             name, mount_point=self.mount, raise_on_deleted_version=True
         )
@@ -111,8 +132,4 @@ def _failure(name: str, error: Exception) -> LooplineError:
     if kind == "InvalidRequest":
         fix = "look at the role, its secret, and whether the mount is a key-value engine of version 2"
         return Refused("Vault does not take the request, or the sign-in", fix)
-    if kind in {"SSLError", "CertificateError"}:
-        return Refused("Vault's certificate is not trusted", "name its authority's file by 'authority'")
-    return StoreUnavailable(
-        f"Vault does not answer: {kind}", "look whether it runs, is unsealed, and is reached from here"
-    )
+    return silent(kind)

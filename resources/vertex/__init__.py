@@ -1,1 +1,1 @@
-"""Vertex AI: heavy work as its custom jobs."""
+"""Vertex AI: heavy work as its custom jobs, and endpoints."""

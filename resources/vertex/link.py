@@ -26,18 +26,12 @@ class Link:
     def __init__(self, settings: Settings) -> None:
         self.asking = Asking("Google Cloud", judged, settings.api_patience_seconds)
         try:
-            import google.auth
             from google.api_core.client_options import ClientOptions
             from google.cloud import storage
             from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
         except ImportError as error:
-            raise InvalidEnvironment(
-                f"compute: Google's clients are not installed ({error})", "install the extra 'vertex'"
-            ) from error
-        credentials, found = self.asking.ask(lambda: google.auth.default(scopes=[_SCOPE]), "sign in")
-        self.project = settings.project or found
-        if not self.project:
-            raise InvalidEnvironment("compute: no project is known", "set 'project', or GOOGLE_CLOUD_PROJECT")
+            raise not_installed("compute", error) from error
+        credentials, self.project = signed_in(self.asking, settings.project, "compute")
         self.parent = f"projects/{self.project}/locations/{settings.location}"
         url = settings.endpoints.get("vertex", f"https://{settings.location}-aiplatform.googleapis.com")
         self.jobs = JobServiceClient(
@@ -67,6 +61,25 @@ class Link:
         """Let the connections go."""
         self.jobs.transport.close()
         self.storage.close()
+
+
+def signed_in(asking: Asking, project: str | None, what: str) -> tuple[Any, str]:
+    """Find who this process is by Google's own chain, and the project: its own where none is named.
+
+    Raises:
+        InvalidEnvironment: it has no identity, or no project is known.
+    """
+    import google.auth
+
+    credentials, found = asking.ask(lambda: google.auth.default(scopes=[_SCOPE]), "sign in")
+    if not (project or found):
+        raise InvalidEnvironment(f"{what}: no project is known", "set 'project', or GOOGLE_CLOUD_PROJECT")
+    return credentials, str(project or found)
+
+
+def not_installed(what: str, error: ImportError) -> InvalidEnvironment:
+    """Tell that the extra is missing."""
+    return InvalidEnvironment(f"{what}: Google's clients are not installed ({error})", "install the extra 'vertex'")
 
 
 def status(error: Exception) -> int:
@@ -107,7 +120,9 @@ def _said(error: Exception, what: str) -> Exception:
     if code == _UNAUTHORIZED:
         return _unknown(told)
     if code == _FORBIDDEN:
-        return InvalidEnvironment(told, "give this identity the right that is named: docs/how-to/train-on-vertex.md")
+        return InvalidEnvironment(
+            told, "give this identity the right that is named: docs/how-to/train-on-vertex.md, serve-on-vertex.md"
+        )
     return error
 
 

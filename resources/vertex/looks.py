@@ -7,6 +7,7 @@ from typing import Any
 
 from loopline.platform_core.contracts.compute import Billed
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Overloaded, TaskFailed, Transient, one_line
+from loopline.resources.managed_jobs.failures import AGAIN, ended, timed_out
 from loopline.resources.managed_jobs.service import Look, Phase
 from loopline.resources.vertex.request import KEY
 
@@ -28,10 +29,7 @@ _DEADLINE, _EXHAUSTED = 4, 8
 _PASSING = frozenset({10, 13, 14})
 """Of google.rpc.Code: aborted, internal, unavailable."""
 _EXIT = re.compile(r"non-zero status of (\d+)")
-_KILLED = frozenset({137, 143})
-"""128 and the signal: SIGKILL, SIGTERM."""
 _MEMORY = "out-of-memory", "low on memory", "out of memory"
-_AGAIN = "run the key again: it begins anew"
 
 
 def read(job: Any) -> Look:
@@ -39,8 +37,11 @@ def read(job: Any) -> Look:
     state, why = job.state.name, one_line(job.error.message)
     phase = _PHASES.get(state, Phase.STARTING)
     words = why or state.removeprefix("JOB_STATE_").capitalize()
-    timed_out = state == "JOB_STATE_EXPIRED" or int(job.error.code) == _DEADLINE
-    error = _timed_out(job) if timed_out else _failed(job, why) if phase is Phase.FAILED else None
+    error: LooplineError | None = None
+    if state == "JOB_STATE_EXPIRED" or int(job.error.code) == _DEADLINE:
+        error = timed_out(job.display_name, job.job_spec.scheduling.timeout.total_seconds())
+    elif phase is Phase.FAILED:
+        error = _failed(job, why)
     return Look(phase, _key(job), words, error, _billed(job))
 
 
@@ -59,36 +60,17 @@ def _billed(job: Any) -> Billed | None:
     return Billed(seconds, str(pools[0].machine_spec.machine_type), sum(int(pool.replica_count) for pool in pools))
 
 
-def _timed_out(job: Any) -> LooplineError:
-    hours = job.job_spec.scheduling.timeout.total_seconds() / 3600
-    return TaskFailed(
-        f"{job.display_name} was ended after {hours:g} hours", "raise max_runtime_hours, or have less done"
-    )
-
-
 def _failed(job: Any, why: str) -> LooplineError:
     name, code = job.display_name, int(job.error.code)
     told = f"{name} failed: {why or 'it does not say why'}"
     if any(words in why.lower() for words in _MEMORY):
         return TaskFailed(told, "raise memory_gb in the model's compute")
     if found := _EXIT.search(why):
-        return _ended(name, why, int(found[1]))
+        return ended(name, why, int(found[1]))
     if code == _EXHAUSTED:
         return Overloaded(told, "run the key again later, or list other machine_types", delay_seconds=300)
     if code in _PASSING:
-        return Transient(told, _AGAIN, delay_seconds=60)
+        return Transient(told, AGAIN, delay_seconds=60)
     return InvalidEnvironment(
         told, "mend the environment's compute: image, python, service_account, store, network or kms_key"
-    )
-
-
-def _ended(name: str, why: str, code: int) -> LooplineError:
-    if code in _KILLED:
-        return Transient(
-            f"{name} was killed before it had an answer (exit code {code})",
-            f"{_AGAIN}; if it is killed again, raise memory_gb in the model's compute",
-        )
-    return TaskFailed(
-        f"{name} ended before it had an answer: {why}",
-        "look at its log above; does the image hold Loopline and the team's package, at the path that 'python' names?",
     )

@@ -9,15 +9,26 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from loopline.resources.managed_jobs.machines import Machine
-from loopline.resources.managed_jobs.settings import JobSettings
+from loopline.resources.managed_jobs.settings import JobSettings, check_variables, known_endpoints, store_of
 from loopline.resources.vertex.machine_types import ACCELERATORS, SHIPPED, accelerator
 
 MOST_ENV, MOST_LABELS = 90, 50
 """The service takes 100 variables and 64 labels; the rest is ours."""
 _BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[A-Za-z0-9!_.*'()=@+-]+)*")
-_VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
+
+
+def check_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """Hold labels to what the service takes.
+
+    Raises:
+        ValueError: one has other characters, or too many.
+    """
+    for name, said in labels.items():
+        if not (_LABEL.fullmatch(name) and _LABEL_VALUE.fullmatch(said)):
+            raise ValueError(f"{name!r} is no label: small letters, digits, _ and -, at most 63")
+    return labels
 
 
 class Settings(JobSettings):
@@ -43,37 +54,15 @@ class Settings(JobSettings):
     spot: bool = False
     labels: Mapping[str, str] = Field(default_factory=dict, max_length=MOST_LABELS)
 
-    @field_validator("store")
-    @classmethod
-    def _is_store(cls, value: str) -> str:
-        if not _BUCKET.fullmatch(value.rstrip("/")):
-            raise ValueError("write gs://bucket/prefix")
-        return value.rstrip("/")
-
-    @field_validator("endpoints")
-    @classmethod
-    def _is_known(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        if unknown := set(value) - {"vertex", "storage"}:
-            raise ValueError(f"no endpoint {', '.join(sorted(unknown))}: vertex and storage have one")
-        return value
+    _is_store = field_validator("store")(store_of(_BUCKET, "gs://bucket/prefix"))
+    _is_known = field_validator("endpoints")(known_endpoints("vertex", "storage"))
 
     @field_validator("env")
     @classmethod
     def _is_env(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        if len(value) > MOST_ENV:
-            raise ValueError(f"{len(value)} variables, a job takes {MOST_ENV}")
-        for name in value:
-            if not _VARIABLE.fullmatch(name):
-                raise ValueError(f"{name!r} is no variable's name")
-        return value
+        return check_variables(value, MOST_ENV)
 
-    @field_validator("labels")
-    @classmethod
-    def _is_label(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        for name, said in value.items():
-            if not (_LABEL.fullmatch(name) and _LABEL_VALUE.fullmatch(said)):
-                raise ValueError(f"{name!r} is no label: small letters, digits, _ and -, at most 63")
-        return value
+    _is_label = field_validator("labels")(check_labels)
 
     @model_validator(mode="after")
     def _knows_its_gpus(self) -> Self:

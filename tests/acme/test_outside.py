@@ -10,6 +10,7 @@ import pytest
 
 from loopline.platform_core.testing.inference_server import free_port
 from loopline.platform_core.testing.online_store import OnlineStoreKit
+from loopline.platform_core.testing.target import TargetKit
 
 HERE = Path(__file__).parent
 CORE = ("loopline",)
@@ -39,6 +40,14 @@ def test_the_vendor_passes_the_kit(acme):
     assert done.returncode == 0, done.stdout
     promises = [name for name in dir(OnlineStoreKit) if name.startswith("test_")]
     assert f"{len(promises)} passed" in done.stdout
+
+
+def test_the_team_s_kind_of_models_passes_the_kit(acme):
+    """The team's own test suite, where it is installed: on real rows, found by its entry point, packaged and served."""
+    done = acme.run("-m", "pytest", "-p", "no:cacheprovider", "-q", cwd=HERE / "team")
+    assert done.returncode == 0, done.stdout
+    promises = [name for name in dir(TargetKit) if name.startswith("test_")]
+    assert f"{len(promises) + 3} passed" in done.stdout
 
 
 def test_an_environment_file_binds_the_vendor(acme):

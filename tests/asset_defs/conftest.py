@@ -143,7 +143,7 @@ class Driver:
     def trained(self, model: str, cycle: str, roc_auc: float) -> str:
         """Let the cycle have pinned its training set and registered a version; gives the version."""
         version = self.published(model)
-        pinned = TrainingSet("pinned", self.team.name, model, T0, {}, "spec", "rows", 100, 10)
+        pinned = TrainingSet("pinned", self.team.name, model, T0, {}, "spec", "rows", 100, {"positives": 10})
         fitted = {"version": version, "metrics": {"roc_auc": roc_auc}, "champion_metrics": None, "segments": {}}
         fitted |= {"params": {}, "package_kind": "onnx", "seconds": 1.0}
         for kind, details in ((turn.PINNED, training_set.to_json(pinned)), (turn.REGISTERED, fitted)):

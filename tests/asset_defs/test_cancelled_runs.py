@@ -51,7 +51,9 @@ def at_work(driver, tmp_path, monkeypatch):
 def cycle(driver):
     """Open a cycle that has its training set."""
     name = driver.open_cycle("one", "by hand")
-    pinned = TrainingSet("pinned", "tiny", "one", driver.platform.clock.now(), {}, "spec", "rows", 100, 10)
+    pinned = TrainingSet(
+        "pinned", "tiny", "one", driver.platform.clock.now(), {}, "spec", "rows", 100, {"positives": 10}
+    )
     entry = Entry(turn.PINNED, driver.platform.clock.now(), "tiny", "one", name, details=training_set.to_json(pinned))
     driver.platform.ledger.record(entry)
     return name

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from loopline.asset_defs.dagster_private import PARTITION_NAME_TAG
-from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MONITOR_JOB, SCORES_JOB
+from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MONITOR_JOB, NIGHTLY_JOBS
 from loopline.asset_defs.run_care import LOCATION_TAG, ForgetConfig, forget_runs
 
 
@@ -63,7 +63,8 @@ def test_young_runs_and_the_newest_of_each_job_stay(instance):
     assert datetime.now(UTC) - timedelta(days=30) < instance.get_run_records(limit=1)[0].create_timestamp
 
 
-def test_a_day_that_was_scored_stays_scored(instance):
+@pytest.mark.parametrize("name", NIGHTLY_JOBS)
+def test_a_day_that_was_made_stays_made(instance, name):
     """Of each partition the newest run stays: with its last one a day would stand as missing, and be scored anew."""
     days = dg.DailyPartitionsDefinition("2026-01-01")
 
@@ -72,11 +73,11 @@ def test_a_day_that_was_scored_stays_scored(instance):
         """Score a day."""
 
     wanted = ("2026-01-01", "2026-01-02", "2026-01-01")
-    job = dg.define_asset_job(SCORES_JOB, [scores], partitions_def=days)
-    made = dg.Definitions(assets=[scores], jobs=[job]).resolve_job_def(SCORES_JOB)
+    job = dg.define_asset_job(name, [scores], partitions_def=days)
+    made = dg.Definitions(assets=[scores], jobs=[job]).resolve_job_def(name)
     runs = [made.execute_in_process(instance=instance, partition_key=day).run_id for day in wanted]
-    failed = added(instance, SCORES_JOB, dg.DagsterRunStatus.FAILURE, {PARTITION_NAME_TAG: "2026-01-02"})
+    failed = added(instance, name, dg.DagsterRunStatus.FAILURE, {PARTITION_NAME_TAG: "2026-01-02"})
     executed(instance)
     assert forget_runs(instance, None, ForgetConfig(days=0, least=1)) == 1
-    assert {run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=SCORES_JOB))} == {*runs[1:], failed}
+    assert {run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=name))} == {*runs[1:], failed}
     assert instance.get_materialized_partitions(dg.AssetKey("scores")) == {"2026-01-01", "2026-01-02"}

@@ -27,7 +27,7 @@ def test_each_box_says_what_it_is_of_and_which_stage():
     """Dagster titles a box with the last part of its key: no two are alike, in a team or beside another's."""
     graph = code_location.retail.resolve_asset_graph()
     titles = [found.path[-1] for found in graph.get_all_asset_keys()]
-    assert len(titles) == len(set(titles)) == 17
+    assert len(titles) == len(set(titles)) == 23
     for found in graph.get_all_asset_keys():
         asset = AssetName.of(found.path)
         assert asset is not None
@@ -67,7 +67,9 @@ def test_drift_scores_are_plotted_by_column(columns, plotted):
         f"c{n}": ColumnVerdict(n / 10, 0.5, n == 7, 0.0, 0.0, moved="up" if n == 7 else "") for n in range(columns)
     }
     watched = Watched([WindowVerdict(900, True, verdicts)], Alarm(("c7",), "one column"))
+    assert _drift_metadata(watched, None, "s3://bucket/page.html")["report_kept_at"] == "s3://bucket/page.html"
     said = _drift_metadata(watched, None)
+    assert "report_kept_at" not in said
     assert (said["score/c7"], said["threshold/c7"], said["columns_drifted"], said["alarm"]) == (0.7, 0.5, 1, 1)
     assert len([name for name in said if name.startswith("score/")]) == plotted
 

@@ -105,11 +105,20 @@ def merged(*given: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def store_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an S3 server for as long as the cluster runs."""
+    server = S3Server(tmp_path_factory.mktemp("s3-outside"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
 def outside(
     cluster: Any,
     postgresql: str,
     redis_server: Any,
-    s3_server: S3Server,
+    store_outside: S3Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Outside]:
     """Let pods reach real servers."""
@@ -118,7 +127,7 @@ def outside(
     with ExitStack() as doors:
         database = doors.enter_context(let_in(cluster, _POSTGRESQL, f"{postgresql}/.s.PGSQL.5432"))
         redis = doors.enter_context(let_in(cluster, _REDIS, redis_server.port))
-        store = doors.enter_context(let_in(cluster, _STORE, int(s3_server.url.rpartition(":")[2])))
+        store = doors.enter_context(let_in(cluster, _STORE, int(store_outside.url.rpartition(":")[2])))
         registry = doors.enter_context(mlflow_server(tmp_path_factory.mktemp("mlflow")))
         registry = doors.enter_context(let_in(cluster, _MLFLOW, registry))
         connection = psycopg2.connect(host=postgresql, user="loopline", dbname="postgres")
@@ -129,7 +138,7 @@ def outside(
         secret = {
             "LOOPLINE_DAGSTER_STORAGE": f"postgresql://loopline@{database}/chart_dagster",
             "LOOPLINE_LEDGER": f"postgresql+psycopg2://loopline@{database}/chart_ledger",
-            "LOOPLINE_STORE": f"s3://{s3_server.place().partition('://')[2]}",
+            "LOOPLINE_STORE": f"s3://{store_outside.place().partition('://')[2]}",
             "LOOPLINE_REDIS": f"redis://{redis}/3",
             "LOOPLINE_MLFLOW": f"http://{registry}",
             "AWS_ACCESS_KEY_ID": KEY,
@@ -138,7 +147,7 @@ def outside(
             "AWS_REGION": "us-east-1",
             "AWS_ALLOW_HTTP": "true",
         }
-        yield Outside(secret, f"postgresql+psycopg2://loopline@/chart_ledger?host={postgresql}", s3_server)
+        yield Outside(secret, f"postgresql+psycopg2://loopline@/chart_ledger?host={postgresql}", store_outside)
 
 
 @pytest.fixture(scope="session")

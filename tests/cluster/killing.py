@@ -71,10 +71,18 @@ def away(process: int, seconds: float) -> Iterator[None]:
     end = time.monotonic() + seconds
     os.kill(process, signal.SIGSTOP)
     try:
+        while not _stands(process):  # on a busy machine its threads answer for a moment yet
+            time.sleep(0.01)
         yield
         time.sleep(max(0.0, end - time.monotonic()))
     finally:
         os.kill(process, signal.SIGCONT)
+
+
+def _stands(process: int) -> bool:
+    """Say whether each thread of a process is stopped."""
+    states = (stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{process}/task").glob("*/stat"))
+    return set(states) == {"T"}
 
 
 def api_server(cluster: Cluster) -> int:

@@ -48,7 +48,7 @@ def texts(values):
 def objects(values):
     """Return the objects of a release."""
     found = [text for path, text in texts(values).items() if path.endswith(".yaml")]
-    return [one for text in found for one in yaml.safe_load_all(text) if one]
+    return [one for text in found for one in yaml.load_all(text, yaml.CSafeLoader) if one]
 
 
 def of_kind(rendered, kind, namespace=None):

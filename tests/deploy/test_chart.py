@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import helm_python as helm
@@ -54,6 +55,7 @@ FOREIGN = {
     "policy.linkerd.io",
 }
 """Groups whose kinds Kubernetes itself does not know."""
+kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)  # a megabyte an object
 every = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 
 
@@ -160,6 +162,17 @@ def test_a_team_has_a_namespace_of_its_own():
     assert container_of(code)["image"] == "r.test/ads:7"
     assert {"name": "claim-files", "mountPath": "/landing"} in container_of(code)["volumeMounts"]
     assert container_of(of_kind(rendered, "Deployment")["loopline-code-retail"])["image"] == "r.test/loopline:0.1.0"
+
+
+def test_endpoints_have_a_quota_where_one_is_said():
+    """None unless it is; in a team's own namespace that of the team holds."""
+    assert of_kind(objects(EVERYTHING), "ResourceQuota", "mlops-serving") == {}
+    said = {"serving": {"quota": {"requests.cpu": "40", "pods": 100}}}
+    found = of_kind(objects(merged(EVERYTHING, said)), "ResourceQuota", "mlops-serving")
+    assert found["loopline-serving"]["spec"] == {"hard": {"requests.cpu": "40", "pods": 100}}
+    beside = [one for one in objects(merged(BY_TEAM, said)) if one["kind"] == "ResourceQuota"]
+    places = [one["metadata"]["namespace"] for one in beside]
+    assert sorted(places) == ["mlops-ad-tech", "mlops-retail"]
 
 
 def test_teams_may_do_nothing_in_each_other_s_namespace():

@@ -18,7 +18,7 @@ from loopline.platform_core.specs import Source, Team
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.postgres.event_source import PostgresEventSource
-from loopline.resources.postgres.tables import Table
+from loopline.resources.tables.tables import Table
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/take-rows-from-a-database.md").read_text(encoding="utf-8")
 CONTRACT = """\

@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ IDENTITY = {**NOBODY, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 _OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
 
 
+@cache
+def _session(key: str, secret: str) -> Any:
+    """Make a session once: it reads what each service is like from files, which takes a tenth of a second a client."""
+    import boto3
+
+    return boto3.session.Session(key, secret, region_name=REGION)
+
+
 class AwsServer(Emulator):
     """One process that keeps everything in memory; tests share it, so each takes names of its own."""
 
@@ -45,10 +54,7 @@ class AwsServer(Emulator):
 
     def client(self, service: str, key: str = KEY, secret: str = SECRET, **more: Any) -> Any:
         """Make boto3's client of a service, for whoever has that key."""
-        import boto3
-
-        session = boto3.session.Session(key, secret, region_name=REGION)
-        return session.client(service, endpoint_url=self.url, **more)
+        return _session(key, secret).client(service, endpoint_url=self.url, **more)
 
     def user(self, *allowed: Mapping[str, Any]) -> tuple[str, str]:
         """Make somebody who has the rights of these statements; gives his key and secret."""
@@ -79,9 +85,9 @@ class AwsServer(Emulator):
             raise OSError(f"{path}: {answer.status}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsServer]:
-    """Run AWS for this session."""
+    """Run AWS for a file of tests."""
     server = AwsServer(tmp_path_factory.mktemp("aws"))
     server.begin()
     yield server

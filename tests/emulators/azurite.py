@@ -39,6 +39,22 @@ class Azurite:
         """Return what a client of object stores is told."""
         return self.options_at(self.url)
 
+    @property
+    def connection(self) -> str:
+        """Return what clients that take a connection string are told."""
+        return self.connection_at(self.url)
+
+    @staticmethod
+    def connection_at(url: str) -> str:
+        """Return a connection string that leads over another URL."""
+        return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={url}"
+
+    @staticmethod
+    def for_mlflow(place: str) -> str:
+        """Return a place as MLflow names it."""
+        container, _, path = place.removeprefix("az://").partition("/")
+        return f"wasbs://{container}@{ACCOUNT}.blob.core.windows.net/{path}"
+
     def options_at(self, url: str, key: str = KEY) -> dict[str, str]:
         """Return options that lead over another URL, or with another key."""
         return {

@@ -9,13 +9,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import urlopen
 
 from tests.emulators.aws import NOBODY, REGION, AwsServer
+from tests.emulators.azure_ml_server import GROUP, SUBSCRIPTION, WORKSPACE, AzureMLServer
+from tests.emulators.azure_ml_server import IMAGE as AZURE_IMAGE
 from tests.emulators.azurite import Azurite
 from tests.emulators.cosmos_fake import running
 from tests.emulators.dynalite import Dynalite
@@ -61,9 +63,12 @@ def aws(folder: Path) -> Iterator[Variables]:
             "LOOPLINE_STORE": s3.place(),
             "LOOPLINE_IMAGE": IMAGE,
             "LOOPLINE_TRAINING_ROLE": ROLE,
+            "LOOPLINE_SERVING_IMAGE": IMAGE,
+            "LOOPLINE_SERVING_ROLE": ROLE,
             "LOOPLINE_S3_ENDPOINT": s3.url,
             "MLFLOW_S3_ENDPOINT_URL": s3.url,
             "LOOPLINE_SAGEMAKER_ENDPOINT": sagemaker,
+            "LOOPLINE_SAGEMAKER_RUNTIME_ENDPOINT": sagemaker,
             "LOOPLINE_LOGS_ENDPOINT": sagemaker,
             "LOOPLINE_SECRETS_ENDPOINT": moto.url,
             "LOOPLINE_DYNAMODB_ENDPOINT": dynamodb.url,
@@ -82,7 +87,7 @@ def gcp(folder: Path) -> Iterator[Variables]:
         reads = {"LOOPLINE_STORE_ACCOUNT": gcs.options["google_service_account_key"]}
         vertex = VertexServer(_made(folder / "vertex"), gcs, reads)
         vertex.program.start(lambda: urlopen(f"{vertex.url}/_requests").close())
-        stack.callback(vertex.program.end)
+        stack.callback(_ended_gently, vertex.program)
         secrets = SecretManager(_made(folder / "secrets"), vertex.key)
         stack.callback(secrets.server.stop)
         for name, url in _databases(stack).items():
@@ -96,6 +101,7 @@ def gcp(folder: Path) -> Iterator[Variables]:
             "LOOPLINE_LOCATION": "europe-west4",
             "LOOPLINE_STORE": gcs.place(),
             "LOOPLINE_IMAGE": VERTEX_IMAGE,
+            "LOOPLINE_SERVING_IMAGE": VERTEX_IMAGE,
             "LOOPLINE_SECRETS_ENDPOINT": secrets.endpoint,
             "LOOPLINE_SECRETS_AUTHORITY": str(secrets.authority),
             "LOOPLINE_FIRESTORE_ENDPOINT": firestore.endpoint,
@@ -108,33 +114,51 @@ def gcp(folder: Path) -> Iterator[Variables]:
 
 @contextmanager
 def azure(folder: Path) -> Iterator[Variables]:
-    """Run Blob storage (Azurite), Cosmos DB and Key Vault (strict fakes), and PostgreSQL."""
+    """Run Blob storage (Azurite), Cosmos DB, Key Vault and Azure ML (strict fakes), and PostgreSQL."""
     with ExitStack() as stack:
         azurite, vault = Azurite(_made(folder / "azurite")), KeyVault(_made(folder / "vault"))
         stack.callback(vault.end)
         azurite.start()
         stack.callback(azurite.kill)
         cosmos = stack.enter_context(running(_made(folder / "cosmos")))
-        vault.tokens |= cosmos.tokens  # one identity, for both
+        vault.tokens |= cosmos.tokens  # one identity, for all of them
         for name, url in _databases(stack).items():
             vault.set(name, url)
-        yield {
+        reads = {
             **cosmos.environment,
             "AZURE_ALLOW_HTTP": "true",  # unlike the service, Azurite speaks plain HTTP
+            "LOOPLINE_STORE_KEY": azurite.options["azure_storage_account_key"],
+            "AZURE_STORAGE_CONNECTION_STRING": azurite.connection,  # MLflow's client, which has no other endpoint
+        }
+        azure_ml = AzureMLServer(_made(folder / "azure-ml"), azurite, "good", reads)
+        azure_ml.start()
+        stack.callback(_ended_gently, azure_ml.program)
+        store = azurite.place()
+        yield {
+            **reads,
             "LOOPLINE_VAULT": vault.url,
             "LOOPLINE_OWN_CLOUD": "true",
             "LOOPLINE_SECRETS_AUTHORITY": str(vault.authority),
-            "LOOPLINE_STORE": azurite.place(),
+            "LOOPLINE_STORE": store,
+            "LOOPLINE_MODELS": azurite.for_mlflow(f"{store}/models"),
             "LOOPLINE_ACCOUNT": azurite.options["azure_storage_account_name"],
-            "LOOPLINE_STORE_KEY": azurite.options["azure_storage_account_key"],
             "LOOPLINE_BLOB_ENDPOINT": azurite.url,
             "LOOPLINE_COSMOS": cosmos.url,
+            "LOOPLINE_IMAGE": AZURE_IMAGE,
+            "LOOPLINE_SERVING_IMAGE": AZURE_IMAGE,
+            "LOOPLINE_LOCATION": "westeurope",
+            "LOOPLINE_SUBSCRIPTION": SUBSCRIPTION,
+            "LOOPLINE_RESOURCE_GROUP": GROUP,
+            "LOOPLINE_WORKSPACE": WORKSPACE,
+            "LOOPLINE_RESOURCE_MANAGER": azure_ml.url,
+            "LOOPLINE_HISTORY_ENDPOINT": azure_ml.url,
+            "LOOPLINE_AZURE_ML_AUTHORITY": str(azure_ml.authority),
             **_for_replays(folder),
         }
 
 
 CLOUDS: Mapping[str, Callable[[Path], Any]] = {"aws": aws, "gcp": gcp, "azure": azure}
-"""The emulators of each cloud, all that its environment file names."""
+"""The emulators of each cloud, all that its environment files name: ``aws.yaml``, ``aws-endpoint.yaml``."""
 
 
 def _databases(stack: ExitStack) -> Variables:
@@ -154,7 +178,7 @@ def _for_replays(folder: Path) -> Variables:
 
 @contextmanager
 def _sagemaker(folder: Path, s3: S3Server) -> Iterator[str]:
-    """Run the fake; its jobs have a role, by which they read and write the stores."""
+    """Run the fake; jobs and endpoints have a role, by which they read and write the stores."""
     port = free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "tests.emulators.sagemaker", str(port), str(folder), s3.url]
@@ -164,7 +188,7 @@ def _sagemaker(folder: Path, s3: S3Server) -> Iterator[str]:
     try:
         yield url
     finally:
-        fake.end()
+        _ended_gently(fake)
 
 
 def _make_tables(features: Any, offsets: Any) -> None:
@@ -195,10 +219,25 @@ def _ended(kill: Callable[[], None]) -> None:
         return
 
 
-def main(cloud: str, command: list[str]) -> int:
-    """Run a command among a cloud's emulators; returns its exit code."""
+def cloud_of(environment: str) -> str:
+    """Return whose emulators an environment file needs, by its name."""
+    cloud = environment.partition("-")[0]
     if cloud not in CLOUDS:
-        sys.exit(f"no emulators of {cloud!r}: {', '.join(CLOUDS)} have some")
+        sys.exit(f"no emulators of {environment!r}: {', '.join(CLOUDS)} have some")
+    return cloud
+
+
+def _ended_gently(fake: Emulator) -> None:
+    """End a fake whose endpoints have containers, which end with it."""
+    fake.process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        fake.process.wait(30)
+    fake.end()
+
+
+def main(environment: str, command: list[str]) -> int:
+    """Run a command among the emulators of an environment's cloud; returns its exit code."""
+    cloud = cloud_of(environment)
     with TemporaryDirectory(prefix=f"loopline-{cloud}-") as scratch, CLOUDS[cloud](Path(scratch)) as variables:
         return subprocess.run(command, env=os.environ | variables, check=False).returncode
 

@@ -30,7 +30,10 @@ COLLECTION = "/dbs/loopline/colls/features"
 FORBIDDEN = re.compile(r"[/\\?#]")
 MAX_ID, MAX_ITEM = 1023, 2 * 1024 * 1024
 IN_QUERY = re.compile(r"SELECT \* FROM c WHERE c\.id IN \( (@param_id\d+(?:, @param_id\d+)*) \)")
-OF_VIEW = "SELECT c.id FROM c WHERE c.view = @view"
+OF_VIEW = {
+    "SELECT c.id FROM c WHERE c.view = @view": str.__eq__,
+    "SELECT c.id FROM c WHERE STARTSWITH(c.view, @view)": str.startswith,
+}
 SYSTEM = ("_etag", "_ts", "_rid", "_self", "_attachments")
 Answer = tuple[int, Any, dict[str, str]]
 
@@ -216,8 +219,8 @@ class CosmosFake:
             if listed:
                 names = {given[name] for name in listed[1].split(", ")}
                 found = [item for name, item in sorted(self.items.items()) if name in names]
-            elif body["query"] == OF_VIEW:
-                found = [{"id": n} for n, item in sorted(self.items.items()) if item["view"] == given["@view"]]
+            elif (holds := OF_VIEW.get(body["query"])) is not None:
+                found = [{"id": n} for n, item in sorted(self.items.items()) if holds(item["view"], given["@view"])]
             else:
                 raise RefusedError(400, f"this fake does not know {body['query']!r}")
         first = int(headers.get("x-ms-continuation") or 0)

@@ -38,12 +38,13 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What it gets, the body byte by byte if each takes so many seconds."""
+    """What it gets, the body byte by byte if each takes so many seconds, and no more of it than is ``sent``."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = {}
     byte_seconds: float = 0
+    sent: int | None = None
 
 
 Forward = Callable[[Request], Answer]
@@ -75,6 +76,24 @@ def path(pattern: str) -> Matcher:
 def body(pattern: bytes) -> Matcher:
     """Match a body in which the pattern is found."""
     return lambda request: re.search(pattern, request.body) is not None
+
+
+def one_later_each_time() -> Matcher:
+    """Match the first request, then the next but one, then the one behind two others, and so on.
+
+    Whoever begins anew when a request failed fails at each of his requests in turn, and in the end at none.
+    """
+    passed, wanted = 0, 0
+
+    def matches(_: Request) -> bool:
+        nonlocal passed, wanted
+        if passed < wanted:
+            passed += 1
+            return False
+        passed, wanted = 0, wanted + 1
+        return True
+
+    return matches
 
 
 def answer(status: int, content: bytes = b"", headers: Mapping[str, str] | None = None) -> Does:
@@ -125,6 +144,25 @@ def lose_response() -> Does:
         forward(request)
 
     return lost
+
+
+def hold(until: threading.Event) -> Does:
+    """Say nothing, and cut the connection in the end; the server knows of nothing."""
+
+    def held(request: Request, forward: Forward) -> None:
+        until.wait()
+
+    return held
+
+
+def tear_answer() -> Does:
+    """Cut the connection in the middle of the answer's body."""
+
+    def torn(request: Request, forward: Forward) -> Answer | None:
+        given = forward(request)
+        return given._replace(sent=len(given.body) // 2) if given.body else None
+
+    return torn
 
 
 @dataclass
@@ -240,12 +278,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
         request = Request(self.command, self.path, self.headers, self._content())  # type: ignore[arg-type]
         given = self.server.proxy.decided(request)
-        if given is None:
+        if given is not None:
+            self._send(given)
+        if given is None or given.sent is not None:
             self.close_connection = True
             with suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
-        else:
-            self._send(given)
 
     def _send(self, given: Answer) -> None:
         self.send_response_only(given.status)
@@ -256,11 +294,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
+        sent = given.body[: given.sent]
         if not given.byte_seconds:
-            self.wfile.write(given.body)
+            self.wfile.write(sent)
             return
-        for at in range(len(given.body)):
-            self.wfile.write(given.body[at : at + 1])
+        for at in range(len(sent)):
+            self.wfile.write(sent[at : at + 1])
             time.sleep(given.byte_seconds)
 
     def _content(self) -> bytes:

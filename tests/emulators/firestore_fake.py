@@ -8,82 +8,57 @@ every field of a request that it does not know. What only this fake has shown is
 from __future__ import annotations
 
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent import futures
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import grpc
 from google.cloud.firestore_v1.types import document as documents
 from google.cloud.firestore_v1.types import firestore as messages
 from google.rpc import status_pb2
 
+from tests.emulators.google_fake import Code, Fault, GoogleFake, Method, RefusedError, known
+
 NAME = re.compile(r"(projects/[^/]+/databases/[^/]+)/documents/((?:[^/]+/[^/]+/)*[^/]+/[^/]+)")
 RESERVED = re.compile(r"\.\.?|__.*__", re.DOTALL)
-MAX_WRITES, MAX_ID, MAX_DOCUMENT, MAX_REQUEST = 500, 1500, 1_048_576, 10 * 1024 * 1024
-Code = grpc.StatusCode
-
-
-class RefusedError(Exception):
-    """An answer with a code that is not OK."""
-
-    def __init__(self, code: grpc.StatusCode, told: str) -> None:
-        super().__init__(told)
-        self.code, self.told = code, told
+MAX_WRITES, MAX_ID, MAX_DOCUMENT = 500, 1500, 1_048_576
 
 
 @dataclass
-class Fault:
-    """What goes wrong with the next calls of a method: before it is done, after it (nobody hears), or it hangs."""
-
-    method: str
-    code: grpc.StatusCode | None = None
-    after: bool = False
-    times: int = 1
-    of_each: int = 0
-    """With BatchWrite: only so many of its writes fail, with this code."""
-
-
-@dataclass
-class FirestoreFake:
-    """One server with the databases named; ``address`` is where it listens."""
+class FirestoreFake(GoogleFake):
+    """One server with the databases named."""
 
     databases: set[str] = field(default_factory=lambda: {"projects/kit/databases/(default)"})
-    token: str | None = None
-    rights: bool = True
-    credentials: Any = None
 
     def __post_init__(self) -> None:
         """Start it."""
         self.stored: dict[str, Any] = {}
-        self.calls: list[tuple[str, int]] = []
-        self.asked: list[tuple[str, Any]] = []
-        self.faults: list[Fault] = []
-        self.between: list[Callable[[], object]] = []
-        self._lock, self._last_us = threading.RLock(), 0
-        self._server = grpc.server(futures.ThreadPoolExecutor(64), options=[("grpc.max_receive_message_length", -1)])
-        self._server.add_generic_rpc_handlers((_Handler(self),))
-        if self.credentials is None:
-            self.port = self._server.add_insecure_port("127.0.0.1:0")
-        else:
-            self.port = self._server.add_secure_port("127.0.0.1:0", self.credentials)
-        self._server.start()
+        self._last_us = 0
+        super().__post_init__()
 
-    @property
-    def endpoint(self) -> str:
-        """Return what the store's ``endpoint`` is set to."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def stop(self) -> None:
-        """End it at once."""
-        self._server.stop(None)
+    def methods(self) -> dict[str, Method]:
+        """Answer these."""
+        return {
+            f"/google.firestore.v1.Firestore/{name}": method
+            for name, method in {
+                "BatchGetDocuments": Method(
+                    messages.BatchGetDocumentsRequest,
+                    _plain(self.batch_get_documents),
+                    True,
+                    lambda asked: len(asked.documents),
+                ),
+                "BatchWrite": Method(
+                    messages.BatchWriteRequest, self.batch_write, size=lambda asked: len(asked.writes)
+                ),
+                "Commit": Method(messages.CommitRequest, _plain(self.commit), size=lambda asked: len(asked.writes)),
+                "RunQuery": Method(messages.RunQueryRequest, _plain(self.run_query), True, lambda _: 0),
+            }.items()
+        }
 
     def sweep(self) -> int:
         """Delete what has expired, as the service does within a day; returns how many there were."""
         now, gone = time.time(), []
-        with self._lock:
+        with self.lock:
             for name, document in self.stored.items():
                 at = document.fields.get("expires_at")
                 if at is not None and at.timestamp_value.ToMicroseconds() <= now * 1e6:
@@ -94,27 +69,18 @@ class FirestoreFake:
 
     def now_us(self) -> int:
         """Return a time that no earlier call returned."""
-        with self._lock:
+        with self.lock:
             self._last_us = max(self._last_us + 1, int(time.time() * 1e6))
             return self._last_us
-
-    def fault_of(self, method: str) -> Fault | None:
-        """Take the next fault of a method."""
-        with self._lock:
-            for fault in self.faults:
-                if fault.method == method and fault.times > 0:
-                    fault.times -= 1
-                    return fault
-        return None
 
     # the methods
 
     def batch_get_documents(self, request: Any) -> list[Any]:
         """Answer each document once, in no promised order (here: the other way round)."""
-        _known(request, "database", "documents")
+        known(request, "database", "documents")
         self._database(request.database)
         answers = []
-        with self._lock:
+        with self.lock:
             for name in reversed(list(dict.fromkeys(request.documents))):
                 _checked(name, request.database)
                 answer = messages.BatchGetDocumentsResponse.pb(messages.BatchGetDocumentsResponse())
@@ -128,15 +94,14 @@ class FirestoreFake:
 
     def batch_write(self, request: Any, fault: Fault | None) -> Any:
         """Make each write by itself; none may name a document twice."""
-        _known(request, "database", "writes")
+        known(request, "database", "writes")
         self._database(request.database)
         if len(request.writes) > MAX_WRITES:
             raise RefusedError(Code.INVALID_ARGUMENT, f"maximum {MAX_WRITES} writes allowed per request")
         names = [_target(write) for write in request.writes]
         if len(set(names)) != len(names):
             raise RefusedError(Code.INVALID_ARGUMENT, "cannot write to the same document more than once")
-        while self.between:
-            self.between.pop()()
+        self.happen()
         answer = messages.BatchWriteResponse.pb(messages.BatchWriteResponse())
         for place, write in enumerate(request.writes):
             result, status = answer.write_results.add(), status_pb2.Status()
@@ -151,10 +116,10 @@ class FirestoreFake:
 
     def commit(self, request: Any) -> Any:
         """Make all writes or none; without a transaction."""
-        _known(request, "database", "writes")
+        known(request, "database", "writes")
         self._database(request.database)
         answer = messages.CommitResponse.pb(messages.CommitResponse())
-        with self._lock:
+        with self.lock:
             before = dict(self.stored)
             try:
                 for write in request.writes:
@@ -167,18 +132,19 @@ class FirestoreFake:
 
     def run_query(self, request: Any) -> list[Any]:
         """Answer names of a collection's documents after one, in the order of their bytes."""
-        _known(request, "parent", "structured_query")
+        known(request, "parent", "structured_query")
         query = request.structured_query
-        _known(query, "select", "from_", "order_by", "start_at", "limit")
+        known(query, "select", "from_", "order_by", "start_at", "limit")
         fields = [one.field_path for one in query.select.fields]
         orders = [(one.field.field_path, one.direction) for one in query.order_by]
         source = query.from_
         if fields != ["__name__"] or orders != [("__name__", 1)] or len(source) != 1 or query.start_at.before:
             raise RefusedError(Code.INVALID_ARGUMENT, "this fake lists names in their order, and nothing else")
         after = query.start_at.values[0].reference_value if query.start_at.values else ""
-        head = f"{request.parent}/{source[0].collection_id}/"
-        with self._lock:
-            inside = sorted(name for name in self.stored if name.startswith(head) and "/" not in name[len(head) :])
+        depth = "(.*/)?" if source[0].all_descendants else ""
+        inside_of = re.compile(f"{re.escape(request.parent)}/{depth}{re.escape(source[0].collection_id)}/[^/]+")
+        with self.lock:
+            inside = sorted(name for name in self.stored if inside_of.fullmatch(name))
             names = [name for name in inside if name > after][: query.limit.value or None]
         answers = []
         for name in names or [""]:
@@ -194,12 +160,12 @@ class FirestoreFake:
             raise RefusedError(Code.NOT_FOUND, f"The database {name} does not exist")
 
     def _write(self, write: Any, database: str) -> int:
-        _known(write, "update", "delete", "current_document")
+        known(write, "update", "delete", "current_document")
         name = _target(write)
         _checked(name, database)
         if write.WhichOneof("operation") == "update":
             _sized(write.update)
-        with self._lock:
+        with self.lock:
             self._meet(write, self.stored.get(name))
             now_us = self.now_us()
             if write.WhichOneof("operation") == "delete":
@@ -224,12 +190,6 @@ class FirestoreFake:
                 raise RefusedError(Code.NOT_FOUND, "no document to update")
             if was.update_time != write.current_document.update_time:
                 raise RefusedError(Code.FAILED_PRECONDITION, "the stored version does not match the required one")
-
-
-def _known(message: Any, *fields: str) -> None:
-    strange = [each.name for each, _ in message.ListFields() if each.name not in fields]
-    if strange:
-        raise RefusedError(Code.INVALID_ARGUMENT, f"this fake does not know {strange} of {type(message).__name__}")
 
 
 def _target(write: Any) -> str:
@@ -257,64 +217,5 @@ def _sized(document: Any) -> None:
         raise RefusedError(Code.INVALID_ARGUMENT, f"a document of {size} bytes is larger than {MAX_DOCUMENT}")
 
 
-class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Gives each known method of the service its answer."""
-
-    def __init__(self, fake: FirestoreFake) -> None:
-        self._fake = fake
-        self._methods: dict[str, tuple[Any, Callable[..., Any], bool]] = {
-            "BatchGetDocuments": (messages.BatchGetDocumentsRequest, self._plain(fake.batch_get_documents), True),
-            "BatchWrite": (messages.BatchWriteRequest, fake.batch_write, False),
-            "Commit": (messages.CommitRequest, self._plain(fake.commit), False),
-            "RunQuery": (messages.RunQueryRequest, self._plain(fake.run_query), True),
-        }
-
-    @staticmethod
-    def _plain(method: Callable[[Any], Any]) -> Callable[[Any, Fault | None], Any]:
-        return lambda request, _: method(request)
-
-    def service(self, details: Any) -> Any:
-        """Find a method; another one is UNIMPLEMENTED."""
-        service, _, name = details.method.lstrip("/").partition("/")
-        if service != "google.firestore.v1.Firestore" or name not in self._methods:
-            return None
-        kind, method, streams = self._methods[name]
-        read = type(kind.pb(kind())).FromString
-
-        def unary(data: bytes, context: Any) -> bytes:
-            answer: bytes = self._answer(name, data, read, method, context).SerializeToString()
-            return answer
-
-        def stream(data: bytes, context: Any) -> Iterator[bytes]:
-            for one in self._answer(name, data, read, method, context):
-                yield one.SerializeToString()
-
-        if streams:
-            return grpc.unary_stream_rpc_method_handler(stream)
-        return grpc.unary_unary_rpc_method_handler(unary)
-
-    def _answer(self, name: str, data: bytes, read: Any, method: Callable[..., Any], context: Any) -> Any:
-        fake, fault = self._fake, self._fake.fault_of(name)
-        try:
-            self._let_in(dict(context.invocation_metadata()))
-            if len(data) > MAX_REQUEST:
-                raise RefusedError(Code.INVALID_ARGUMENT, f"{len(data)} bytes are too many")  # noqa: TRY301
-            while fault is not None and fault.code is None and context.is_active():
-                time.sleep(0.01)  # it hangs
-            if fault is not None and fault.code is not None and not fault.after and not fault.of_each:
-                raise RefusedError(fault.code, "a fault of the tests")  # noqa: TRY301
-            request = read(data)
-            fake.asked.append((name, request))
-            fake.calls.append((name, len(getattr(request, "documents", ()) or getattr(request, "writes", ()))))
-            answer = method(request, fault)
-            if fault is not None and fault.after:
-                raise RefusedError(fault.code or Code.UNAVAILABLE, "the answer was lost")  # noqa: TRY301
-        except RefusedError as refused:
-            context.abort(refused.code, refused.told)
-        return answer
-
-    def _let_in(self, metadata: dict[str, Any]) -> None:
-        if self._fake.token is not None and metadata.get("authorization") != f"Bearer {self._fake.token}":
-            raise RefusedError(Code.UNAUTHENTICATED, "Request had invalid authentication credentials.")
-        if not self._fake.rights:
-            raise RefusedError(Code.PERMISSION_DENIED, "Missing or insufficient permissions.")
+def _plain(method: Callable[[Any], Any]) -> Callable[[Any, Fault | None], Any]:
+    return lambda request, _: method(request)

@@ -11,11 +11,15 @@ import json
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 Message = dict[str, Any]
+Handed = tuple[int, dict[str, str], bytes]
+Answer = tuple[int, Message] | tuple[int, Message, Mapping[str, str]]
+"""Status and body, and headers where some are told."""
 
 
 class Refusal(Exception):  # noqa: N818 - what the service does, not what is wrong here
@@ -57,20 +61,28 @@ class JobService:
         """Refuse a token that is not known."""
         raise NotImplementedError
 
-    def do(self, operation: str, said: Message, query: Message, body: bytes) -> tuple[int, Message]:
+    def do(self, operation: str, said: Message, query: Message, body: bytes) -> Answer:
         """Do an operation; returns status and answer."""
         raise NotImplementedError
+
+    def handed_on(self, url: str, token: str, content_type: str, body: bytes) -> Handed | None:
+        """Return status, headers and body of what a container answers; None: the request is the service's own."""
+        return None
 
     def error(self, no: Refusal) -> Message:
         """Write a refusal as the service does."""
         raise NotImplementedError
+
+    def headers(self, no: Refusal) -> dict[str, str]:
+        """Return what else a refusal bears."""
+        return {}
 
     def fault(self, operation: str) -> Message:
         """Take what shall go wrong now."""
         with self.lock:
             return taken(self.faults, operation) or {}
 
-    def answer(self, method: str, url: str, token: str, body: bytes) -> tuple[int, Message]:
+    def answer(self, method: str, url: str, token: str, body: bytes) -> Answer:
         """Answer a request."""
         parts = urlsplit(url)
         self.allow(token)
@@ -88,6 +100,8 @@ class JobService:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    """Headers and body leave together: in two pieces the second waits 40 ms for the client's word on the first."""
     service: JobService
 
     def log_message(self, *_: object) -> None:
@@ -103,19 +117,26 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, {})
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         try:
+            given = self.service.handed_on(self.path, token, self.headers.get("Content-Type", ""), body)
+            if given is not None:
+                return self._give(*given)
             return self._send(*self.service.answer(self.command, self.path, token, body))
         except Refusal as no:
-            return self._send(no.status, self.service.error(no))
+            return self._send(no.status, self.service.error(no), self.service.headers(no))
         except Lost:
             self.close_connection = True
             return None
 
     do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = _any  # noqa: N815 - as the library names them
 
-    def _send(self, status: int, message: Any) -> None:
-        content = json.dumps(message).encode()
+    def _send(self, status: int, message: Any, headers: Mapping[str, str] | None = None) -> None:
+        told = {"Content-Type": "application/json", **(headers or {})}
+        self._give(status, told, json.dumps(message).encode())
+
+    def _give(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default"
 
+NAMED = "/computeMetadata/v1/instance/service-accounts/kit@example.com"
+"""The same, as who has asked once asks for another token."""
+
 
 @contextmanager
 def metadata_server(project: str, token: str) -> Iterator[str]:
@@ -24,7 +27,8 @@ def metadata_server(project: str, token: str) -> Iterator[str]:
         f"{ACCOUNT}/": account,
         f"{ACCOUNT}/email": account["email"],
         f"{ACCOUNT}/token": {"access_token": token, "expires_in": 3600, "token_type": "Bearer"},
-        f"{ACCOUNT.removesuffix('default')}kit@example.com/token": {"access_token": token, "expires_in": 3600},
+        f"{NAMED}/": account,
+        f"{NAMED}/token": {"access_token": token, "expires_in": 3600},
     }
 
     class Handler(BaseHTTPRequestHandler):

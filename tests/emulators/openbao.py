@@ -40,8 +40,14 @@ class OpenBao(Emulator):
                 return
         raise TimeoutError("the engine of secrets was not there in 10 s")
 
+    def unseal(self) -> None:
+        """Let a sealed one answer again, by the key that it told its log when it began."""
+        told = self.folder.joinpath("log").read_text(encoding="utf-8")
+        key = next(line.split(": ")[1] for line in told.splitlines() if line.startswith("Unseal Key: "))
+        assert not self.root.sys.submit_unseal_key(key)["sealed"]
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="module")
 def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBao]:
     """Run OpenBao for this session."""
     server = OpenBao(tmp_path_factory.mktemp("openbao"))

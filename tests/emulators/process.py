@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -45,13 +46,13 @@ class Emulator:
     def __init__(self, command: Sequence[str], folder: Path, more: Mapping[str, str] | None = None) -> None:
         self._command, self.folder, self._more = list(command), folder, dict(more or {})
 
-    def start(self, answers: Callable[[], object]) -> None:
+    def start(self, answers: Callable[[], object], seconds: float = START_SECONDS) -> None:
         """Start it and wait until ``answers`` raises nothing."""
         log = self.folder / "log"
         with log.open("ab") as words:
             environment = os.environ | self._more
             self.process = subprocess.Popen(self._command, stdout=words, stderr=words, env=environment)
-        end, why = time.monotonic() + START_SECONDS, "it did not answer"
+        end, why = time.monotonic() + seconds, "it did not answer"
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 answers()
@@ -71,19 +72,21 @@ class Emulator:
 
 
 class Faulty:
-    """What a test says to a fake with ``/_faults`` and ``/_requests``, reached at ``url``."""
+    """What a test says to a fake with ``/_faults`` and ``/_requests``, reached at ``url``, which ``trust`` believes."""
 
     url: str
+    trust: ssl.SSLContext | None = None
 
     def fail(self, operation: str, **how: Any) -> None:
         """Let something go wrong."""
-        urlopen(Request(f"{self.url}/_faults", json.dumps({"operation": operation, **how}).encode())).close()
+        said = json.dumps({"operation": operation, **how}).encode()
+        urlopen(Request(f"{self.url}/_faults", said), context=self.trust).close()
 
     def mend(self) -> None:
         """Let nothing go wrong any more."""
-        urlopen(Request(f"{self.url}/_faults", b"null")).close()
+        urlopen(Request(f"{self.url}/_faults", b"null"), context=self.trust).close()
 
     def asked(self, operation: str) -> list[dict[str, Any]]:
         """Return the requests of an operation."""
-        with urlopen(f"{self.url}/_requests") as answer:
+        with urlopen(f"{self.url}/_requests", context=self.trust) as answer:
             return [said for name, said in json.load(answer) if name == operation]

@@ -20,6 +20,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.hanging import hang
+
 SLOTS = 16384
 PORTS = range(12_000, 30_000)
 """Below those that systems lend to connections that go out: one of those may be taken between finding and using it."""
@@ -116,7 +118,7 @@ class RedisCluster:
 
     def hang(self, at: int) -> None:
         """Let a server keep its connections and answer nobody."""
-        self.processes[at].send_signal(signal.SIGSTOP)
+        hang(self.processes[at].pid)
 
     def go_on(self, at: int) -> None:
         """Let a server that hangs go on, with what it knew before."""

@@ -32,18 +32,18 @@ class SageMakerServer(Faulty):
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Run an object store of this session's own."""
+    """Run an object store of these tests' own."""
     server = S3Server(tmp_path_factory.mktemp("s3"))
     server.start()
     yield server
     server.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[SageMakerServer]:
-    """Run the fake for this session."""
+    """Run the fake for a file of tests: what goes on running costs all that come after."""
     found = SageMakerServer(tmp_path_factory.mktemp("sagemaker"), s3)
     found.program.start(lambda: urlopen(found.url).close())
     yield found

@@ -1,18 +1,24 @@
-"""Google's Secret Manager as a strict fake: names, versions' states, sizes and errors as the service documents them."""
+"""Google's Secret Manager as a strict fake over TLS: names, states, sizes and errors as the service documents them.
+
+It speaks the service's REST interface, as Loopline asks for it; every call must bear a token that a service account of
+ours has signed, and a path that is not written is NOT_FOUND.
+"""
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import re
+import ssl
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
-import grpc
 import pytest
-
-from tests.emulators.grpc_fake import GrpcFake, GrpcServer
 
 LARGEST = 65_536
 PROJECT = "kit-project"
@@ -38,31 +44,32 @@ class SecretManagerFake:
         versions = self.versions[f"{PROJECT}/{name}"]
         versions[-1] = (versions[-1][0], "DISABLED")
 
-    def AccessSecretVersion(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's name
+    def accessed(self, name: str) -> tuple[int, dict[str, Any]]:
         """Answer as the service does."""
-        from google.cloud import secretmanager_v1
-
         self.calls += 1
         if self.mood == "silent":
             self.awake.wait(10)
         if self.mood == "busy":
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded")
+            return _error(429, "RESOURCE_EXHAUSTED", "Quota exceeded")
         if self.mood == "refuses":
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"Permission denied on resource {request.name}")
-        found = _VERSION.fullmatch(request.name)
+            return _error(403, "PERMISSION_DENIED", f"Permission denied on resource {name}")
+        found = _VERSION.fullmatch(name)
         if found is None:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Invalid resource name {request.name}")
-        project, _, name, version = found.groups()
-        versions = self.versions.get(f"{project}/{name}")
+            return _error(400, "INVALID_ARGUMENT", f"Invalid resource name {name}")
+        project, _, secret, version = found.groups()
+        versions = self.versions.get(f"{project}/{secret}")
         if not versions or (version != "latest" and int(version) > len(versions)):
-            context.abort(grpc.StatusCode.NOT_FOUND, f"Secret [{request.name}] not found or has no versions.")
+            return _error(404, "NOT_FOUND", f"Secret [{name}] not found or has no versions.")
         number = len(versions) if version == "latest" else int(version)
         data, state = versions[number - 1]
         if state != "ENABLED":
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"Secret Version is in {state} state.")
-        answer = secretmanager_v1.AccessSecretVersionResponse(name=f"projects/1/secrets/{name}/versions/{number}")
-        answer.payload.data = data
-        return answer
+            return _error(400, "FAILED_PRECONDITION", f"Secret Version is in {state} state.")
+        payload = {"data": base64.b64encode(data).decode()}
+        return 200, {"name": f"projects/1/secrets/{secret}/versions/{number}", "payload": payload}
+
+
+def _error(code: int, status: str, message: str) -> tuple[int, dict[str, Any]]:
+    return code, {"error": {"code": code, "status": status, "message": message}}
 
 
 class SecretManager:
@@ -73,12 +80,10 @@ class SecretManager:
         import trustme
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import rsa
-        from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
-            SecretManagerServiceGrpcTransport,
-        )
 
         authority = trustme.CA()
-        certificate = authority.issue_cert("127.0.0.1")
+        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(trust)
         self.authority = folder / "authority.pem"
         authority.cert_pem.write_to_path(str(self.authority))
         self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -88,9 +93,9 @@ class SecretManager:
         self.account = self.signer(folder / "account.json", self._key)
         self.stranger = self.signer(folder / "stranger.json", rsa.generate_private_key(65537, 2048))
         self.fake = SecretManagerFake()
-        self.handler = GrpcFake(SecretManagerServiceGrpcTransport, self.fake, self._allows)
-        chain = b"".join(part.bytes() for part in certificate.cert_chain_pems)
-        self.server = GrpcServer(self.handler, certificate.private_key_pem.bytes(), chain)
+        self.asked = list[str]()
+        """The path of each call that was let in."""
+        self.server = _Server(self, trust)
         self.endpoint = f"127.0.0.1:{self.server.port}"
 
     def signer(self, file: Path, key: Any) -> Path:
@@ -112,6 +117,16 @@ class SecretManager:
         file.write_text(json.dumps(said))
         return file
 
+    def answered(self, path: str, authorization: str) -> tuple[int, dict[str, Any]]:
+        """Answer a GET, if who asks is let in."""
+        if not self._allows(authorization.removeprefix("Bearer ")):
+            return _error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+        self.asked.append(path)
+        found = re.fullmatch(r"/v1/(projects/.+):access", path)
+        if found is None:
+            return _error(404, "NOT_FOUND", f"no method at {path}")
+        return self.fake.accessed(found[1])
+
     def _allows(self, token: str) -> bool:
         from google.auth import exceptions, jwt
 
@@ -120,6 +135,53 @@ class SecretManager:
         except (ValueError, exceptions.GoogleAuthError):
             return False
         return str(told["iss"]).startswith("kit@")
+
+
+class _Server:
+    """The fake on a port of this process; it may be stopped and started on the same port."""
+
+    def __init__(self, service: SecretManager, trust: ssl.SSLContext) -> None:
+        self._service, self._trust = service, trust
+        self._server: ThreadingHTTPServer | None = None
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        """Listen."""
+        if self._server is not None:
+            return
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _Handler)
+        self._server.daemon_threads = True
+        self._server.fake = self._service  # type: ignore[attr-defined]
+        self._server.socket = self._trust.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        service: SecretManager = self.server.fake  # type: ignore[attr-defined]
+        path = unquote(urlsplit(self.path).path)
+        status, said = service.answered(path, self.headers.get("authorization", ""))
+        body = json.dumps(said).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # who asked may have gone
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Write no log."""
 
 
 @pytest.fixture(scope="session")

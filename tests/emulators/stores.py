@@ -40,18 +40,18 @@ class StoreServer(Protocol):
         """Delete a bucket with all that is in it."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
-    """Run Cloud Storage's emulator for this session."""
+    """Run Cloud Storage's emulator for a file of tests."""
     server = GcsServer(tmp_path_factory.mktemp("gcs"))
     server.start()
     yield server
     server.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """Run Azure's emulator for this session."""
+    """Run Azure's emulator for a file of tests."""
     server = Azurite(tmp_path_factory.mktemp("azurite"))
     server.start()
     yield server
@@ -72,7 +72,7 @@ def store_server(cloud: str, request: pytest.FixtureRequest) -> StoreServer:
     return server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def proxies() -> Iterator[dict[str, FaultProxy]]:
     """Keep the proxies of this session by the server before which they are."""
     kept: dict[str, FaultProxy] = {}

@@ -14,6 +14,7 @@ from loopline.platform_core import environment
 from loopline.platform_core.contracts.online_store import OnlineRow
 from loopline.platform_core.loop.ledger import Ledger
 from loopline.platform_core.testing.online_store import new_view, view_rows
+from loopline.resources.managed_endpoints.service import Phase
 from tests.emulators import clouds
 
 
@@ -49,6 +50,18 @@ def test_its_secrets_lead_to_a_ledger(bound: environment.Environment) -> None:
     assert bound.ledger == "secret://loopline-ledger"
     with closing(Ledger.open(bound.revealed("ledger"))) as ledger:
         assert ledger.entries() == []
+
+
+def test_what_its_other_files_name_is_there_too(bound: environment.Environment) -> None:
+    """By the same variables they are bound, and the cloud's service answers that there is no endpoint yet."""
+    for file in clouds.ENVIRONMENTS.glob(f"{bound.name}-*.yaml"):
+        assert clouds.cloud_of(file.stem) == bound.name
+        serving: Any = environment.read(file).bindings["serving"]
+        with closing(serving):
+            assert serving.service.look(serving.endpoint_name("retail.churn")).phase is Phase.ABSENT
+            assert serving.group_states(serving.group("retail.churn")).models() == set()
+            ours = ("http://127.0.0.1:", "https://loopline-retail-churn-")  # the latter before it is there
+            assert serving.endpoint("retail.churn").startswith(ours)
 
 
 def test_a_replay_lays_its_files_where_arrivals_are_looked_for(bound: environment.Environment) -> None:

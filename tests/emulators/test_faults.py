@@ -124,3 +124,21 @@ def test_answers_are_late_or_changed(proxy: FaultProxy, done: list[tuple[str, st
     begun = time.monotonic()
     assert _ask(proxy, "PUT", "/trickle", b"x" * 30)[1] == b"x" * 30
     assert time.monotonic() - begun >= 0.4
+
+
+def test_answers_are_torn_in_the_middle(proxy: FaultProxy, done: list[tuple[str, str, bytes]]) -> None:
+    """The client knows by the length that was promised; one without a body does not come at all."""
+    proxy.add(faults.path("/torn"), faults.tear_answer())
+    with pytest.raises(http.client.IncompleteRead) as torn:
+        _ask(proxy, "PUT", "/torn", b"x" * 100)
+    assert torn.value.partial == b"x" * 50
+    with pytest.raises(http.client.RemoteDisconnected):
+        _ask(proxy, "DELETE", "/torn")
+    assert len(done) == 2
+
+
+def test_each_request_fails_in_turn(proxy: FaultProxy, done: list[tuple[str, str, bytes]]) -> None:
+    """Who begins anew gets one request further each time."""
+    proxy.add(faults.one_later_each_time(), faults.answer(503))
+    statuses = [_ask(proxy, "GET", "/")[0] for _ in range(9)]
+    assert statuses == [503, 200, 503, 200, 200, 503, 200, 200, 200]

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = "LOOPLINE_SAGEMAKER_ROOT"
-_SCRATCH = ("/tmp", "/tmp/loopline")
+SCRATCH = ("/tmp", "/tmp/loopline")
 """A container has these to itself; any other path is this machine's, as if it were mounted."""
 _PLAIN = ("LANG", "PYTHONPATH")
-_ROLE = "ROLE_"
+ROLE = "ROLE_"
 """What begins so in the fake's own variables is given to every job without that beginning: who its role is."""
 
 
@@ -32,7 +32,7 @@ class HostProcess:
     def run(self, command: list[str], said: dict[str, str], more: dict[str, str]) -> None:
         """Run a command with the variables that its job says, and those of the service."""
         kept = {name: os.environ[name] for name in _PLAIN if name in os.environ}
-        kept |= {name.removeprefix(_ROLE): value for name, value in os.environ.items() if name.startswith(_ROLE)}
+        kept |= {name.removeprefix(ROLE): value for name, value in os.environ.items() if name.startswith(ROLE)}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         inside = {name: self._inside(value) for name, value in said.items()}
         with self.log.open("ab") as log:
@@ -51,7 +51,7 @@ class HostProcess:
                 self.process = subprocess.Popen(["sh", "-c", "exit 127"])
 
     def _inside(self, value: str) -> str:
-        return str(self.folder / value.lstrip("/")) if value in _SCRATCH else value
+        return str(self.folder / value.lstrip("/")) if value in SCRATCH else value
 
     @property
     def code(self) -> int | None:

@@ -1,4 +1,4 @@
-"""A strict fake of Vertex AI's custom jobs, which it runs.
+"""A strict fake of Vertex AI's custom jobs, which it runs, and of its endpoints (``vertex_endpoints``).
 
 Paths, messages and enumerations are those of Google's own client; a member that these do not have is refused, as is
 what the service documents (labels, display names, filters). A container's command runs as a process of this machine,
@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -26,9 +27,10 @@ from google.cloud.aiplatform_v1 import CustomJob, JobState, ListCustomJobsRespon
 from google.cloud.aiplatform_v1.services.job_service.transports import rest_base
 from google.protobuf import json_format
 
-from tests.emulators.job_service import JobService, Message, Refusal, serve
+from tests.emulators.job_service import Handed, JobService, Message, Refusal, serve
 from tests.emulators.mounted_jobs import Mount, MountedJob, Run
 from tests.emulators.training_container import HostProcess, hosts
+from tests.emulators.vertex_endpoints import Endpoints
 
 OPERATIONS = ("CreateCustomJob", "GetCustomJob", "ListCustomJobs", "CancelCustomJob")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -171,12 +173,13 @@ class Vertex(JobService):
         self.folder, self.storage_url, self.key = folder, storage_url, key
         self.routes, self.numbers = routes(), itertools.count(4_000_000_000_000_000_001)
         self.jobs: dict[str, Job] = {}
+        self.endpoints = Endpoints(folder / "endpoints", self.fault)
 
     def operation(self, method: str, path: str) -> tuple[str, Message]:
         """Find an operation by the client's own paths."""
         if path == "/token":
             return "token", {}
-        for name, verb, pattern in self.routes:
+        for name, verb, pattern in self.routes + self.endpoints.routes:
             if verb == method and (found := pattern.fullmatch(path)):
                 return name, found.groupdict()
         raise Refusal(501, "UNIMPLEMENTED", f"{method} {path} is not faked")
@@ -190,6 +193,19 @@ class Vertex(JobService):
         except (ValueError, exceptions.GoogleAuthError) as error:
             raise Refusal(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.") from error
 
+    def handed_on(self, url: str, token: str, content_type: str, body: bytes) -> Handed | None:
+        """Hand on what is asked of an endpoint."""
+        if not url.endswith(":rawPredict"):
+            return None
+        self.allow(token)
+        if not token:
+            raise Refusal(401, "UNAUTHENTICATED", "Request is missing required authentication credential.")
+        self.requests.append(("RawPredict", {"path": url}))
+        fault = self.fault("RawPredict")
+        if "status" in fault:
+            raise Refusal(fault["status"], fault.get("code", ""), fault.get("message", "as the test asked"))
+        return self.endpoints.predicted(url, content_type, body)
+
     def error(self, no: Refusal) -> Message:
         """Write a refusal as Google does."""
         return {"error": {"code": no.status, "message": no.message, "status": no.code}}
@@ -202,6 +218,8 @@ class Vertex(JobService):
             return 200, self.create(said["parent"], body)
         if operation == "ListCustomJobs":
             return 200, self.listed(said["parent"], query)
+        if operation not in OPERATIONS:
+            return 200, self.endpoints.do(operation, said, query, body)
         job = self.jobs.get(said["name"])
         if job is None:
             raise Refusal(404, "NOT_FOUND", f"The CustomJob does not exist: {said['name']}")
@@ -279,5 +297,15 @@ def _json(message: Any) -> Message:
     return found
 
 
+def main(port: int, folder: Path, storage_url: str, key: bytes) -> None:
+    """Serve until it is ended, and endpoints' containers with it."""
+    vertex = Vertex(folder, storage_url, key)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        serve(vertex, port)
+    finally:
+        vertex.endpoints.end()
+
+
 if __name__ == "__main__":
-    serve(Vertex(Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]).read_bytes()), int(sys.argv[1]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]).read_bytes())

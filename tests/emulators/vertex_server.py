@@ -56,12 +56,14 @@ class VertexServer(Faulty):
         return file
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def vertex(tmp_path_factory: pytest.TempPathFactory, gcs_server: GcsServer) -> Iterator[VertexServer]:
-    """Run the fake for this session."""
+    """Run the fake for a file of tests: what goes on running costs all that come after."""
     found = VertexServer(tmp_path_factory.mktemp("vertex"), gcs_server)
     found.program.start(lambda: urlopen(f"{found.url}/_requests").close())
     yield found
+    found.program.process.terminate()  # its endpoints' containers end with it
+    found.program.process.wait(30)
     found.program.end()
 
 

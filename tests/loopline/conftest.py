@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
+from loopline.platform_core import plugins
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import cycles, gates
@@ -58,9 +60,19 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Give a function that installs a distribution of entry points and modules, for this process and its children."""
+    """Give a function that installs a distribution of entry points and modules, for this process and its children.
+
+    Of the repository's own teams they know one: a code server of each would be started by every daemon.
+    """
+    known = ["retail"]
+    monkeypatch.setenv(plugins.ONLY, *known)
 
     def put(name: str, points: str, **modules: str) -> None:
+        declared = configparser.ConfigParser()
+        declared.read_string(points)
+        if plugins.TEAMS in declared:
+            known.extend(declared[plugins.TEAMS])
+        monkeypatch.setenv(plugins.ONLY, ",".join(known))
         site = tmp_path / f"site-{name}"
         info = site / f"{name}-1.0.dist-info"
         info.mkdir(parents=True)

@@ -20,10 +20,12 @@ MUST = {
         "LOOPLINE_ACCOUNT": "acme",
         "LOOPLINE_VAULT": "https://acme.vault.azure.net",
     }
-    | {"LOOPLINE_COSMOS": "https://acme.documents.azure.com:443/"},
+    | {"LOOPLINE_COSMOS": "https://acme.documents.azure.com:443/", "LOOPLINE_IMAGE": "acme/ml:1"}
+    | {"LOOPLINE_MODELS": "wasbs://lake@acme.blob.core.windows.net/prod/models", "LOOPLINE_SUBSCRIPTION": "one"}
+    | {"LOOPLINE_RESOURCE_GROUP": "ml"},
 }
 STORES = {"aws": "dynamodb", "gcp": "firestore", "azure": "cosmos"}
-TRAIN = {"aws": "sagemaker", "gcp": "vertex", "azure": "subprocess"}
+TRAIN = {"aws": "sagemaker", "gcp": "vertex", "azure": "azure_ml"}
 
 
 @pytest.mark.parametrize("cloud", MUST)
@@ -43,20 +45,62 @@ def test_every_vendor_takes_its_settings(cloud: str, monkeypatch: pytest.MonkeyP
     assert bound.ledger == "secret://loopline-ledger"
 
 
-def test_a_job_finds_its_stores_as_the_platform_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its own variables alone a job of Vertex AI binds the same file."""
-    for name, value in (MUST["gcp"] | {"LOOPLINE_DATABASE": "features"}).items():
+@pytest.mark.parametrize("cloud", ["gcp", "azure"])
+def test_a_job_finds_its_stores_as_the_platform_does(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own variables alone a job of Vertex AI or Azure ML binds the same file."""
+    said = MUST[cloud] | ({"LOOPLINE_DATABASE": "features"} if cloud == "gcp" else {})
+    for name, value in said.items():
         monkeypatch.setenv(name, value)
-    bound: Any = environment.read(FILES / "gcp.yaml", only=("compute", "lake", "online_store", "secrets")).bindings
+    stores = ("lake", "online_store", "secrets")
+    bound: Any = environment.read(FILES / f"{cloud}.yaml", only=("compute", *stores)).bindings
     found = bound["compute"].variables(1)
-    for name in MUST["gcp"]:
+    for name in said:
         monkeypatch.delenv(name)
-    monkeypatch.delenv("LOOPLINE_DATABASE")
     for name, value in found.items():
         monkeypatch.setenv(name, value)
-    job: Any = environment.read(FILES / "gcp.yaml", only=("lake", "online_store", "secrets")).bindings
-    for name in ("lake", "online_store", "secrets"):
+    job: Any = environment.read(FILES / f"{cloud}.yaml", only=stores).bindings
+    for name in stores:
         assert repr(job[name]) == repr(bound[name])
+
+
+ENDPOINTS = {
+    "aws": {"LOOPLINE_SERVING_IMAGE": "acme/ml:2", "LOOPLINE_SERVING_ROLE": "arn:aws:iam::123456789012:role/ml"}
+    | {"LOOPLINE_TABLE": "features"},
+    "gcp": {"LOOPLINE_SERVING_IMAGE": "acme/ml:2", "LOOPLINE_DATABASE": "features"},
+    "azure": {"LOOPLINE_SERVING_IMAGE": "acme/ml:2", "LOOPLINE_LOCATION": "westeurope"}
+    | {"LOOPLINE_SERVING_CLIENT": "two", "LOOPLINE_TRAINING_IDENTITY": "one"},
+}
+
+
+@pytest.mark.parametrize("cloud", ENDPOINTS)
+def test_an_endpoint_is_the_only_difference_between_two_files(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is bound beside serving is the same, variables of jobs excepted, so that a file can be taken for another."""
+    for name, value in (MUST[cloud] | ENDPOINTS[cloud]).items():
+        monkeypatch.setenv(name, value)
+    plain, other = (environment.read(FILES / f"{name}.yaml") for name in (cloud, f"{cloud}-endpoint"))
+    jobs: Any = [each.bindings["compute"] for each in (plain, other)]
+    assert jobs[1].env.items() >= {name: value for name, value in jobs[0].env.items() if value}.items()
+    assert jobs[0].with_settings(env={}) == jobs[1].with_settings(env={})
+    assert set(plain.bindings) == set(other.bindings)
+    for name in set(plain.bindings) - {"serving", "compute", "registry"}:  # the last is bound by a secret
+        assert repr(plain.bindings[name]) == repr(other.bindings[name])
+    assert (plain.ledger, plain.clock, plain.prices) == (other.ledger, other.clock, other.prices)
+
+
+@pytest.mark.parametrize("cloud", ENDPOINTS)
+def test_an_endpoint_finds_its_stores_as_the_platform_does(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own variables alone a container binds the same file."""
+    file, said = FILES / f"{cloud}-endpoint.yaml", MUST[cloud] | ENDPOINTS[cloud]
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    bound: Any = environment.read(file, only=("serving", "online_store", "secrets")).bindings
+    found = bound["serving"].env
+    for name in said:
+        monkeypatch.delenv(name)
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    inside: Any = environment.read(file, only=("serving", "online_store", "secrets")).bindings
+    assert {name: repr(one) for name, one in inside.items()} == {name: repr(one) for name, one in bound.items()}
 
 
 def test_a_setting_of_an_empty_variable_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

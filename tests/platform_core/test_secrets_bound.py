@@ -136,9 +136,10 @@ def test_what_cannot_be_is_refused_when_the_file_is_read(file: File, text: str, 
     assert caught.value.fix
 
 
-def test_no_secret_goes_where_others_may_read(file: File) -> None:
-    """A pod's manifest is read by whoever may look at pods: Kubernetes has Secrets for that."""
-    text = "  compute:\n    vendor: kubernetes\n    image: i\n    env:\n      TOKEN: secret://t\n"
+@pytest.mark.parametrize("vendor", ["kubernetes", "sagemaker", "vertex", "azure_ml"])
+def test_no_secret_goes_where_others_may_read(file: File, vendor: str) -> None:
+    """A pod's manifest or a job's description is read by whoever may look at it: a job reads secrets itself."""
+    text = f"  compute:\n    vendor: {vendor}\n    image: i\n    env:\n      TOKEN: secret://t\n"
     with pytest.raises(InvalidEnvironment, match=r"e\.yaml:7: compute\.env is shown") as caught:
         file.read(text, only=("compute",))
     assert "environment_from" in caught.value.fix

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from loopline.platform_core import plugins
 from loopline.up.app import App
 from loopline.up.running import running
 
@@ -46,6 +47,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
     home.joinpath("environment.yaml").write_text(ENVIRONMENT)
     _deliver(home / "landing" / "mill" / "loads")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(plugins.ONLY, "mill")
         patch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(SITE)]))
         patch.setattr(sys, "path", [str(site), str(SITE), *sys.path])
         with running(home, home / "environment.yaml", web=getattr(request.module, "WEB", False)) as started:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -87,16 +87,23 @@ class Driver:
         )
 
 
+@contextmanager
+def in_force(folder: Path, environment: str) -> Iterator[Path]:
+    """Give an installation's folder with its environment file, which every process here finds."""
+    file = folder / "environment.yaml"
+    file.write_text(environment)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("LOOPLINE_HOME", str(folder))
+        patched.setenv("LOOPLINE_ENVIRONMENT", str(file))
+        yield folder
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An installation's folder, with its environment file in force."""
     folder = tmp_path_factory.mktemp("home")
-    (folder / "environment.yaml").write_text(ENVIRONMENT.format(home=folder, port=free_port()))
-    before = {name: os.environ.get(name) for name in ("LOOPLINE_HOME", "LOOPLINE_ENVIRONMENT")}
-    os.environ |= {"LOOPLINE_HOME": str(folder), "LOOPLINE_ENVIRONMENT": str(folder / "environment.yaml")}
-    yield folder
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+    with in_force(folder, ENVIRONMENT.format(home=folder, port=free_port())):
+        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 from loopline.asset_defs.keys import key
 from loopline.demo import days as history
 from loopline.demo.client import Client
-from loopline.demo.days import Day
+from loopline.demo.declared import Day
 from loopline.platform_core import plugins
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef, dead_letter_table, prediction_table, raw_table
@@ -61,7 +61,7 @@ class Shop:
     def trade(self, first: date, last: date) -> None:
         """Ask about every order from one day to another, landing files every seven weeks."""
         chosen = [day for day in self.days if first <= day.date < last]
-        orders = history.orders(self.platform, self.team, chosen)
+        orders = history.asked(self.platform, self.team, self.model, chosen)
         for start in range(0, len(chosen), 40):
             weeks = chosen[start : start + 40]
             for day in weeks:
@@ -103,7 +103,7 @@ def shop(home: Path, server: None, clock: ReplayClock, drive) -> Iterator[Shop]:
     ]
     clock.set(datetime(2010, 7, 1, 6, tzinfo=UTC))
     driver = drive(team, home / "environment.yaml")
-    client = Client(driver.platform.serving.endpoint(REF.dotted))
+    client = Client(driver.platform.serving.caller(REF.dotted))
     yield Shop(driver, team, clock, home, days, client)
     client.close()
     driver.platform.close()
@@ -228,7 +228,7 @@ def test_8_labels_come_and_tell_the_quality_of_each_version(shop: Shop) -> None:
     found = {q.version: q for q in quality_history.measured(shop.platform, shop.team, shop.model).versions}
     assert set(found) == {"1", "2", "3"}
     assert found["1"].labelled == found["1"].predictions
-    assert found["1"].roc_auc > 0.55
+    assert found["1"].figures["roc_auc"] > 0.55
     assert shop.client.tally.failed == 0
     areas = [m for m in quality_figures.history(shop.platform, REF) if (m.metric, m.segment) == ("roc_auc", "")]
     assert {(m.version, m.estimated) for m in areas} >= {("1", False), ("1", True), ("2", False), ("2", True)}

@@ -19,7 +19,7 @@ from tests.wheel.conftest import needed
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FILES = {
     "environments": ["laptop.yaml", "servers.yaml"],
-    "prices": ["aws-us-east-1.yaml", "google-cloud-run.yaml"],
+    "prices": ["aws-us-east-1.yaml", "azure-eastus.yaml", "google-cloud-run.yaml"],
     "alerts": ["data.yaml", "loop.yaml", "serving.yaml", "streams.yaml", "watch.yaml"],
     "dashboards": ["data.json", "loop.json", "platform.json", "serving.json", "watch.json"],
 }

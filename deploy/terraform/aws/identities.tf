@@ -1,5 +1,5 @@
 # Who may do what: the rights stand in rights_*.tf.
-# loop: Dagster's pods and code locations. serving: inference servers. training: jobs of SageMaker.
+# loop: Dagster's pods and code locations. serving: inference servers. training: jobs of SageMaker. endpoints: containers of its endpoints.
 
 data "aws_iam_policy_document" "pods" {
   for_each = var.service_accounts
@@ -77,6 +77,12 @@ resource "aws_iam_role" "training" {
   tags               = { Name = "${var.name}-training" }
 }
 
+resource "aws_iam_role" "endpoints" {
+  name               = "${var.name}-endpoints"
+  assume_role_policy = data.aws_iam_policy_document.sagemaker.json
+  tags               = { Name = "${var.name}-endpoints" }
+}
+
 resource "aws_iam_role_policy" "loop" {
   name   = "loop"
   role   = aws_iam_role.pods["loop"].id
@@ -93,4 +99,16 @@ resource "aws_iam_role_policy" "training" {
   name   = "training"
   role   = aws_iam_role.training.id
   policy = data.aws_iam_policy_document.training.json
+}
+
+resource "aws_iam_role_policy" "endpoints" {
+  name   = "endpoints"
+  role   = aws_iam_role.endpoints.id
+  policy = data.aws_iam_policy_document.endpoints.json
+}
+
+resource "aws_iam_policy" "callers" { # of applications that ask endpoints: attach it to their roles
+  name   = "${var.name}-callers"
+  policy = data.aws_iam_policy_document.callers.json
+  tags   = { Name = "${var.name}-callers" }
 }

@@ -1,7 +1,7 @@
 # A network without a way to or from the internet: what Loopline asks of AWS goes over endpoints. The cluster belongs into these subnets.
 
 locals {
-  asked_inside = ["ecr.api", "ecr.dkr", "kinesis-streams", "logs", "sagemaker.api", "secretsmanager", "sqs", "sts"]
+  asked_inside = ["ecr.api", "ecr.dkr", "kinesis-streams", "logs", "sagemaker.api", "sagemaker.runtime", "secretsmanager", "sqs", "sts"]
 }
 
 resource "aws_vpc" "this" {
@@ -72,7 +72,7 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
 
 resource "aws_security_group" "jobs" {
   name        = "${var.name}-jobs"
-  description = "Training jobs: workers of one job reach each other, AWS and PostgreSQL"
+  description = "Training jobs and containers of endpoints: workers of one job reach each other, AWS and PostgreSQL"
   vpc_id      = aws_vpc.this.id
   tags        = { Name = "${var.name}-jobs" }
 }

@@ -67,14 +67,41 @@ data "aws_iam_policy_document" "loop" {
     resources = ["*"] # the service knows no narrower one
   }
   statement {
-    sid       = "TrainingsRole"
+    sid       = "RolesOfTrainingsAndEndpoints"
     actions   = ["iam:PassRole"]
-    resources = [aws_iam_role.training.arn]
+    resources = [aws_iam_role.training.arn, aws_iam_role.endpoints.arn]
     condition {
       test     = "StringEquals"
       variable = "iam:PassedToService"
       values   = ["sagemaker.amazonaws.com"]
     }
+  }
+  # Endpoints of SageMaker, where serving is bound to them: docs/how-to/serve-on-sagemaker.md.
+  statement {
+    sid = "Endpoints"
+    actions = [
+      "sagemaker:CreateEndpoint", "sagemaker:AddTags", "sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpoint",
+      "sagemaker:DeleteEndpoint"
+    ]
+    resources = ["arn:aws:sagemaker:${var.region}:${local.account}:endpoint/${var.name}-*"]
+  }
+  statement {
+    sid = "ConfigurationsOfEndpoints"
+    actions = [
+      "sagemaker:CreateEndpointConfig", "sagemaker:AddTags", "sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint",
+      "sagemaker:DeleteEndpointConfig"
+    ]
+    resources = ["arn:aws:sagemaker:${var.region}:${local.account}:endpoint-config/${var.name}-*"]
+  }
+  statement {
+    sid       = "ModelsOfEndpoints"
+    actions   = ["sagemaker:CreateModel", "sagemaker:AddTags", "sagemaker:DeleteModel"]
+    resources = ["arn:aws:sagemaker:${var.region}:${local.account}:model/${var.name}-*"]
+  }
+  statement {
+    sid       = "ListsOfWhatEndpointsAreMadeOf"
+    actions   = ["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"]
+    resources = ["*"] # the service knows no narrower one
   }
   statement {
     sid       = "LogsOfTrainings"

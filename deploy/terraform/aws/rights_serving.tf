@@ -1,6 +1,6 @@
-# What inference servers may do.
+# What inference servers may do, wherever they run. Those of an endpoint group have the prefix serving/<group>/ to themselves.
 
-data "aws_iam_policy_document" "serving" {
+data "aws_iam_policy_document" "answering" {
   statement {
     sid       = "Bucket"
     actions   = ["s3:ListBucket"]
@@ -10,11 +10,6 @@ data "aws_iam_policy_document" "serving" {
     sid       = "StatesPackagesAndLogs"
     actions   = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
     resources = ["${aws_s3_bucket.this.arn}/serving/*"]
-  }
-  statement {
-    sid       = "ReportOfAServerThatLeaves"
-    actions   = ["s3:DeleteObject"]
-    resources = ["${aws_s3_bucket.this.arn}/serving/observed/*"]
   }
   statement {
     sid       = "EncryptedObjects"
@@ -35,5 +30,14 @@ data "aws_iam_policy_document" "serving" {
     sid       = "Secrets"
     actions   = ["secretsmanager:GetSecretValue"]
     resources = ["arn:aws:secretsmanager:${var.region}:${local.account}:secret:${var.name}-*"]
+  }
+}
+
+data "aws_iam_policy_document" "serving" {
+  source_policy_documents = [data.aws_iam_policy_document.answering.json]
+  statement {
+    sid       = "ReportOfAServerThatLeaves"
+    actions   = ["s3:DeleteObject"]
+    resources = ["${aws_s3_bucket.this.arn}/serving/observed/*", "${aws_s3_bucket.this.arn}/serving/*/observed/*"]
   }
 }

@@ -1,6 +1,7 @@
 # What a training job may do: its task's own reads and writes, and what SageMaker does as the job's role.
 
 data "aws_iam_policy_document" "training" {
+  source_policy_documents = [data.aws_iam_policy_document.machines.json]
   statement {
     sid       = "Bucket"
     actions   = ["s3:ListBucket"]
@@ -32,11 +33,6 @@ data "aws_iam_policy_document" "training" {
     resources = ["arn:aws:secretsmanager:${var.region}:${local.account}:secret:${var.name}-*"]
   }
   statement {
-    sid       = "ImageLogin"
-    actions   = ["ecr:GetAuthorizationToken"]
-    resources = ["*"] # the service knows no narrower one
-  }
-  statement {
     sid       = "Image"
     actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
     resources = [aws_ecr_repository.this["platform"].arn]
@@ -55,6 +51,16 @@ data "aws_iam_policy_document" "training" {
       variable = "cloudwatch:namespace"
       values   = ["/aws/sagemaker/TrainingJobs", "aws/sagemaker/TrainingJobs"]
     }
+  }
+}
+
+# What SageMaker does as the role of whatever runs on its machines.
+
+data "aws_iam_policy_document" "machines" {
+  statement {
+    sid       = "ImageLogin"
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"] # the service knows no narrower one
   }
   statement {
     sid = "LooksAtTheNetwork"

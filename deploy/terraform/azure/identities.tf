@@ -1,6 +1,6 @@
 # Who may do what: the rights stand in rights_*.tf.
-# loop: Dagster's pods and code locations, whose trainings run beside them. serving: inference servers.
-# Neither has a key: pods are theirs by workload identity, labelled azure.workload.identity/use.
+# loop: Dagster's pods and code locations. serving: inference servers. training: jobs of Azure ML, whose clusters must have it.
+# None has a key: pods are theirs by workload identity, labelled azure.workload.identity/use.
 
 resource "azurerm_user_assigned_identity" "loop" {
   name                = "${var.name}-loop"
@@ -11,6 +11,13 @@ resource "azurerm_user_assigned_identity" "loop" {
 
 resource "azurerm_user_assigned_identity" "serving" {
   name                = "${var.name}-serving"
+  resource_group_name = azurerm_resource_group.this.name
+  location            = var.location
+  tags                = local.tags
+}
+
+resource "azurerm_user_assigned_identity" "training" {
+  name                = "${var.name}-training"
   resource_group_name = azurerm_resource_group.this.name
   location            = var.location
   tags                = local.tags

@@ -6,6 +6,7 @@ locals {
     blob     = { of = azurerm_storage_account.this.id, part = "blob", zone = "privatelink.blob.core.windows.net" }
     cosmos   = { of = azurerm_cosmosdb_account.this.id, part = "Sql", zone = "privatelink.documents.azure.com" }
     images   = { of = azurerm_container_registry.this.id, part = "registry", zone = "privatelink.azurecr.io" }
+    queue    = { of = azurerm_storage_account.this.id, part = "queue", zone = "privatelink.queue.core.windows.net" }
     keyvault = { of = azurerm_key_vault.this.id, part = "vault", zone = "privatelink.vaultcore.azure.net" }
   }
 }

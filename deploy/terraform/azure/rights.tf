@@ -37,5 +37,6 @@ resource "azurerm_role_definition" "read_secrets" {
 }
 
 locals {
-  features = "${azurerm_cosmosdb_account.this.id}/dbs/${azurerm_cosmosdb_sql_database.this.name}/colls/${azurerm_cosmosdb_sql_container.features.name}"
+  workspace = "${azurerm_resource_group.this.id}/providers/Microsoft.MachineLearningServices/workspaces/${var.workspace}"
+  features  = "${azurerm_cosmosdb_account.this.id}/dbs/${azurerm_cosmosdb_sql_database.this.name}/colls/${azurerm_cosmosdb_sql_container.features.name}"
 }

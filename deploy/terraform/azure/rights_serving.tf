@@ -1,4 +1,4 @@
-# What inference servers may do.
+# What inference servers may do. Those of an endpoint group have the prefix <group>/ of the container to themselves.
 
 resource "azurerm_role_assignment" "serving_blobs" {
   scope              = azurerm_storage_container.serving.id
@@ -13,7 +13,7 @@ resource "azurerm_role_assignment" "serving_deletes_reports" {
   principal_id       = azurerm_user_assigned_identity.serving.principal_id
   principal_type     = "ServicePrincipal"
   condition_version  = "2.0"
-  condition          = "((!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'})) OR (@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringStartsWith 'observed/'))"
+  condition          = "((!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'})) OR (@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringStartsWith 'observed/' OR @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike '*/observed/*'))"
 }
 
 resource "azurerm_role_assignment" "serving_secrets" {

@@ -26,6 +26,10 @@ resource "azurerm_storage_account" "this" {
       days = var.keep_days
     }
   }
+  network_rules {
+    default_action = "Deny"
+    bypass         = ["AzureServices"] # Event Grid, with rights of its own: it knows no private endpoints
+  }
   lifecycle {
     prevent_destroy = true
   }

@@ -87,3 +87,9 @@ variable "most_request_units" {
   type        = number
   default     = 4000
 }
+
+variable "workspace" {
+  description = "The Azure ML workspace in this resource group, which somebody else makes, with its clusters and datastore; empty until it is there."
+  type        = string
+  default     = ""
+}

@@ -1,5 +1,5 @@
 # Who may do what: the rights stand in rights_*.tf.
-# loop: Dagster's pods and code locations. serving: inference servers. training: jobs of Vertex AI.
+# loop: Dagster's pods and code locations. serving: inference servers, also in endpoints of Vertex AI. training: jobs of Vertex AI.
 # None has a key: pods are theirs by GKE's workload identity, jobs by Vertex AI.
 
 resource "google_service_account" "loop" {

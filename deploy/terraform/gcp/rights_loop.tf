@@ -36,6 +36,19 @@ resource "google_project_iam_member" "loop_rows" {
   }
 }
 
+resource "google_project_iam_custom_role" "loop_is_told" {
+  role_id     = "${local.roles}.loopIsTold"
+  title       = "${var.name}: be told of files"
+  permissions = ["pubsub.subscriptions.consume"]
+  depends_on  = [google_project_service.this]
+}
+
+resource "google_pubsub_subscription_iam_member" "loop_is_told" {
+  subscription = google_pubsub_subscription.landing.name
+  role         = google_project_iam_custom_role.loop_is_told.id
+  member       = google_service_account.loop.member
+}
+
 resource "google_secret_manager_secret_iam_member" "loop" {
   for_each  = google_secret_manager_secret.this
   secret_id = each.value.id
@@ -60,13 +73,36 @@ resource "google_project_iam_member" "loop_trainings" {
 
 resource "google_project_iam_custom_role" "loop_acts_as" {
   role_id     = "${local.roles}.loopActsAs"
-  title       = "${var.name}: have jobs run as an account"
+  title       = "${var.name}: have jobs and endpoints run as an account"
   permissions = ["iam.serviceAccounts.actAs"]
   depends_on  = [google_project_service.this]
 }
 
 resource "google_service_account_iam_member" "loop_acts_as_training" {
   service_account_id = google_service_account.training.name
+  role               = google_project_iam_custom_role.loop_acts_as.id
+  member             = google_service_account.loop.member
+}
+
+resource "google_project_iam_custom_role" "loop_endpoints" {
+  role_id = "${local.roles}.loopEndpoints"
+  title   = "${var.name}: endpoints"
+  permissions = [
+    "aiplatform.endpoints.create", "aiplatform.endpoints.delete", "aiplatform.endpoints.deploy", "aiplatform.endpoints.get",
+    "aiplatform.endpoints.undeploy", "aiplatform.endpoints.update", "aiplatform.models.delete", "aiplatform.models.get",
+    "aiplatform.models.list", "aiplatform.models.upload", "aiplatform.operations.list"
+  ]
+  depends_on = [google_project_service.this]
+}
+
+resource "google_project_iam_member" "loop_endpoints" {
+  project = var.project # of endpoints and models that are not there yet nobody can be given rights
+  role    = google_project_iam_custom_role.loop_endpoints.id
+  member  = google_service_account.loop.member
+}
+
+resource "google_service_account_iam_member" "loop_acts_as_serving" {
+  service_account_id = google_service_account.serving.name
   role               = google_project_iam_custom_role.loop_acts_as.id
   member             = google_service_account.loop.member
 }

@@ -1,4 +1,4 @@
-# What inference servers may do.
+# What inference servers may do. Those of an endpoint group have the prefix serving/<group>/ to themselves.
 
 resource "google_storage_bucket_iam_member" "serving_lists" {
   bucket = google_storage_bucket.this.name
@@ -39,7 +39,7 @@ resource "google_storage_bucket_iam_member" "serving_replaces_reports" {
   member = google_service_account.serving.member
   condition {
     title      = "replaces reports"
-    expression = "${local.objects}serving/observed/')"
+    expression = "${local.objects}serving/observed/') || resource.name.extract('/objects/serving/{group}/observed/') != ''"
   }
 }
 

@@ -23,8 +23,8 @@ locals {
 
 resource "google_project_service" "this" {
   for_each = toset([
-    "aiplatform", "artifactregistry", "cloudkms", "compute", "dns", "firestore", "iam", "iamcredentials", "secretmanager",
-    "servicenetworking", "sqladmin", "storage"
+    "aiplatform", "artifactregistry", "cloudkms", "compute", "dns", "firestore", "iam", "iamcredentials", "pubsub",
+    "secretmanager", "servicenetworking", "sqladmin", "storage"
   ])
   service            = "${each.key}.googleapis.com"
   disable_on_destroy = false

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from loopline.portal.actions import alarms, letters, loops, rollouts, starts
+from loopline.portal.actions import access, alarms, letters, loops, rollouts, starts
 from loopline.portal.actions.action import Action
 
 ACTIONS: Mapping[str, Action] = {
-    action.name: action for module in (rollouts, loops, letters, alarms, starts) for action in module.ACTIONS
+    action.name: action for module in (rollouts, loops, letters, alarms, starts, access) for action in module.ACTIONS
 }
 """By the name that stands in the address: ``/actions/<name>``."""

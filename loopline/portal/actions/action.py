@@ -39,10 +39,11 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Signed:
-    """Who decides, and why; neither is empty."""
+    """Who decides, and why; neither is empty. ``groups`` are those that a provider says of who is signed in."""
 
     by: str
     reason: str
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

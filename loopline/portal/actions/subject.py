@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from loopline.portal.actions.action import Given
     from loopline.portal.page_request import Portal
 
+MOST_DIGITS = 18
+"""No database knows a longer number."""
+
 
 def required(given: Given, name: str) -> str:
     """Return a field that must be there.
@@ -53,6 +56,27 @@ def source_of(portal: Portal, given: Given) -> tuple[Team, Source]:
         raise BadRequest(f"{text!r} names no source", "write it as team/source")
     team = portal.installed.team(team_name)
     return team, team.source(name)
+
+
+def role_of(given: Given) -> str:
+    """Return the role that was sent as ``team`` and ``role``, as ``team/role``; whether there is one is not looked at.
+
+    Raises:
+        BadRequest: one of them is missing.
+    """
+    return f"{required(given, 'team')}/{required(given, 'role')}"
+
+
+def number_of(given: Given) -> int:
+    """Return the number of a request that was sent as ``number``.
+
+    Raises:
+        BadRequest: it is missing, or no number.
+    """
+    text = required(given, "number")
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+        raise BadRequest(f"{text!r} is no number of a request", "use one of the page 'Access'")
+    return int(text)
 
 
 def page_of(ref: ModelRef) -> str:

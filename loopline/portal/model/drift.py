@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from loopline.platform_core.errors import Transient
 from loopline.platform_core.monitor.alarm import alarm
 from loopline.platform_core.monitor.drift_windows import Window, judged
 from loopline.portal.page import Chart, Line, Mark, Point
@@ -40,7 +41,10 @@ class ColumnRow:
 
 @dataclass(frozen=True)
 class DriftPart:
-    """What the monitor found of a version. ``alarm`` says why the newest windows alarm, "" where they do not."""
+    """What the monitor found of a version. ``alarm`` says why the newest windows alarm, "" where they do not.
+
+    ``shared`` leads to a link to the report that others can follow, "" where it is on this machine alone.
+    """
 
     version: str
     windows: int
@@ -52,6 +56,7 @@ class DriftPart:
     chart: Chart | None
     columns: list[ColumnRow]
     report: str
+    shared: str
 
 
 def read(portal: Portal, ref: ModelRef, version: str, column: str = "") -> DriftPart | None:
@@ -63,6 +68,8 @@ def read(portal: Portal, ref: ModelRef, version: str, column: str = "") -> Drift
     newest, shown = windows[-1], windows[-SHOWN:]
     known = column if any(column in window.verdict.columns for window in shown) else ""
     found = alarm(model.drift, [window.verdict for window in windows]) if model else None
+    report = _report(portal, ref, version, windows)
+    kept = report and portal.platform.drift_report.place(ref.dotted, report.rpartition("/")[2])
     return DriftPart(
         version=version,
         windows=newest.number,
@@ -73,7 +80,8 @@ def read(portal: Portal, ref: ModelRef, version: str, column: str = "") -> Drift
         column=known,
         chart=_sourced(_chart(shown, known, model.drift if model else None), ref, known),
         columns=sorted((_row(*item) for item in newest.verdict.columns.items()), key=_farthest),
-        report=_report(portal, ref, version, windows),
+        report=report,
+        shared=f"{report}/link" if kept else "",
     )
 
 
@@ -153,5 +161,16 @@ def _at(window: Window) -> datetime:
 def _report(portal: Portal, ref: ModelRef, version: str, windows: Sequence[Window]) -> str:
     """Link the newest page that was drawn of the version, "" for none."""
     folder = portal.platform.home / "reports" / ref.dotted
-    drawn = (f"{version}-{window.number}.html" for window in reversed(windows[-SHOWN:]))
-    return next((f"/reports/{ref.dotted}/{name}" for name in drawn if (folder / name).is_file()), "")
+    drawn = [f"{version}-{window.number}.html" for window in reversed(windows[-SHOWN:])]
+    here = next((name for name in drawn if (folder / name).is_file()), "")
+    name = here or (_elsewhere(portal, ref, drawn) if drawn else "")
+    return f"/reports/{ref.dotted}/{name}" if name else ""
+
+
+def _elsewhere(portal: Portal, ref: ModelRef, drawn: Sequence[str]) -> str:
+    """Return the newest page that another machine drew; a store that is away stops no page of ours."""
+    try:
+        kept = set(portal.platform.drift_report.kept(ref.dotted))
+    except Transient:
+        return ""
+    return next((name for name in drawn if name in kept), "")

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.monitor import fairness_verdicts
+from loopline.platform_core.specs.quality import unit
 from loopline.portal.page import Chart, Line, Point
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ SHOWN = 120
 
 @dataclass(frozen=True)
 class GroupRow:
-    """One group's share with its 95 % interval, of so many rows."""
+    """One group's figure with its 95 % interval, of so many rows."""
 
     name: str
     value: float
@@ -30,7 +31,10 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class FairnessPart:
-    """A rule over time: how far (signed) the farthest group lies from the whole, to stay ``within`` a bound."""
+    """A rule over time: how far (signed) the farthest group lies from the whole, to stay ``within`` a bound.
+
+    ``unit`` is "%" of shares, else that of the metric.
+    """
 
     column: str
     metric: str
@@ -40,6 +44,7 @@ class FairnessPart:
     group: str
     gap: float
     within: float
+    unit: str
     groups: list[GroupRow]
     chart: Chart
 
@@ -50,10 +55,13 @@ def read(portal: Portal, ref: ModelRef) -> list[FairnessPart]:
     for found in fairness_verdicts.history(portal.platform, ref):
         rules.setdefault((found.column, found.metric), []).append(found)
     path = f"/models/{ref}/charts/fairness"
-    return [_part(history[-SHOWN:], f"{path}/{place}") for place, history in enumerate(rules.values())]
+    model = portal.declared(ref)
+    units = ("%" if (told := unit(model, metric)) is None else told for _, metric in rules)
+    parts = enumerate(zip(rules.values(), units, strict=True))
+    return [_part(history[-SHOWN:], told, f"{path}/{place}") for place, (history, told) in parts]
 
 
-def _part(history: list[FairnessAt], source: str) -> FairnessPart:
+def _part(history: list[FairnessAt], unit: str, source: str) -> FairnessPart:
     newest = history[-1]
     gap = Line(
         "farthest group", [Point(at.until, at.gap, at.low, at.high, f"{at.group}: {at.verdict}") for at in history]
@@ -63,7 +71,7 @@ def _part(history: list[FairnessAt], source: str) -> FairnessPart:
     title = f"{newest.metric.replace('_', ' ')} by {newest.column}: the farthest group less the whole"
     return FairnessPart(
         *(newest.column, newest.metric, newest.version, newest.until, newest.verdict),
-        *(newest.group, newest.gap, newest.within),
+        *(newest.group, newest.gap, newest.within, unit),
         groups=[GroupRow(group.name, group.value, group.low, group.high, group.rows) for group in newest.groups],
-        chart=Chart(title, [gap, above, below], [], "%", source=source),
+        chart=Chart(title, [gap, above, below], [], unit, source=source),
     )

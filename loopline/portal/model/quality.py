@@ -8,13 +8,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.foundation.names import version_order
-from loopline.platform_core.loop.quality_entries import FIGURES, REALISED, figures
-from loopline.platform_core.metrics import METRICS
+from loopline.platform_core.loop.quality_entries import REALISED, metrics
 from loopline.platform_core.monitor import quality_figures
+from loopline.platform_core.monitor.quality_figures import is_band
+from loopline.platform_core.specs.quality import unit
+from loopline.portal.model import bands
+from loopline.portal.model.bands import BandsPart
 from loopline.portal.page import Chart, Line, Point
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.specs import Model
     from loopline.portal.page_request import Portal
 
 CHARTS = 2
@@ -37,6 +41,7 @@ class MeasuredRow:
     rows: int
     labelled: int
     estimated: bool
+    unit: str = ""
 
 
 Figure = quality_figures.Measured | MeasuredRow
@@ -45,10 +50,15 @@ Figure = quality_figures.Measured | MeasuredRow
 
 @dataclass(frozen=True)
 class QualityPart:
-    """Quality over time, and the newest figure of each version, segment and metric."""
+    """Quality over time, and the newest figure of each version, segment and metric.
+
+    ``not_estimated`` says why nothing is told before labels come, "" where it is.
+    """
 
     charts: list[Chart]
     newest: list[MeasuredRow]
+    bands: BandsPart | None
+    not_estimated: str
 
 
 def read(portal: Portal, ref: ModelRef) -> QualityPart | None:
@@ -56,13 +66,24 @@ def read(portal: Portal, ref: ModelRef) -> QualityPart | None:
     measured = _measured(portal, ref)
     if not measured:
         return None
+    model = portal.declared(ref)
     overall = [row for row in measured if not row.segment]
     metrics = list(dict.fromkeys(row.metric for row in overall))
+    kept = [row for row in measured if not is_band(row.segment)]
+    units = {metric: unit(model, metric) or "" for metric in dict.fromkeys(row.metric for row in measured)}
     charts = [
-        replace(_chart(metric, overall), source=f"/models/{ref}/charts/quality/{place}")
+        replace(_chart(metric, overall), unit=units[metric], source=f"/models/{ref}/charts/quality/{place}")
         for place, metric in enumerate(metrics[:CHARTS])
     ]
-    return QualityPart(charts, _newest(measured))
+    silent = model.target.not_estimated if model and model.target.estimation is None else ""
+    told = [replace(row, unit=units[row.metric]) for row in _newest(kept)]
+    banded = bands.newest([row for row in measured if isinstance(row, quality_figures.Measured)], _of_labels(model))
+    return QualityPart(charts, told, banded, silent)
+
+
+def _of_labels(model: Model | None) -> str:
+    """Return the unit of a model's labels."""
+    return next((one.unit for one in model.target.metrics.values() if one.unit), "") if model else ""
 
 
 def _measured(portal: Portal, ref: ModelRef) -> Sequence[Figure]:
@@ -93,7 +114,7 @@ def _of_ledger(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:
             version=entry.version,
             segment="",
             until=entry.at,
-            value=figures(entry.details)[metric],
+            value=value,
             low=None,
             high=None,
             rows=entry.details["predictions"],
@@ -101,7 +122,7 @@ def _of_ledger(portal: Portal, ref: ModelRef) -> list[MeasuredRow]:
             estimated=False,
         )
         for entry in reversed(entries)
-        for metric in FIGURES
+        for metric, value in metrics(entry.details).items()
     ]
 
 
@@ -118,7 +139,7 @@ def _chart(metric: str, rows: Sequence[Figure]) -> Chart:
         )
         for (version, estimated), points in sorted(lines.items(), key=lambda item: item[1][-1].at)[-6:]
     ]
-    return Chart(METRICS[metric].title if metric in METRICS else metric, drawn, [])
+    return Chart(metric.replace("_", " "), drawn, [])
 
 
 def _newest(rows: Sequence[Figure]) -> list[MeasuredRow]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.loop import gates
+from loopline.platform_core.loop import erasures, gates
 from loopline.platform_core.loop.cycles import cycles
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED, described
 from loopline.platform_core.loop.quarantines import Window
 from loopline.platform_core.training.served_as import slow_form
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.cycles import Cycle
     from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.loop.erasures import Reduced
     from loopline.platform_core.loop.ledger import Entry
     from loopline.portal.page_request import Portal
 
@@ -39,15 +40,20 @@ class GateRow:
 
 @dataclass(frozen=True)
 class TrainingSetRow:
-    """What a version learnt from: rows that can be had again bit for bit from these versions of these tables."""
+    """What a version learnt from: rows that can be had again bit for bit from these versions of these tables.
+
+    But for ``erased_rows`` of ``erased_persons``, who were erased since.
+    """
 
     training_set_id: str
     as_of: datetime
     rows: int
-    positives: int
+    described: dict[str, float]
     tables: dict[str, int]
     row_hash: str
     left_out: list[str]
+    erased_persons: int
+    erased_rows: int
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ def read(portal: Portal, ref: ModelRef, live: Deployment | None) -> list[Version
     entries = ledger.entries(ref, KINDS, limit=len(KINDS) * SHOWN, newest_first=True)
     pinned = {e.cycle: e.details for e in ledger.entries(ref, [PINNED], limit=2 * SHOWN, newest_first=True)}
     turns = {cycle.cycle_id: cycle for cycle in cycles(ledger, ref)}
+    left = erasures.reduced(ledger, ref)
     registered = [entry for entry in entries if entry.kind == REGISTERED][:SHOWN]
     return [
         VersionRow(
@@ -89,7 +96,7 @@ def read(portal: Portal, ref: ModelRef, live: Deployment | None) -> list[Version
             cycle=entry.cycle,
             metrics={name: value for name, value in entry.details.get("metrics", {}).items() if value is not None},
             gates=_gates(entry.version, entries),
-            training_set=_training_set(pinned.get(entry.cycle)),
+            training_set=_training_set(pinned.get(entry.cycle), left),
             registry_url=portal.version_url(ref, entry.version),
             served_as=str(entry.details.get("package_kind", "")),
             slow_form=slow_form(entry.details),
@@ -123,10 +130,12 @@ def _gate(reading: Mapping[str, Any], people: Mapping[str, str]) -> GateRow:
     return GateRow(**said, overridden_by=people.get(reading["gate"], ""))
 
 
-def _training_set(details: Mapping[str, Any] | None) -> TrainingSetRow | None:
+def _training_set(details: Mapping[str, Any] | None, left: Mapping[str, Reduced]) -> TrainingSetRow | None:
     if details is None or "training_set_id" not in details:
         return None
-    names = ("training_set_id", "as_of", "rows", "positives", "tables", "row_hash")
-    said = {name: details[name] for name in names}
+    names = ("training_set_id", "as_of", "rows", "tables", "row_hash")
+    said: dict[str, Any] = {name: details[name] for name in names} | {"described": described(details)}
     left_out = [str(Window.from_json(window)) for window in details.get("left_out", ())]
+    own = left.get(said["training_set_id"])
+    said |= {"erased_persons": own.persons if own else 0, "erased_rows": own.rows_erased if own else 0}
     return TrainingSetRow(**{**said, "as_of": datetime.fromisoformat(said["as_of"]), "left_out": left_out})

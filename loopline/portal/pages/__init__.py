@@ -5,8 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from loopline.portal.pages import (
+    access,
     acting,
     alarms,
+    audit,
+    cards,
     cycles,
     features,
     home,
@@ -23,12 +26,15 @@ ROUTERS: tuple[APIRouter, ...] = (
     home.router,
     overview.router,
     model.router,
+    cards.router,
     cycles.router,
     features.router,
     teams.router,
     letters.router,
     scorecard.router,
     alarms.router,
+    audit.router,
+    access.router,
     reports.router,
     acting.router,
     metrics.router,

@@ -13,20 +13,22 @@ from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
 from loopline.features_api.errors import delay_of, status_of
-from loopline.platform_core.errors import BadRequest, LooplineError, NotFound
+from loopline.platform_core.audit.origin import acting
+from loopline.platform_core.errors import BadRequest, Denied, LooplineError, NotFound
+from loopline.platform_core.identity.caller import Caller
+from loopline.platform_core.identity.names import NOBODY
 from loopline.portal.actions import ACTIONS, tokens
 from loopline.portal.actions.action import Action, Given, Outcome, Proposal, Signed
+from loopline.portal.actions.deciding import refuse_denied
 from loopline.portal.errors import Problem
 from loopline.portal.page import Page
-from loopline.portal.page_request import CurrentRequest, PageRequest, wants_json
+from loopline.portal.page_request import CurrentRequest, PageRequest, Portal, wants_json
 from loopline.portal.pages.sent import Sent
 
 router = APIRouter(prefix="/actions")
 NAME_COOKIE = "loopline_name"
 YEAR_SECONDS = 365 * 86_400
 LONGEST_NAME, LONGEST_REASON = 120, 1_000
-PLATFORM_OWN = frozenset({"platform", "api"})
-"""Names that the ledger gives to what no person decided."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +92,23 @@ def act(ask: CurrentRequest, name: str, given: Sent) -> Response:
     action = _action(name)
     try:
         _require_ours(ask, given)
-        who, key = _signed(given), _key(name, given)
-        outcome = ask.portal.caches.outcomes.run(key, lambda: action.act(ask.portal, given, who))
+        who = _signed(given, ask.caller)
+        key = _key(name, {**given, "by": who.by})
+        outcome = ask.portal.caches.outcomes.run(key, lambda: _done(ask.portal, action, given, who))
     except LooplineError as error:
         return _refused(ask, action, given, error)
     if wants_json(ask.request):
         return ask.answer(DonePage(name, outcome))
     response = RedirectResponse(f"/actions/done/{name}.{key}", 303)
-    _remember(ask, response, NAME_COOKIE, quote(who.by, safe=""), YEAR_SECONDS)
+    if ask.caller is None:
+        _remember(ask, response, NAME_COOKIE, quote(who.by, safe=""), YEAR_SECONDS)
     return response
+
+
+def _done(portal: Portal, action: Action, given: Given, who: Signed) -> Outcome:
+    """Do it, if policies let this person; the record names them."""
+    with acting(policy=refuse_denied(portal, action.name, given, who)):
+        return action.act(portal, given, who)
 
 
 def _action(name: str) -> Action:
@@ -110,11 +120,11 @@ def _action(name: str) -> Action:
 def _page(ask: PageRequest, action: Action, proposal: Proposal | None, given: Given) -> ActionPage:
     key = tokens.secret(ask.platform.home)
     cookie = ask.request.cookies.get(tokens.COOKIE, "") or tokens.browser()
-    by = given.get("by") or unquote(ask.request.cookies.get(NAME_COOKIE, ""))
+    by = ask.caller.name if ask.caller else given.get("by") or unquote(ask.request.cookies.get(NAME_COOKIE, ""))
     once = given.get("key") or secrets.token_urlsafe(16)
     back = proposal.back if proposal else "/models"
     ask.request.state.form_cookie = cookie
-    signed = by[:LONGEST_NAME], given.get("reason", ""), tokens.token(key, cookie)
+    signed = by[:LONGEST_NAME], given.get("reason", ""), tokens.token(key, _bound(ask, cookie))
     return ActionPage(action.name, proposal, *signed, once, back=back)
 
 
@@ -126,7 +136,7 @@ def _answer(ask: PageRequest, page: ActionPage, status: int = 200) -> Response:
 
 def _refused(ask: PageRequest, action: Action, given: Given, error: LooplineError) -> Response:
     """Show the form again, in place, as far as there is still something to propose."""
-    status, problem = status_of(error), Problem(error.problem, error.fix)
+    status, problem = status_of(error), Problem.of(error)
     try:
         proposal = action.propose(ask.portal, given)
     except LooplineError:
@@ -140,21 +150,36 @@ def _refused(ask: PageRequest, action: Action, given: Given, error: LooplineErro
 def _require_ours(ask: PageRequest, given: Given) -> None:
     """Take only forms that this portal made for this browser; ``web_guard.Guard`` has looked at the origin."""
     key, cookie = tokens.secret(ask.platform.home), ask.request.cookies.get(tokens.COOKIE, "")
-    if not tokens.matches(key, cookie, given.get("token", "")):
+    if not cookie or not tokens.matches(key, _bound(ask, cookie), given.get("token", "")):
         fix = "send it again from this page; a program first gets the action's page as JSON, with its cookie and token"
         raise BadRequest("the form does not come from this portal's page, or the browser keeps no cookie", fix, 403)
 
 
-def _signed(given: Given) -> Signed:
+def _bound(ask: PageRequest, cookie: str) -> str:
+    """Bind a form to the session in which it was shown: whoever signs in next sends none of the one before."""
+    return f"{cookie} {ask.caller.session} {ask.caller.name}" if ask.caller else cookie
+
+
+def _signed(given: Given, caller: Caller | None) -> Signed:
+    """Return who decides: who is signed in, else whom the form names.
+
+    Raises:
+        Denied: the form names another one. BadRequest: it does not say who or why, or as the ledger cannot keep it.
+    """
     by, reason = given.get("by", "").strip(), given.get("reason", "").strip()
+    if caller is not None:
+        if by not in {"", caller.name}:
+            fix = f"leave 'by' out, or sign in as {by}"
+            raise Denied(f"{caller.name} is signed in, and cannot decide as {by}", fix)
+        by = caller.name
     for value, what, longest in ((by, "your name", LONGEST_NAME), (reason, "the reason", LONGEST_REASON)):
         if not value:
             raise BadRequest(f"{what} is missing", "the ledger keeps who decided, and why: say both")
         if len(value) > longest or not value.isprintable():
             raise BadRequest(f"{what} is no single line of at most {longest} characters", "write it shorter")
-    if by.casefold() in PLATFORM_OWN:
+    if by.casefold() in NOBODY:
         raise BadRequest(f"{by!r} is nobody's name", "write your own: what is signed so was decided by no person")
-    return Signed(by, reason)
+    return Signed(by, reason, caller.groups if caller else frozenset())
 
 
 def _key(name: str, given: Given) -> str:

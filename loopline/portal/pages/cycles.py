@@ -165,7 +165,7 @@ def _conditions(chosen: dict[str, str]) -> list[Any]:
 
 
 def _runs(portal: Portal, cycle_id: str) -> list[RunRow]:
-    dagster = portal.links.graphql(WAITING_SECONDS)
+    dagster = portal.dagster(WAITING_SECONDS)
     return [_run(portal, run) for run in dagster.runs({"loopline/cycle": cycle_id})] if dagster else []
 
 

@@ -13,13 +13,29 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import rollout_table
 from loopline.platform_core.loop.deployments import Deployment, deployment
-from loopline.portal.model import cost, drift, facts, fairness, quality, rollouts, sources, story, versions
+from loopline.portal.model import (
+    cost,
+    drawings,
+    drift,
+    experiments,
+    facts,
+    fairness,
+    quality,
+    rollouts,
+    searched,
+    sources,
+    story,
+    versions,
+)
 from loopline.portal.model.cost import CostRow
+from loopline.portal.model.drawings import DrawnPart
 from loopline.portal.model.drift import DriftPart
+from loopline.portal.model.experiments import ExperimentPart
 from loopline.portal.model.facts import AlarmRow, FeatureRow, LinkOut
 from loopline.portal.model.fairness import FairnessPart
 from loopline.portal.model.quality import QualityPart
 from loopline.portal.model.rollouts import Look, RolloutRow
+from loopline.portal.model.searched import SearchPart
 from loopline.portal.model.sources import SourceCheckRow
 from loopline.portal.model.story import StoryPart
 from loopline.portal.model.versions import VersionRow
@@ -29,7 +45,7 @@ from loopline.portal.pages.params import Before, ModelInPath, TeamInPath
 
 router = APIRouter()
 Column = Annotated[str, Query(max_length=256)]
-Section = Literal["", "rollouts", "versions", "drift", "quality", "fairness", "features", "cost"]
+Section = Literal["", "rollouts", "versions", "search", "drift", "quality", "fairness", "features", "cost"]
 
 
 @dataclass(frozen=True)
@@ -67,10 +83,13 @@ class ModelPage(Page):
     live: LiveNow | None
     links: list[LinkOut]
     rollouts: list[RolloutRow]
+    experiments: list[ExperimentPart]
     versions: list[VersionRow]
+    search: SearchPart | None
     features: list[FeatureRow]
     drift: DriftPart | None
     quality: QualityPart | None
+    drawn: DrawnPart | None
     fairness: list[FairnessPart]
     cost: list[CostRow]
     ledger: StoryPart
@@ -128,10 +147,13 @@ def page(  # noqa: PLR0913, PLR0917 - each says what is to be shown
         live=_live(portal, live),
         links=facts.links(portal, ref),
         rollouts=rollouts.read(portal, ref),
+        experiments=experiments.read(portal, ref),
         versions=versions.read(portal, ref, live),
+        search=searched.read(portal, ref, stable),
         features=facts.features(portal, ref),
         drift=drift.read(portal, ref, stable, column) if stable else None,
         quality=quality.read(portal, ref),
+        drawn=drawings.read(portal, ref),
         fairness=fairness.read(portal, ref),
         cost=cost.read(portal, ref),
         ledger=story.read(portal, ref, before, everything=everything),
@@ -145,7 +167,7 @@ def chart(  # noqa: PLR0913, PLR0917 - each says which
     ask: CurrentRequest,
     team: TeamInPath,
     model: ModelInPath,
-    kind: Literal["drift", "quality", "fairness"],
+    kind: Literal["drift", "quality", "fairness", "experiments"],
     place: Annotated[int, Path(ge=0, le=999)],
     column: Column = "",
 ) -> Response:
@@ -158,7 +180,9 @@ def chart(  # noqa: PLR0913, PLR0917 - each says which
 
 
 def _charts(portal: Portal, ref: ModelRef, kind: str, column: str) -> Iterator[Chart]:
-    if kind == "fairness":
+    if kind == "experiments":
+        yield from experiments.charts(portal, ref)
+    elif kind == "fairness":
         yield from (rule.chart for rule in fairness.read(portal, ref))
     elif kind == "quality":
         measured = quality.read(portal, ref)

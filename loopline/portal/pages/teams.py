@@ -143,7 +143,7 @@ def teams(ask: CurrentRequest) -> Response:
 @router.get("/teams/locations", response_model=LocationsPart)
 def locations(ask: CurrentRequest) -> Response:
     """Ask Dagster which code locations it has loaded."""
-    dagster = ask.portal.links.graphql(WAIT_SECONDS)
+    dagster = ask.portal.dagster(WAIT_SECONDS)
     if dagster is None:
         return ask.answer(LocationsPart([], "this portal knows no Dagster: 'loopline up' starts both"))
     try:

@@ -152,6 +152,12 @@
     if (form && event.target.tagName === "SELECT") form.requestSubmit();
   });
 
+  // who one is, in the head, closes when one goes on
+  const me = document.querySelector("details.me");
+  const close = () => { if (me) me.open = false; };
+  document.addEventListener("click", (event) => { if (me && !me.contains(event.target)) close(); });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+
   // a form that is being sent is not sent again; what went wrong is read out first
   document.addEventListener("submit", (event) => {
     const form = event.target.closest("form[data-once]");

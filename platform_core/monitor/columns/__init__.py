@@ -5,6 +5,7 @@ from __future__ import annotations
 from loopline.platform_core.monitor.columns.base import TEXT_KIND, Column, Kind, Part, Tally, added
 from loopline.platform_core.monitor.columns.category import CategoryColumn, CategoryTally
 from loopline.platform_core.monitor.columns.embedding import EmbeddingColumn, EmbeddingTally
+from loopline.platform_core.monitor.columns.listed import ListColumn, ListTally
 from loopline.platform_core.monitor.columns.numeric import NumericColumn, NumericTally
 from loopline.platform_core.monitor.columns.text import TextColumn, TextTally
 
@@ -19,6 +20,8 @@ __all__ = [
     "EmbeddingColumn",
     "EmbeddingTally",
     "Kind",
+    "ListColumn",
+    "ListTally",
     "NumericColumn",
     "NumericTally",
     "Part",
@@ -28,9 +31,9 @@ __all__ = [
     "added",
 ]
 
-AnyColumn = NumericColumn | CategoryColumn | TextColumn | EmbeddingColumn
+AnyColumn = NumericColumn | CategoryColumn | TextColumn | EmbeddingColumn | ListColumn
 """What a profile in a package is read as."""
-AnyTally = NumericTally | CategoryTally | TextTally | EmbeddingTally
+AnyTally = NumericTally | CategoryTally | TextTally | EmbeddingTally | ListTally
 """What a window's counts in the lake are read as."""
-KINDS: tuple[type[AnyColumn], ...] = (TextColumn, CategoryColumn, EmbeddingColumn, NumericColumn)
+KINDS: tuple[type[AnyColumn], ...] = (TextColumn, CategoryColumn, ListColumn, EmbeddingColumn, NumericColumn)
 """All kinds; the first that reads a column and suits it takes it."""

@@ -23,7 +23,7 @@ Own = TypeVar("Own")
 Rows = NDArray[np.int64]
 Scorer = Callable[[Rows], tuple[int, list[float]]]
 """Takes places of rows; returns how many of them could be measured, and a value for each part."""
-Kind = Literal["numeric", "category", "text", "embedding", "joint"]
+Kind = Literal["numeric", "category", "text", "embedding", "list", "joint"]
 
 TEXT_KIND = b"loopline.kind"
 """Metadata of an Arrow field; ``b"text"`` there says that a string column is measured as text."""

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from loopline.platform_core.foundation.distance import SMALLEST_STD, Floats, between, finite, measurable
+from loopline.platform_core.foundation.distance import Floats, between, finite, measurable
+from loopline.platform_core.foundation.distance import unit as unit_of
 from loopline.platform_core.monitor.columns.base import DRAWS, Column, Kind, Part, Rows, Scorer, Tally, as_shares, own
 from loopline.platform_core.monitor.values import as_numbers, is_text, numbers
 
@@ -132,7 +133,7 @@ class NumericColumn(msgspec.Struct, Column, frozen=True, tag="numeric"):
         left = _mean_gap(start, middle - held[:-1]) * step
         right = _mean_gap(middle - before[1:], end) * (width - step)
         area = np.where(start * end < 0, left + right, whole).sum() - sums[0] + sums[-1]
-        return float(area) / max(self.std, SMALLEST_STD)
+        return float(area) / self.unit
 
     def describe(self, window: Tally) -> str:
         """Tell of the mean, or of the spread where the mean hardly moved."""
@@ -143,6 +144,11 @@ class NumericColumn(msgspec.Struct, Column, frozen=True, tag="numeric"):
         held = np.asarray(window.at) / window.rows
         sides = (self._tenths(np.asarray(self.at)), self._tenths(held))
         return "80 % within " + " → ".join(f"{low:.4g}..{high:.4g}" for low, high in sides)
+
+    @property
+    def unit(self) -> float:
+        """Return by what distances are normed."""
+        return unit_of(self.std, max(abs(self.edges[0]), abs(self.edges[-1])))
 
     @property
     def average(self) -> float:
@@ -163,7 +169,7 @@ class NumericColumn(msgspec.Struct, Column, frozen=True, tag="numeric"):
             return np.zeros(1)
         at = np.array(self.at)
         drawn = np.cumsum(random.multinomial(rows, as_shares(np.diff(at, prepend=0.0)), size=DRAWS), axis=1) / rows
-        return np.asarray(np.abs(drawn - at)[:, :-1] @ np.diff(self.edges)) / max(self.std, SMALLEST_STD)
+        return np.asarray(np.abs(drawn - at)[:, :-1] @ np.diff(self.edges)) / self.unit
 
     def scorer(self, values: pa.ChunkedArray) -> Scorer:
         """Measure on the edges alone: no value of the training set lies beyond the outermost."""
@@ -172,7 +178,7 @@ class NumericColumn(msgspec.Struct, Column, frozen=True, tag="numeric"):
     def number_scorer(self, values: Floats) -> Scorer:
         """Measure sets of float64."""
         edges, at = np.asarray(self.edges), np.asarray(self.at)
-        widths = np.diff(edges) / max(self.std, SMALLEST_STD)
+        widths = np.diff(edges) / self.unit if len(edges) else edges
 
         def scored(rows: Rows) -> tuple[int, list[float]]:
             ordered = np.sort(finite(values[rows]))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loopline.platform_core.foundation.distance import Floats, js_distance, js_distances
 from loopline.platform_core.monitor import word_sketch
@@ -60,23 +61,25 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
 
     @classmethod
     def reads(cls, kind: pa.DataType) -> bool:
-        """Read strings."""
-        return is_text(kind)
+        """Read strings, and lists of them."""
+        return is_text(kind) or _is_list(kind)
 
     @classmethod
     def suits(cls, sample: pa.ChunkedArray, declared: Kind | None) -> bool:
-        """Take what is declared as text, and what looks like it."""
+        """Take what is declared as text, what looks like it, and every list: its texts together are one."""
+        if _is_list(sample.type):
+            return True
         return declared == cls.kind if declared else word_sketch.looks_like_text(sample.drop_null().to_pylist())
 
     @classmethod
     def served(cls, values: Sequence[Any]) -> pa.Array:
         """Return strings."""
-        return CategoryColumn.served(values)
+        return CategoryColumn.served([_joined(value) for value in values])
 
     @classmethod
     def profiled(cls, values: pa.ChunkedArray) -> TextColumn:
         """Count words of at most ``MEASURED_ROWS`` texts."""
-        read = at_most(MEASURED_ROWS, values.drop_null()).to_pylist()
+        read = at_most(MEASURED_ROWS, _texts(values).drop_null()).to_pylist()
         sums, lengths, within = word_sketch.counted(read)
         return cls(
             buckets=sums.astype(int).tolist(),
@@ -88,7 +91,7 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
 
     def count(self, values: pa.ChunkedArray) -> TextTally:
         """Count words."""
-        read: list[str] = values.drop_null().to_pylist()
+        read: list[str] = _texts(values).drop_null().to_pylist()
         sums, lengths, within = word_sketch.counted(read)
         top = {word: within[word] for word in self.top if word in within}
         new = {word: count for word, count in within.items() if word not in self.top}
@@ -115,7 +118,7 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
         """Draw whole texts of the sample, for the words of one text come together."""
         if part:
             return self.words.chance(rows, random)
-        vectors = word_sketch.vectors(sample.drop_null().to_pylist())
+        vectors = word_sketch.vectors(_texts(sample).drop_null().to_pylist())
         if not len(vectors):
             return np.zeros(1)
         times = random.multinomial(rows, np.full(len(vectors), 1 / len(vectors)), size=DRAWS)
@@ -125,7 +128,7 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
 
     def scorer(self, values: pa.ChunkedArray) -> Scorer:
         """Cut at most ``SCORED_ROWS`` texts into words once, and add up their buckets."""
-        place, read = looked_up(values)
+        place, read = looked_up(_texts(values))
         vectors = word_sketch.vectors(read).astype(np.uint16)
         lengths = self.words.number_scorer(vectors.sum(axis=1, dtype=np.float64))
 
@@ -136,3 +139,17 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
             return len(found), [js_distance(self.buckets, sums), *lengths(found)[1]]
 
         return scored
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) and is_text(kind.value_type))
+
+
+def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Write each list of texts as one."""
+    return pc.binary_join(values, " ") if _is_list(values.type) else values
+
+
+def _joined(value: Any) -> Any:
+    is_list = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return " ".join(value) if is_list else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,32 +10,24 @@ import orjson
 from loopline.platform_core.runtime.answering.inference import Answer
 from loopline.platform_core.runtime.wire import tensors
 from loopline.platform_core.runtime.wire.http import Response
-from loopline.platform_core.runtime.wire.protocol import AS_JSON, OUTPUTS, InferRequest
-
-_USUAL = (
-    b'%b"id":%b,%b"outputs":['
-    b'{"name":"probability","shape":[%d],"datatype":"FP64","data":%b},'
-    b'{"name":"label","shape":[%d],"datatype":"INT64","data":%b}]}'
-)
-"""Every output as JSON: what ``encode`` writes, with little left to write."""
+from loopline.platform_core.runtime.wire.outputs import flat, shape
+from loopline.platform_core.runtime.wire.protocol import AS_JSON, InferRequest
 
 
 def answered(model: str, request: InferRequest, answer: Answer) -> Response:
-    """Write what a model answered."""
+    """Write what a model answered; to who wants every output as JSON what ``encode`` writes, with little to write."""
     if request.outputs is not AS_JSON:
         first, second = _around(model, answer.version, answer.cycle, answer.role)
-        head = {**first, "id": request.id, **second}
-        text, json_length = encode(head, answer.outputs, request.outputs)
+        text, json_length = encode({**first, "id": request.id, **second}, request, answer)
         return Response(text, 200, json_length)
     before, after = _written(model, answer.version, answer.cycle, answer.role)
-    scores, labels = answer.outputs["probability"], answer.outputs["label"]
-    written = orjson.dumps(request.id), after, len(scores), orjson.dumps(scores), len(labels), orjson.dumps(labels)
-    return Response(_USUAL % (before, *written))
+    form, values = answer.form, answer.outputs
+    data = map(orjson.dumps, form.data(values) if form.is_wide else values.values())
+    usual = form.of_one_row if request.rows == 1 else form.of_rows(request.rows)
+    return Response(usual % (before, orjson.dumps(request.id), after, *data))
 
 
-def encode(
-    head: dict[str, Any], outputs: Mapping[str, Sequence[float]], wanted: Mapping[str, bool]
-) -> tuple[bytes, int | None]:
+def encode(head: dict[str, Any], request: InferRequest, answer: Answer) -> tuple[bytes, int | None]:
     """Write an answer: ``head`` and the wanted outputs.
 
     Returns:
@@ -44,11 +35,12 @@ def encode(
     """
     described: list[dict[str, Any]] = []
     packed: list[bytes] = []
-    for name, binary in wanted.items():
-        values, datatype = outputs[name], OUTPUTS[name]
-        described.append({"name": name, "shape": [len(values)], "datatype": datatype})
+    for one, binary in answer.form.wanted(request.outputs):
+        rows = answer.outputs[one.name]
+        values = flat(one, rows)
+        described.append({"name": one.name, "shape": shape(one, len(rows)), "datatype": one.datatype})
         if binary:
-            packed.append(tensors.to_bytes(datatype, values))
+            packed.append(tensors.to_bytes(one.datatype, values))
             described[-1]["parameters"] = {"binary_data_size": len(packed[-1])}
         else:
             described[-1]["data"] = values

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -13,11 +15,15 @@ from loopline.platform_core.contracts.online_store import OnlineStore
 from loopline.platform_core.contracts.serving import MOST_AHEAD
 from loopline.platform_core.errors import BadRequest, NotFound, StoreUnavailable, TaskFailed
 from loopline.platform_core.foundation.clock import Clock, WallClock
+from loopline.platform_core.runtime.answering import explained
 from loopline.platform_core.runtime.answering.freshness import Freshness
 from loopline.platform_core.runtime.answering.predicting import VersionPrediction, gather_and_predict
 from loopline.platform_core.runtime.answering.routes import Role, Route, Version
 from loopline.platform_core.runtime.metrics import blame
+from loopline.platform_core.runtime.model.readings import Passing
+from loopline.platform_core.runtime.model.thread_choice import THREADS
 from loopline.platform_core.runtime.prediction_log.log import Record
+from loopline.platform_core.runtime.wire.outputs import Outputs
 from loopline.platform_core.runtime.wire.protocol import InferRequest
 
 Log = Callable[[str, Record], None]
@@ -43,12 +49,13 @@ class ModelState:
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The outputs by name, one value a row, and who gave them."""
+    """The outputs by name, one entry a row, in which form they are, and who gave them."""
 
     version: str
     cycle: str
     role: Role
-    outputs: Mapping[str, list[float]]
+    outputs: Mapping[str, list[Any]]
+    form: Outputs
 
 
 @dataclass(slots=True)
@@ -66,6 +73,8 @@ class Inference:
     freshness: Freshness = field(default_factory=Freshness)
     most_rows: int = 10_000
     most_ahead_us: int = MOST_AHEAD // timedelta(microseconds=1)
+    admit: Callable[[], None] | None = None
+    """Counts each request, and refuses one too many by ``BadRequest`` with status 429; None counts nothing."""
 
     async def infer(self, model: str, request: InferRequest, version: str = "") -> Answer:
         """Answer a request.
@@ -74,7 +83,7 @@ class Inference:
 
         Raises:
             NotFound: the model or the version is unknown. StoreUnavailable: the model is still loading, or the online
-            store or the log does not answer. BadRequest: tensors are missing or unknown.
+            store or the log does not answer. BadRequest: tensors are missing or unknown, or it is one too many.
             TaskFailed: the model raised; that is logged as status 500.
         """
         started, asked_at_us = time.perf_counter(), self.clock.now_us()
@@ -86,6 +95,9 @@ class Inference:
             predicted = await gather_and_predict(begun.version, begun.request, found, begun.event_time_us)
             self.freshness.count(model, predicted.gathered.uses)
             self.log(model, record(begun, predicted, self.clock.now_us(), time.perf_counter() - started))
+            if begun.request.explain:
+                run = asyncio.get_running_loop().run_in_executor
+                return await run(THREADS, answer, model, begun, predicted)
             return answer(model, begun, predicted)
         except BaseException as error:
             blame(error, begun.version.served.version)
@@ -93,10 +105,16 @@ class Inference:
 
     def begin(self, route: Route, request: InferRequest, version: str, asked_at_us: int) -> Begun:
         """Check a request and choose its version; for what it raises see ``infer``."""
+        if self.admit is not None:
+            self.admit()
         if request.rows > self.most_rows:
             raise BadRequest(f"{request.rows} rows exceed {self.most_rows}", "ask for fewer rows at once", status=413)
         chosen, role = _choose(route, request, version)
         try:
+            if request.explain:
+                explained.check(chosen, request)
+            elif request.outputs:
+                chosen.model.outputs.check(request.outputs)
             request = chosen.recipe.checked(request)
             event_time_us = request.event_time_us
             if event_time_us is None:
@@ -155,6 +173,7 @@ def record(begun: Begun, predicted: VersionPrediction, logged_at_us: int, second
         missing=gathered.missing,
         stale=gathered.stale,
         asked_at_us=begun.asked_at_us,
+        raw=predicted.raw,
     )
 
 
@@ -162,18 +181,22 @@ def answer(model: str, begun: Begun, predicted: VersionPrediction) -> Answer:
     """Put the answer together.
 
     Raises:
-        TaskFailed: the model raised.
+        TaskFailed: the model raised. StoreUnavailable: it will answer again by itself.
     """
     version = begun.version
     if predicted.scores is None:
+        if isinstance(predicted.problem, Passing):
+            said = f"version {version.served.version} of {model!r}: {predicted.problem}"
+            raise StoreUnavailable(said, "the same request may be answered in some seconds")
         raise TaskFailed(
             f"version {version.served.version} of {model!r} failed: {predicted.problem}",
             "roll the model back, or mend it",
         )
-    threshold = version.model.manifest.threshold
-    labels: list[float] = [int(score >= threshold) for score in predicted.scores]
-    outputs = {"probability": predicted.scores, "label": labels}
-    return Answer(version.served.version, version.served.cycle, begun.role, outputs)
+    outputs = version.model.target.answer(predicted.scores if predicted.raw is None else predicted.raw)
+    form = version.model.outputs
+    if begun.request.explain and version.model.explainer is not None:
+        outputs, form = explained.with_reasons(version, predicted, outputs), version.model.explainer.form
+    return Answer(version.served.version, version.served.cycle, begun.role, outputs, form)
 
 
 def _too_far_ahead(event_time_us: int, now_us: int) -> BadRequest:

@@ -1,31 +1,29 @@
-"""What a version says of a request: its features put together, and the probabilities, or why there are none."""
+"""What a version says of a request: its features put together, and its predictions, or why there are none."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from loopline.platform_core.runtime.answering.gathering import Gathered, Lookup
 from loopline.platform_core.runtime.answering.routes import Version
 from loopline.platform_core.runtime.model.batching import MOST_ROWS, Batcher
-from loopline.platform_core.runtime.model.models import Matrix
+from loopline.platform_core.runtime.model.given import Given
+from loopline.platform_core.runtime.model.models import LoadedModel
+from loopline.platform_core.runtime.model.readings import Predicted, failed, read, read_each, told
 from loopline.platform_core.runtime.model.thread_choice import THREADS
 from loopline.platform_core.runtime.wire.protocol import InferRequest
 
-Predicted = tuple[list[float] | None, str]
-"""A probability a row, or None and what went wrong."""
-
 
 class VersionPrediction(NamedTuple):
-    """What a version made of a request; no scores when it failed."""
+    """What a version made of a request; no scores when it failed, ``raw`` where a row has more numbers than one."""
 
     gathered: Gathered
     keys: list[str]
     scores: list[float] | None
     problem: str
+    raw: list[list[float]] | None = None
 
 
 async def gather_and_predict(
@@ -36,20 +34,21 @@ async def gather_and_predict(
     if model.batcher is not None and request.rows <= MOST_ROWS:
         gathered = version.recipe.gather(request, lookups, event_time_us)
         matrix = version.recipe.matrix(gathered.rows)
-        return VersionPrediction(gathered, version.recipe.keys(request), *await _predict_among(model.batcher, matrix))
+        said = await _predict_among(model, model.batcher, matrix)
+        return VersionPrediction(gathered, version.recipe.keys(request), *said)
     if request.rows <= model.inline_rows:
         return _gather_and_predict(version, request, lookups, event_time_us)
     run = asyncio.get_running_loop().run_in_executor
     return await run(THREADS, _gather_and_predict, version, request, lookups, event_time_us)
 
 
-async def _predict_among(batcher: Batcher, matrix: Matrix) -> Predicted:
+async def _predict_among(model: LoadedModel, batcher: Batcher, matrix: Given) -> Predicted:
     """Let the model answer for several requests at once; one that fails is its own failure, not the others'."""
     try:
-        scores: list[float] = (await batcher(matrix)).tolist()
+        raw = await batcher(matrix)
     except Exception as error:  # noqa: BLE001 - a model may raise anything
-        return None, f"{type(error).__name__}: {error}"
-    return _checked(scores)
+        return failed(told(error))
+    return read(model.target, raw)
 
 
 def _gather_and_predict(
@@ -62,28 +61,28 @@ def _gather_and_predict(
     )
 
 
-def predict(version: Version, matrix: Matrix) -> Predicted:
+def predict(version: Version, matrix: Given) -> Predicted:
     """Let the model answer; what it raises is its own failure and no reason to fall."""
     try:
-        scores: list[float] = version.model.predict(matrix).tolist()
+        raw = version.model.predict(matrix)
     except Exception as error:  # noqa: BLE001 - a model may raise anything
-        return None, f"{type(error).__name__}: {error}"
-    return _checked(scores)
+        return failed(told(error))
+    return read(version.model.target, raw)
 
 
 def predict_each(version: Version, batch: Sequence[Gathered]) -> list[Predicted | Exception]:
     """Let the model answer requests; an exception is what the request's own features raise.
 
-    All at once where a row's probability is the same among others to the last bit; if that fails, each alone.
+    All at once where a row's prediction is the same among others to the last bit; if that fails, each alone.
     """
     if version.model.rows_apart and len(batch) > 1:
         try:
             matrix = version.recipe.matrix([row for one in batch for row in one.rows])
-            scores = iter(version.model.predict(matrix).tolist())
+            raw, target = version.model.predict(matrix), version.model.target
         except Exception:  # noqa: BLE001, S110 - who is to blame shows below
             pass
         else:
-            return [_checked(list(islice(scores, len(one.rows)))) for one in batch]
+            return [*read_each(target, raw, [len(one.rows) for one in batch])]
     return [_alone(version, one) for one in batch]
 
 
@@ -92,9 +91,3 @@ def _alone(version: Version, one: Gathered) -> Predicted | Exception:
         return predict(version, version.recipe.matrix(one.rows))
     except Exception as error:  # noqa: BLE001 - it is the request's
         return error
-
-
-def _checked(scores: list[float]) -> Predicted:
-    if not all(map(math.isfinite, scores)):
-        return None, "a probability is no number"
-    return scores, ""

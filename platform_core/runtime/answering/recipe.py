@@ -1,4 +1,4 @@
-"""How the matrix of one model version is put together from a request and the online store."""
+"""How what one model version is given is put together from a request and the online store."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from loopline.platform_core.errors import BadRequest, ContractBroken
 from loopline.platform_core.runtime.answering import vectors
 from loopline.platform_core.runtime.answering.gathering import Gathered, Gathering, Lookup, Row, Writer
+from loopline.platform_core.runtime.model.given import Given
 from loopline.platform_core.runtime.model.manifest import Manifest, ViewField
 from loopline.platform_core.runtime.wire.protocol import InferRequest, Matrix, sent_twice
 from loopline.platform_core.runtime.wire.tensors import TEXT, Value
@@ -36,14 +35,15 @@ class Recipe:
         self.requested = tuple(field.name for field in manifest.features if field.served == "request")
         self.online = tuple(field.name for field in manifest.features if field.served == "online")
         self.known = frozenset((*self.entities, *self.requested, *self.online))
-        self.categories = frozenset(manifest.vocabulary)
+        self.texts, self.lists = manifest.texts, manifest.lists
         self._needed = frozenset((*self.entities, *self.requested))
-        self._numbers = self.known - self.categories - set(self.entities)
+        self._numbers = self.known - self.texts - set(self.entities)
         self._names = tuple(field.name for field in manifest.features)
         self._views = [(view, frozenset(view.features)) for view in manifest.views]
         self._encoder = manifest.encoder()
         self.widths = {field.name: field.width for field in manifest.features if field.width}
-        self._singles = frozenset(name for name, width in self.widths.items() if width == 1)
+        self._is_plain = manifest.inputs == "matrix" and not self.texts and not self.widths
+        self._singles = self.lists | {name for name, width in self.widths.items() if width == 1}
         self._gathering, self._written = Gathering(self._names), Writer(self.entities)
         self._personal = frozenset(manifest.personal)
         self._hiding = personal.pseudonyms() if manifest.personal else None
@@ -75,11 +75,11 @@ class Recipe:
         """Put what was looked up beside what the request brings; rows too old at its event time fall out."""
         return self._gathering.of(request, lookups, event_time_us)
 
-    def matrix(self, rows: Sequence[Row]) -> NDArray[np.float64]:
-        """Encode rows of one or several requests.
+    def matrix(self, rows: Sequence[Row]) -> Given:
+        """Encode rows of one or several requests: as a matrix, or as what stands in its place.
 
         Raises:
-            ContractBroken: as ``Encoder.matrix``.
+            ContractBroken: as ``Encoding.matrix``.
         """
         return self._encoder.rows(rows)
 
@@ -103,10 +103,12 @@ class Recipe:
             columns[name] = [vectors.single(value) for value in columns[name]]
         whole: list[Matrix] = []
         for sent in request.wide:
-            if sent.name not in self.widths:
+            if sent.name not in self.widths and sent.name not in self.lists:
                 whole.append(sent)
             elif sent.name in columns:
                 raise sent_twice(sent.name)
+            elif sent.name in self.lists:
+                columns[sent.name] = vectors.cut(sent)
             else:
                 columns[sent.name] = vectors.of(sent, self.widths[sent.name], self.expected())
         if len(whole) > 1:
@@ -120,7 +122,7 @@ class Recipe:
 
         An entity that did not come is null in every row: whoever sends a bare matrix knows no keys.
         """
-        if self.online or self.categories or self.widths or matrix.datatype == TEXT or matrix.width != len(self._names):
+        if self.online or not self._is_plain or matrix.datatype == TEXT or matrix.width != len(self._names):
             raise BadRequest(
                 f"tensor {matrix.name!r} holds {matrix.width} {matrix.datatype} values a row, where the model takes "
                 f"{len(self._names)} features",
@@ -143,10 +145,10 @@ class Recipe:
                 raise BadRequest(f"entity {entity!r} holds what is no key", "send whole numbers or text, in every row")
         if self.widths:
             vectors.check(request.columns, self.widths, self.expected())
-        if not self.categories and not request.texts:
+        if not self.texts and not request.texts:
             return
-        # categories that came as numbers, and texts that are neither categories nor keys
-        wrong = sorted((self.categories & sent - request.texts) | (request.texts & self._numbers))
+        # texts that came as numbers, and those that are neither features nor keys
+        wrong = sorted((self.texts & sent - request.texts) | (request.texts & self._numbers))
         if wrong:
             raise BadRequest(f"text and numbers are mixed up in {', '.join(wrong)}", self.expected())
 
@@ -162,7 +164,8 @@ class Recipe:
     def _kind(self, name: str) -> str:
         if name in self.widths:
             return f"FP64 of shape [n, {self.widths[name]}]"
-        return TEXT if name in self.categories else "FP64"
+        kind = TEXT if name in self.texts else "FP64"
+        return f"{kind} of shape [n, k]" if name in self.lists else kind
 
     def expected(self) -> str:
         """Say which tensors a request carries."""

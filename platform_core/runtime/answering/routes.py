@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.runtime.answering.recipe import Recipe
 from loopline.platform_core.runtime.answering.split import Split
 from loopline.platform_core.runtime.model.models import LoadedModel, load_model
+
+if TYPE_CHECKING:
+    from loopline.platform_core.signing.trust import Proof, Trust
 
 Role = Literal["stable", "candidate"]
 
@@ -23,9 +26,9 @@ class Version:
     recipe: Recipe
 
     @classmethod
-    def load(cls, served: Served) -> Version:
+    def load(cls, served: Served, proof: Proof | None = None) -> Version:
         """Load and warm a version; see ``load_model`` for what it raises."""
-        model = load_model(served.package)
+        model = load_model(served.package, proof)
         return cls(served, model, Recipe(model.manifest))
 
 
@@ -45,13 +48,17 @@ class Route:
     looks_up: bool
 
     @classmethod
-    def build(cls, state: DesiredState, before: Route | None) -> Route:
-        """Load what is not in memory yet; a version that only changes its role is not loaded again."""
+    def build(cls, state: DesiredState, before: Route | None, trust: Trust | None = None) -> Route:
+        """Load what is not in memory yet; a version that only changes its role is not loaded again.
+
+        Where there is ``trust``, a version is loaded if one whom it knows signed it.
+        """
         at_hand = {(v.served.version, v.served.package): v for v in before.versions} if before else {}
 
         def version(served: Served) -> Version:
             known = at_hand.get((served.version, served.package))
-            found = Version(served, known.model, known.recipe) if known else Version.load(served)
+            proof = trust.of(state.model, served.version) if trust else None
+            found = Version(served, known.model, known.recipe) if known else Version.load(served, proof)
             at_hand[served.version, served.package] = found  # one that has both roles is in memory once
             return found
 

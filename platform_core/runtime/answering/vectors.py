@@ -1,4 +1,4 @@
-"""Vectors that a request brings: a list of numbers a row, or None."""
+"""Lists that a request brings: vectors, or lists of any length; a list a row, or None."""
 
 from __future__ import annotations
 
@@ -27,8 +27,20 @@ def of(sent: Matrix, width: int, expected: str) -> list[Value]:
     return [None if any(map(_is_missing, row)) else list(row) for row in rows]
 
 
+def cut(sent: Matrix) -> list[Value]:
+    """Read a tensor of shape [n, k] as lists without the nulls at their end; one that lacks more is missing."""
+    rows: Any = zip(*[iter(sent.values)] * sent.width, strict=True)
+    return [_cut(list(row)) for row in rows]
+
+
+def _cut(row: list[Any]) -> Value:
+    while row and _is_missing(row[-1]):
+        row.pop()
+    return None if not row or any(map(_is_missing, row)) else row
+
+
 def single(value: Any) -> Value:
-    """Read a vector of one number, which came alone or as a list."""
+    """Read a list of one value, which came alone or as a list."""
     if isinstance(value, list):
         return value
     return None if _is_missing(value) else [value]

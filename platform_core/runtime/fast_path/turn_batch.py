@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from loopline.platform_core.contracts.online_store import Key
-from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.errors import Transient
 from loopline.platform_core.runtime.answering.answers import answered
 from loopline.platform_core.runtime.answering.gathering import Gathered, Lookup
 from loopline.platform_core.runtime.answering.inference import Begun, Inference, answer, record
@@ -29,7 +29,10 @@ LogMany = Callable[[str, Sequence[Record]], None]
 
 
 class PendingRequest:
-    """A request on its way: what came, what was made of it so far, and why it does not go on."""
+    """A request on its way: what came, what was made of it so far, and why it does not go on.
+
+    ``request_id`` is the id that came beside the body, None if nobody looked for one; ``record`` is in the log.
+    """
 
     __slots__ = (
         "begun",
@@ -40,7 +43,9 @@ class PendingRequest:
         "lookups",
         "model",
         "prediction",
+        "record",
         "request",
+        "request_id",
         "response",
         "route",
         "started",
@@ -58,6 +63,8 @@ class PendingRequest:
         self.started = time.perf_counter()
         self.lookups: Sequence[Lookup] = ()
         self.failed: Exception | None = None
+        self.request_id: str | None = None
+        self.record: Record | None = None
 
 
 class TurnBatch:
@@ -110,13 +117,15 @@ class TurnBatch:
         now_us, seconds = self._inference.clock.now_us(), (time.perf_counter() - started) / max(1, len(batch))
         for one in batch:
             self._inference.freshness.count(one.model, one.prediction.gathered.uses)
-            records[one.model].append(record(one.begun, one.prediction, now_us, seconds))
+            one.record = record(one.begun, one.prediction, now_us, seconds)
+            records[one.model].append(one.record)
         for model, several in records.items():
             try:
                 self._log(model, several)
-            except StoreUnavailable as error:
+            except Transient as error:  # the log takes no more
                 for one in batch:
-                    one.failed = error if one.model == model else one.failed
+                    if one.model == model:
+                        one.failed, one.record = error, None
 
     def _respond(self, one: PendingRequest) -> None:
         version = ""
@@ -152,7 +161,7 @@ def _step_each(step: Callable[[PendingRequest], None], batch: Sequence[PendingRe
 
 
 def _decode(one: PendingRequest) -> None:
-    one.request = decode(one.body, length(one.headers))
+    one.request = decode(one.body, length(one.headers), one.request_id)
 
 
 def _gather(one: PendingRequest) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from loopline.platform_core.errors import BadRequest
 from loopline.platform_core.runtime.answering.inference import Answer
-from loopline.platform_core.runtime.wire import protocol, tensors
-from loopline.platform_core.runtime.wire.protocol import OUTPUTS, InferRequest, Matrix
+from loopline.platform_core.runtime.wire import outputs, protocol, tensors
+from loopline.platform_core.runtime.wire.protocol import AS_BYTES, AS_JSON, InferRequest, Matrix
 from loopline.platform_core.runtime.wire.tensors import TEXT, Value
 
 _CONTENTS = {
@@ -38,17 +38,18 @@ def decode(message: Any) -> InferRequest:
         BadRequest: the request breaks the protocol; the error names the tensor.
     """
     columns, wide = _columns(message)
-    protocol.check_outputs(output.name for output in message.outputs)
-    wanted = [output.name for output in message.outputs] or list(OUTPUTS)
-    event_time = _event_time(message.parameters)
+    raw = bool(message.raw_input_contents)
+    named = {output.name: raw for output in message.outputs}
+    event_time, explain = (_parameter(message.parameters, name) for name in ("event_time", "explain"))
     return InferRequest(
         id=message.id or protocol.new_id(),
         rows=protocol.count_rows(columns, wide),
         columns=columns,
         texts=frozenset([tensor.name for tensor in message.inputs if tensor.datatype == TEXT]),
-        outputs=dict.fromkeys(wanted, bool(message.raw_input_contents)),
+        outputs=named or (AS_BYTES if raw else AS_JSON),
         event_time_us=None if event_time is None else protocol.event_time_us(event_time),
         wide=wide,
+        explain=False if explain is None else protocol.explains(explain),
     )
 
 
@@ -57,13 +58,15 @@ def encode(response: Any, model: str, request: InferRequest, answer: Answer) -> 
     response.model_name, response.model_version, response.id = model, answer.version, request.id
     for name, said in (("version", answer.version), ("cycle", answer.cycle), ("role", answer.role)):
         response.parameters[name].string_param = said
-    for name, raw in request.outputs.items():
-        values, datatype = answer.outputs[name], OUTPUTS[name]
-        output = response.outputs.add(name=name, datatype=datatype, shape=[len(values)])
+    for one, raw in answer.form.wanted(request.outputs):
+        rows = answer.outputs[one.name]
+        values = outputs.flat(one, rows)
+        output = response.outputs.add(name=one.name, datatype=one.datatype, shape=outputs.shape(one, len(rows)))
         if raw:
-            response.raw_output_contents.append(tensors.to_bytes(datatype, values))
+            response.raw_output_contents.append(tensors.to_bytes(one.datatype, values))
         else:
-            getattr(output.contents, _CONTENTS[datatype]).extend(values)
+            typed = map(str.encode, values) if one.datatype == TEXT else values
+            getattr(output.contents, _CONTENTS[one.datatype]).extend(typed)
     return response
 
 
@@ -105,8 +108,8 @@ def _typed(tensor: Any) -> list[Value]:
     return tensors.from_typed(tensor.name, tensor.datatype, list(getattr(tensor.contents, field)))
 
 
-def _event_time(parameters: Mapping[str, Any]) -> Any:
-    if "event_time" not in parameters:
+def _parameter(parameters: Mapping[str, Any], name: str) -> Any:
+    if name not in parameters:
         return None
-    choice = parameters["event_time"].WhichOneof("parameter_choice")
-    return getattr(parameters["event_time"], choice) if choice else ""
+    choice = parameters[name].WhichOneof("parameter_choice")
+    return getattr(parameters[name], choice) if choice else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from itertools import accumulate
 from typing import Any
@@ -43,7 +44,10 @@ def safe(call: Call, parse: Callable[[Any], Any] = lambda _: None) -> Call:
 
 
 async def abort(context: grpc.aio.ServicerContext, error: LooplineError) -> None:
-    """End a call by an error of ours."""
+    """End a call by an error of ours; when to ask again stands in the trailers, as in HTTP's headers."""
+    if isinstance(error, BadRequest) and error.delay_seconds is not None:
+        retry = ("retry-after", str(max(1, math.ceil(error.delay_seconds))))
+        context.set_trailing_metadata((*context.trailing_metadata(), retry))
     await context.abort(_code(error), f"{_short(error.problem)} → {_short(error.fix)}")
 
 

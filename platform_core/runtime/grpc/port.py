@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import grpc
 
+from loopline.platform_core.foundation.tls import Tls
 from loopline.platform_core.runtime.grpc.health import HEALTH, Health
 from loopline.platform_core.runtime.grpc.messages import INFERENCE, SERVICE
 from loopline.platform_core.runtime.grpc.reflection import Reflection
 from loopline.platform_core.runtime.grpc.service import GrpcService
-from loopline.platform_core.runtime.settings.gateway import Tls
 from loopline.platform_core.runtime.settings.limits import Limits
 
 _IDLE_MS = 10 * 60 * 1000
@@ -43,16 +43,10 @@ class GrpcPort:
         if self._tls is None:
             self._server.add_insecure_port(self._address)
         else:
-            self._server.add_secure_port(self._address, _credentials(self._tls))
+            self._server.add_secure_port(self._address, self._tls.for_grpc())
         await self._server.start()
 
     async def close(self) -> None:
         """Take no more requests, and wait for those that are underway."""
         self._health.end()
         await self._server.stop(_GRACE_SECONDS)
-
-
-def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    clients = tls.clients.read_bytes() if tls.clients else None
-    own = (tls.key.read_bytes(), tls.certificate.read_bytes())
-    return grpc.ssl_server_credentials([own], clients, require_client_auth=clients is not None)

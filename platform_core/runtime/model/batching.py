@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from loopline.platform_core.runtime.model.thread_choice import LONGEST_SECONDS, Predict, fastest
+from loopline.platform_core.runtime.model.given import Given, together
+from loopline.platform_core.runtime.model.thread_choice import LONGEST_SECONDS, Blank, Predict, fastest
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -46,7 +47,7 @@ class Batching(NamedTuple):
 UNTIMED = Batching(shared=False, why="off: not timed")
 
 
-def choose(predict: Predict, features: int) -> Batching:
+def choose(predict: Predict, blank: Blank) -> Batching:
     """Decide by the model's own times: sharing must save a request more than it costs, and half of its prediction.
 
     It must look so each time: a busy machine makes a quick model look slow, but no slow one quick.
@@ -55,8 +56,8 @@ def choose(predict: Predict, features: int) -> Batching:
     shared, end = False, time.perf_counter() + LONGEST_SECONDS
     for _ in range(_ROUNDS):
         # this thread's own time: other models are loaded beside it, and what they take says nothing of this one
-        one = min(one, fastest(predict, 1, features, time.thread_time))
-        each = min(each, fastest(predict, TOGETHER, features, time.thread_time) / TOGETHER)
+        one = min(one, fastest(predict, blank(1), time.thread_time))
+        each = min(each, fastest(predict, blank(TOGETHER), time.thread_time) / TOGETHER)
         shared = one - each > COST_SECONDS and each < one / 2
         if not shared or one > _SURELY_SLOW_SECONDS or time.perf_counter() > end:
             break
@@ -76,7 +77,7 @@ class Batcher:
         self._waiting: deque[_Waiting] = deque()
         self._busy = False
 
-    async def __call__(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    async def __call__(self, matrix: Given) -> NDArray[np.float64]:
         """Return what the model answers for these rows, or raise what it raises for them."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(matrix, loop.create_future())
@@ -111,7 +112,7 @@ class Batcher:
 
 
 class _Waiting(NamedTuple):
-    matrix: NDArray[np.float64]
+    matrix: Given
     answer: asyncio.Future[NDArray[np.float64]]
 
 
@@ -119,7 +120,7 @@ def _answers(predict: Predict, batch: Sequence[_Waiting]) -> Sequence[_Answer]:
     """Predict once for all; if that fails each alone, so that only those fail that must."""
     if len(batch) > 1:
         try:
-            scores = predict(np.concatenate([one.matrix for one in batch]))
+            scores = predict(together([one.matrix for one in batch]))
         except Exception:  # noqa: BLE001, S110 - a model may raise anything; who is to blame shows below
             pass
         else:
@@ -127,7 +128,7 @@ def _answers(predict: Predict, batch: Sequence[_Waiting]) -> Sequence[_Answer]:
     return [_alone(predict, one.matrix) for one in batch]
 
 
-def _alone(predict: Predict, matrix: NDArray[np.float64]) -> _Answer:
+def _alone(predict: Predict, matrix: Given) -> _Answer:
     try:
         return predict(matrix)
     except Exception as error:  # noqa: BLE001 - it is raised where the request waits

@@ -48,7 +48,7 @@ class Encoder:
         Raises:
             ContractBroken: a feature is missing, has another length than the first, or holds what is no number.
         """
-        encoded = [self._column(name, _given(columns, name)) for name in self.features]
+        encoded = [self._column(name, given(columns, name)) for name in self.features]
         rows = self._count_rows(encoded)
         if self._widths:
             sides = [np.asarray(column, dtype=np.float64).reshape(rows, -1) for column in encoded] if rows else []
@@ -71,6 +71,10 @@ class Encoder:
         if not _NUMBERS.issuperset(map(type, values)):
             return self.matrix(dict(zip(self.features, zip(*rows, strict=True), strict=True)))
         return np.array(values, dtype=np.float64).reshape(len(rows), len(self.features))
+
+    def blank(self, rows: int) -> NDArray[np.float64]:
+        """Return rows of zeros, for a model to be tried with."""
+        return np.zeros((rows, self._total()))
 
     def _total(self) -> int:
         return sum(self._widths.get(name, 1) for name in self.features)
@@ -95,16 +99,12 @@ class Encoder:
     def _column(self, name: str, values: Any) -> Sequence[float | None] | NDArray[np.float64]:
         width = self._widths.get(name)
         if width is not None:
-            return _vectors(name, _plain(values), width)
+            return vectors(name, plain(values), width)
         codes = self._codes.get(name)
         if codes is not None:
-            return [_code(value, codes) for value in _plain(values)]
-        if isinstance(values, list | tuple) and _NUMBERS.issuperset(map(type, values)):
-            return values
-        if isinstance(values, np.ndarray) and values.dtype.kind in _NUMERIC:
-            return values.astype(np.float64)
+            return [_code(value, codes) for value in plain(values)]
         try:
-            return [_number(value) for value in _plain(values)]
+            return numbers(values)
         except (TypeError, ValueError) as error:
             raise ContractBroken(f"feature {name!r}: {error}", "give numbers, truth values or null") from error
 
@@ -128,7 +128,7 @@ def column_names(features: Sequence[str], widths: Mapping[str, int]) -> tuple[st
     return tuple(chain.from_iterable(each))
 
 
-def _vectors(name: str, values: Iterable[Any], width: int) -> NDArray[np.float64]:
+def vectors(name: str, values: Iterable[Any], width: int) -> NDArray[np.float64]:
     """Put vectors side by side, a missing one as NaN throughout.
 
     Raises:
@@ -149,14 +149,32 @@ def _codes(categories: Sequence[str]) -> dict[str, float]:
     return {category: float(code) for code, category in enumerate(categories)}
 
 
-def _given(columns: Mapping[str, Any], name: str) -> Any:
+def numbers(values: Any) -> Sequence[float | None] | NDArray[np.float64]:
+    """Read a column of numbers or truth values; a missing one is None or NaN.
+
+    Raises:
+        TypeError, ValueError: it holds something else.
+    """
+    if isinstance(values, list | tuple) and _NUMBERS.issuperset(map(type, values)):
+        return values
+    if isinstance(values, np.ndarray) and values.dtype.kind in _NUMERIC:
+        return values.astype(np.float64)
+    return [number(value) for value in plain(values)]
+
+
+def given(columns: Mapping[str, Any], name: str) -> Any:
+    """Take a feature's column.
+
+    Raises:
+        ContractBroken: it is not there.
+    """
     try:
         return columns[name]
     except KeyError:
         raise ContractBroken(f"feature {name!r} is not given", "give every feature of the model") from None
 
 
-def _plain(values: Any) -> Iterable[Any]:
+def plain(values: Any) -> Iterable[Any]:
     """Take an Arrow array apart without importing Arrow: the server has no need of it."""
     plain: Iterable[Any] = values.to_pylist() if hasattr(values, "to_pylist") else values
     return plain
@@ -168,7 +186,12 @@ def _code(value: Any, codes: Mapping[str, float]) -> float:
     return codes.get(value.decode(errors="replace") if isinstance(value, bytes) else str(value), UNKNOWN)
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
+    """Read a number or truth value; None is NaN.
+
+    Raises:
+        TypeError, ValueError: it is neither.
+    """
     if value is None:
         return MISSING
     if isinstance(value, str | bytes):  # float("3") would hide that the caller sends text

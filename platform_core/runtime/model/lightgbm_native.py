@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from loopline.platform_core.runtime.model.files import File
+
 _FLOAT64 = 1
 _ROW_MAJOR = 1
-_PROBABILITY = 0
+_PREDICTION, _CONTRIBUTIONS = 0, 3
 _ALL_TREES = -1
 _ONE_THREAD = b"num_threads=1"
 _FEW = 16
@@ -32,9 +34,9 @@ _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}
 
 
 class Booster:
-    """A binary classifier read from LightGBM's text file."""
+    """Trees read from LightGBM's text file, which give each row as many numbers as one of ``counts``."""
 
-    def __init__(self, file: Path, features: int) -> None:
+    def __init__(self, file: File, features: int, counts: tuple[int, ...] = (1,)) -> None:
         import numpy as np
 
         self._library = _library(ctypes.CDLL)
@@ -44,42 +46,54 @@ class Booster:
         text = file.read_bytes()
         self._call("LGBM_BoosterLoadModelFromString", text, ctypes.byref(trees), ctypes.byref(self._handle))
         weakref.finalize(self, self._library.LGBM_BoosterFree, self._handle)
-        self._expect("LGBM_BoosterGetNumFeature", features, f"{file} was fitted on another number of features")
-        self._expect("LGBM_BoosterGetNumClasses", 1, f"{file} is no binary classifier")
+        self._expect("LGBM_BoosterGetNumFeature", (features,), f"{file} was fitted on another number of features")
+        numbers = self._expect("LGBM_BoosterGetNumClasses", counts, f"{file} gives a row another count of numbers")
         self._features = features
-        self._rows, self._scores = np.zeros((_FEW, features)), np.zeros(_FEW)
+        self._each = (numbers,) if numbers > 1 else ()
+        self._rows, self._scores = np.zeros((_FEW, features)), np.zeros((_FEW, *self._each))
         self._length = ctypes.c_int64()
         self._lock = threading.Lock()
         self._prepare_single_row()
 
     def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability of label 1 for each row of a (rows, features) matrix."""
-        if len(matrix) > _FEW:
+        """Return what the trees say of each row of a (rows, features) matrix: (rows,), or (rows, numbers)."""
+        rows = len(matrix)
+        if rows > _FEW:
             return self._predict_many(matrix)
         with self._lock:  # the prepared rows and handle are shared
-            self._rows[: len(matrix)] = matrix
-            prepared, length = self._prepared, self._length_at
-            for row, score in zip(self._rows_at, self._scores_at[: len(matrix)], strict=False):
-                if self._fast(prepared, row, length, score):
+            self._rows[:rows] = matrix
+            fast, prepared, length = self._fast, self._prepared, self._length_at
+            for row, score in self._places[:rows]:
+                if fast(prepared, row, length, score):
                     raise self._error()
-            return self._scores[: len(matrix)].copy()
+            return self._scores[:rows].copy()
 
-    def _predict_many(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    def contributions(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return by how much each column moves each number of a row, before any link: (rows, numbers, columns + 1).
+
+        The last one is what the trees say where nothing is known of a row; all of them add up to what the trees say
+        (Lundberg and others 2020, 'From local explanations to global understanding with explainable AI for trees').
+        """
+        return self._predict_many(matrix, _CONTRIBUTIONS, ((self._each or (1,))[0], self._features + 1))
+
+    def _predict_many(
+        self, matrix: NDArray[np.float64], what: int = _PREDICTION, each: tuple[int, ...] | None = None
+    ) -> NDArray[np.float64]:
         import numpy as np
 
         rows = np.ascontiguousarray(matrix, dtype=np.float64)
-        scores = np.zeros(len(rows))
+        scores = np.zeros((len(rows), *(self._each if each is None else each)))
         shape = (ctypes.c_int32(rows.shape[0]), ctypes.c_int32(rows.shape[1]))
-        what = (_PROBABILITY, 0, _ALL_TREES, _ONE_THREAD, ctypes.byref(ctypes.c_int64()))
+        asked = (what, 0, _ALL_TREES, _ONE_THREAD, ctypes.byref(ctypes.c_int64()))
         self._call(
-            "LGBM_BoosterPredictForMat", self._handle, _at(rows), _FLOAT64, *shape, _ROW_MAJOR, *what, _at(scores)
+            "LGBM_BoosterPredictForMat", self._handle, _at(rows), _FLOAT64, *shape, _ROW_MAJOR, *asked, _at(scores)
         )
         return scores
 
     def _prepare_single_row(self) -> None:
         """Keep rows, scores and handle in place, so that a call only fills rows."""
         prepared = ctypes.c_void_p()
-        what = (_PROBABILITY, 0, _ALL_TREES, _FLOAT64, self._features, _ONE_THREAD)
+        what = (_PREDICTION, 0, _ALL_TREES, _FLOAT64, self._features, _ONE_THREAD)
         self._call("LGBM_BoosterPredictForMatSingleRowFastInit", self._handle, *what, ctypes.byref(prepared))
         weakref.finalize(self, self._library.LGBM_FastConfigFree, prepared)
         self._prepared = prepared
@@ -87,13 +101,15 @@ class Booster:
         self._fast = _library(ctypes.PyDLL).LGBM_BoosterPredictForMatSingleRowFast
         self._fast.argtypes = [ctypes.c_void_p] * 4
         self._length_at = ctypes.addressof(self._length)
-        self._rows_at, self._scores_at = _places(self._rows), _places(self._scores)
+        self._places = list(zip(_places(self._rows), _places(self._scores), strict=True))
 
-    def _expect(self, function: str, wanted: int, problem: str) -> None:
+    def _expect(self, function: str, wanted: tuple[int, ...], problem: str) -> int:
         found = ctypes.c_int()
         self._call(function, self._handle, ctypes.byref(found))
-        if found.value != wanted:
-            raise ContractBroken(f"{problem}: {found.value}, not {wanted}", "package the model with its own manifest")
+        if found.value not in wanted:
+            said = " or ".join(map(str, wanted))
+            raise ContractBroken(f"{problem}: {found.value}, not {said}", "package the model with its own manifest")
+        return found.value
 
     def _call(self, function: str, *arguments: object) -> None:
         if getattr(self._library, function)(*arguments):

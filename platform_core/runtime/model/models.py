@@ -1,27 +1,37 @@
-"""Loads a model package so that it answers: one probability a row."""
+"""Loads a model package so that it answers."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from loopline.platform_core.errors import ContractBroken, LooplineError, Unsupported
+from loopline.platform_core.runtime.model import averaging, graphs
 from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.batching import UNTIMED, Batcher, Batching, choose
+from loopline.platform_core.runtime.model.explaining import Explainer
+from loopline.platform_core.runtime.model.given import Given
 from loopline.platform_core.runtime.model.lightgbm_native import Booster
 from loopline.platform_core.runtime.model.manifest import Manifest
 from loopline.platform_core.runtime.model.thread_choice import MOST_INLINE, THREADS, inline_rows
+from loopline.platform_core.runtime.wire.outputs import Outputs, shape
+from loopline.platform_core.signing.proven import ProvenFile
+from loopline.platform_core.targets import Target
 
-Matrix = NDArray[np.float64]
-"""(rows, features) in the manifest's order; missing NaN, a category its position in the vocabulary, unknown -1."""
-Predict = Callable[[Matrix], NDArray[np.float64]]
-"""Probabilities of label 1, float64 (rows,)."""
+if TYPE_CHECKING:
+    from loopline.platform_core.runtime.model.files import File, Package
+    from loopline.platform_core.signing.trust import Proof
+
+Predict = Callable[[Given], NDArray[np.float64]]
+"""Takes what the manifest's encoder makes; returns raw predictions, float64 (rows,) or (rows, numbers)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +40,48 @@ class LoadedModel:
 
     Small requests share predictions through the ``batcher``, where ``batching`` says so. Others of more rows than
     ``inline_rows`` are answered in threads, so ``predict`` is called by several at once. ``rows_apart`` says that a
-    row's probability does not depend on the rows beside it, not even in its last bit: kernels for matrices sum in
-    another order than those for one row, trees do not.
+    row's prediction does not depend on the rows beside it, not even in its last bit: kernels for matrices sum in
+    another order than those for one row, trees do not. ``explainer`` says which columns moved a prediction.
     """
 
     manifest: Manifest
+    target: Target
+    outputs: Outputs
     predict: Predict
     inline_rows: int = MOST_INLINE
     batching: Batching = UNTIMED
     batcher: Batcher | None = None
     rows_apart: bool = False
+    explainer: Explainer | None = None
 
 
-def load_model(package: Path) -> LoadedModel:
-    """Load a package and let it answer once.
+def load_model(package: Path, proof: Proof | None = None) -> LoadedModel:
+    """Load a package and let it answer once; where packages are signed, ``proof`` is of which version it must be.
+
+    Nothing of a package that is not proven is read as more than bytes.
 
     Raises:
         NotFound: the folder holds no package.
+        Untrusted: it is not what a known trainer signed for that version.
         ContractBroken: manifest or artefact cannot be read, or the artefact does not answer.
     """
+    if proof is None:
+        return _loaded(package)
+    proven = proof.opened(package)
+    try:
+        return _loaded(proven)
+    finally:
+        proven.release()
+
+
+def _loaded(package: Package) -> LoadedModel:
     try:
         manifest = manifests.load(package)
-        predict = _LOADERS[manifest.kind](package / manifest.file, manifest.width)
-        loaded = LoadedModel(manifest, predict, rows_apart=manifest.kind == "lightgbm")
+        target = manifest.read_target()
+        predict = _LOADERS[manifest.kind](package.joinpath(manifest.file), manifest, target)
+        outputs = Outputs(target.outputs)
+        apart, explainer = manifest.kind == "lightgbm", Explainer(package, manifest, target)
+        loaded = LoadedModel(manifest, target, outputs, predict, rows_apart=apart, explainer=explainer)
         _warm(loaded)
         loaded = _timed(loaded)
     except LooplineError:
@@ -68,28 +97,54 @@ def load_model(package: Path) -> LoadedModel:
 
 
 def _timed(loaded: LoadedModel) -> LoadedModel:
-    """Let the model's own times say how it is asked."""
-    features = loaded.manifest.width
-    inline, batching = inline_rows(loaded.predict, features), choose(loaded.predict, features)
+    """Let the model's own times say how it is asked; one in a process of its own keeps no event loop waiting."""
+    if loaded.manifest.kind == "python":
+        alone = ThreadPoolExecutor(1, thread_name_prefix="apart")
+        return replace(loaded, inline_rows=0, batching=_APART, batcher=Batcher(loaded.predict, 0, alone))
+    blank = loaded.manifest.encoder().blank
+    inline, batching = inline_rows(loaded.predict, blank), choose(loaded.predict, blank)
     batcher = Batcher(loaded.predict, inline, THREADS) if batching.shared else None
     return replace(loaded, inline_rows=inline, batching=batching, batcher=batcher)
 
 
 def _warm(loaded: LoadedModel) -> None:
     """Answer for one row and for several: first calls are slow, and a broken artefact shows now."""
+    blank = loaded.manifest.encoder().blank
     for rows in (1, 2):
-        scores = loaded.predict(np.zeros((rows, loaded.manifest.width)))
-        if scores.shape != (rows,):
+        raw, width = loaded.predict(blank(rows)), loaded.target.width
+        if raw.shape != ((rows,) if width == 1 else (rows, width)):
             raise ContractBroken(
-                f"the artefact answers {rows} row(s) with shape {list(scores.shape)}", "package a binary classifier"
+                f"the artefact answers {rows} row(s) with shape {list(raw.shape)}",
+                f"package a {loaded.target.kind} model, whose rows have {width} number(s)",
             )
+    _agrees(loaded, np.nan_to_num(raw))
 
 
-def _lightgbm(file: Path, features: int) -> Predict:
-    return Booster(file, features).predict
+def _agrees(loaded: LoadedModel, raw: NDArray[np.float64]) -> None:
+    """Check that the kind of model makes of some rows what it says: one reading a row, and each of its outputs."""
+    target, rows = loaded.target, len(raw)
+    readings, answer = target.reading(raw), target.answer(raw.tolist())
+    if np.shape(readings) != (rows,) or (target.width == 1 and not np.array_equal(readings, raw)):
+        found = f"the reading of {rows} rows has shape {list(np.shape(readings))}, or is not their only number"
+    elif [*answer] != [one.name for one in loaded.outputs.each]:
+        found = f"it answers with {', '.join(answer)}, and says that it has other outputs"
+    elif wrong := [one for one in loaded.outputs.each if [*np.shape(answer[one.name])] != shape(one, rows)]:
+        found = f"its {wrong[0].name} of {rows} rows has shape {list(np.shape(answer[wrong[0].name]))}"
+    else:
+        return
+    raise ContractBroken(f"kind of models {target.kind!r}: {found}", "mend the kind's answer, outputs or reading")
 
 
-def _onnx(file: Path, features: int) -> Predict:  # noqa: ARG001 - one signature for all
+def _lightgbm(file: File, manifest: Manifest, target: Target) -> Predict:
+    counts = (1, 2) if target.width == 2 else (target.width,)  # noqa: PLR2004 - of two classes the second's is enough
+    predict, served = Booster(file, manifest.width, counts).predict, target.served
+    given = np.array([-1.0, 0.5])
+    if target.width == 1 and served(given) is given:  # nothing is made of it: a call less on the way of each request
+        return predict
+    return lambda matrix: served(predict(matrix))
+
+
+def _onnx(file: File, manifest: Manifest, target: Target) -> Predict:  # noqa: ARG001 - one signature for all
     try:
         import onnxruntime
     except ImportError as error:
@@ -98,25 +153,65 @@ def _onnx(file: Path, features: int) -> Predict:  # noqa: ARG001 - one signature
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # converters declare label shapes that every batch contradicts
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 3  # converters declare shapes that every batch contradicts
+    model = str(file) if isinstance(file, Path) else file.read_bytes()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0].name
-    wanted = [session.get_outputs()[-1].name]  # labels come first, probabilities last
+    wanted = [session.get_outputs()[-1].name]  # what is decided comes first, numbers last
 
-    def predict(matrix: Matrix) -> NDArray[np.float64]:
-        both: Matrix = session.run(wanted, {given: matrix.astype(np.float32)})[0]
-        return both[:, 1].astype(np.float64)
+    def predict(matrix: Given) -> NDArray[np.float64]:
+        answered: NDArray[np.float32] = session.run(wanted, {given: matrix.astype(np.float32, copy=False)})[0]
+        return target.served(answered.astype(np.float64))
 
     return predict
 
 
-def _pickle(file: Path, features: int) -> Predict:  # noqa: ARG001 - one signature for all
+def _graph(file: File, manifest: Manifest, target: Target) -> Predict:  # noqa: ARG001 - one signature for all
+    graph = graphs.load(file, lambda one: _LOADERS[one.kind](file.with_name(one.file), one, one.read_target()))
+
+    def predict(matrix: Given) -> NDArray[np.float64]:
+        return target.predictions(graph, matrix)
+
+    return predict
+
+
+def _pickle(file: File, manifest: Manifest, target: Target) -> Predict:  # noqa: ARG001 - one signature for all
     estimator = pickle.loads(file.read_bytes())  # noqa: S301 - a package is code, and comes from the registry
 
-    def predict(matrix: Matrix) -> NDArray[np.float64]:
-        return np.asarray(estimator.predict_proba(matrix), dtype=np.float64)[:, 1]
+    def predict(matrix: Given) -> NDArray[np.float64]:
+        return target.predictions(estimator, matrix)
 
     return predict
 
 
-_LOADERS: dict[str, Callable[[Path, int], Predict]] = {"lightgbm": _lightgbm, "onnx": _onnx, "pickle": _pickle}
+def _average(file: File, manifest: Manifest, target: Target) -> Predict:
+    members = averaging.members(file)
+    each = [(one.weight, _LOADERS[one.kind](file.with_name(one.file), manifest, target)) for one in members]
+
+    def predict(matrix: Given) -> NDArray[np.float64]:
+        return np.asarray(np.sum([weight * member(matrix) for weight, member in each], axis=0), dtype=np.float64)
+
+    return predict
+
+
+def _python(file: File, manifest: Manifest, target: Target) -> Predict:
+    from loopline.platform_core.runtime.apart.process import estimator
+
+    path, sha256 = (file.path, file.sha256) if isinstance(file, ProvenFile) else (Path(str(file)), "")
+    asked = estimator(path, manifest.apart.requirements, manifest.apart.timeout_seconds, sha256)
+
+    def predict(matrix: Given) -> NDArray[np.float64]:
+        return target.predictions(asked, matrix)
+
+    return predict
+
+
+_APART = Batching(shared=True, why="on: it runs in a process of its own, one call at a time")
+_LOADERS: dict[str, Callable[[File, Manifest, Target], Predict]] = {
+    "lightgbm": _lightgbm,
+    "onnx": _onnx,
+    "pickle": _pickle,
+    "python": _python,
+    "graph": _graph,
+    "average": _average,
+}

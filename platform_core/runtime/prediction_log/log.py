@@ -14,12 +14,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.runtime.prediction_log import open_files
 from loopline.platform_core.runtime.prediction_log.segment import Segment
+
+if TYPE_CHECKING:
+    from loopline.platform_core.runtime.prediction_log.log_room import LogRoom
 
 SUFFIX = ".frames"
 SEGMENT_BYTES = 64 * 1024 * 1024
@@ -29,7 +33,10 @@ _HEADER = struct.Struct("<4sII")
 
 
 class Record(msgspec.Struct, array_like=True, gc=False):
-    """A request and what was answered. ``scores`` is None when it failed; the lists have one entry a row.
+    """A request and what was answered; the lists have one entry a row.
+
+    ``scores`` are the readings of the model's target, one number a row, None when it failed. Where a row has more
+    numbers than one, ``raw`` holds all of them; else it is None.
 
     Times are the platform's: the online store was asked after ``asked_at_us`` and had answered by ``logged_at_us``.
     ``stale`` and ``asked_at_us`` are None in frames of before they were kept; a new field comes last and has a default.
@@ -54,6 +61,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     asked_at_us: int | None = None
     source: tuple[str, int] | None = None
     beside_ms: float | None = None
+    raw: list[list[float]] | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -71,16 +79,17 @@ class PredictionLog:
     ``sync``, and opened again for the next record of their model.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each has what is usual
         self,
         root: Path,
         worker: str,
         segment_bytes: int = SEGMENT_BYTES,
         most_open: int | None = None,
         keep: Keep | None = None,
+        room: LogRoom | None = None,
     ) -> None:
         self._root, self._worker, self._segment_bytes = root, worker, segment_bytes
-        self._keep = keep
+        self._keep, self._room = keep, room
         self._most_open = open_files.for_logs() if most_open is None else most_open
         self._open: dict[str, Segment] = {}
         self._full: deque[Segment] = deque()
@@ -91,7 +100,7 @@ class PredictionLog:
         """Append one record; when this returns, a killed process does not lose it.
 
         Raises:
-            StoreUnavailable: the file takes no more.
+            StoreUnavailable: the file takes no more. QuotaReached: the environment's logs take no more.
         """
         self.write_many(model, [record])
 
@@ -100,8 +109,11 @@ class PredictionLog:
 
         Raises:
             StoreUnavailable: the file takes no more, or they are in it and not kept elsewhere.
+            QuotaReached: the environment's logs take no more.
         """
         frames = b"".join(map(_frame, records))
+        if self._room is not None:
+            self._room.take(model, len(frames))
         try:
             segment = self._segment(model)
             segment.append(frames)
@@ -182,8 +194,18 @@ class PredictionLog:
 
 
 def _frame(record: Record) -> bytes:
-    payload = _encode(record)
+    return frame(_encode(record))
+
+
+def frame(payload: bytes) -> bytes:
+    """Return a record's bytes as they stand in a file."""
     return _HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload
+
+
+def placed(frames: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield where each whole frame begins, and its record's bytes."""
+    for payload, after in _frames(frames):
+        yield after - len(payload) - _HEADER.size, bytes(payload)
 
 
 def log_folder(root: Path, model: str) -> Path:

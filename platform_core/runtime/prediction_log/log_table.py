@@ -90,6 +90,7 @@ def schema() -> pa.Schema:
         "stale": pa.list_(text),
         "asked_at": instant,
         "beside_ms": pa.float64(),
+        "raw": pa.list_(pa.float64()),
     }
     return pa.schema(list(types.items()))
 
@@ -123,6 +124,7 @@ def table(records: Sequence[Record]) -> pa.Table:
         "stale": list(chain.from_iterable(map(_stale, records))),
         "asked_at": repeated("asked_at_us"),
         "beside_ms": repeated("beside_ms"),
+        "raw": list(chain.from_iterable(map(_raw, records))),
     }
     wanted = schema()
     return pa.table([pa.array(columns[field.name], field.type) for field in wanted], schema=wanted)
@@ -153,6 +155,10 @@ def _stale(record: Record) -> Sequence[list[str] | None]:
 
 def _scores(record: Record) -> Sequence[float | None]:
     return record.scores or [None] * len(record.keys)
+
+
+def _raw(record: Record) -> Sequence[list[float] | None]:
+    return record.raw or [None] * len(record.keys)
 
 
 def offsets_of(cursor: str | None) -> dict[str, int]:

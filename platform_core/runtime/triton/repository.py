@@ -6,7 +6,7 @@ Behind a gateway a caller is told of the models only that it may ask.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.runtime.answering import metadata
 from loopline.platform_core.runtime.answering.inference import Inference
@@ -15,6 +15,9 @@ from loopline.platform_core.runtime.metrics import Labels
 from loopline.platform_core.runtime.request_context import may_ask
 from loopline.platform_core.runtime.triton.usage_counts import Usage, UsageCounts
 from loopline.platform_core.runtime.wire.tensors import TEXT
+
+if TYPE_CHECKING:
+    from loopline.platform_core.targets import Output
 
 _BACKEND = "loopline"
 
@@ -28,6 +31,11 @@ class Repository:
     def names(self) -> list[str]:
         """Name the models that the caller may ask."""
         return sorted(filter(may_ask, self._inference.models))
+
+    def outputs(self) -> list[Output]:
+        """Return the outputs of the models that the caller may ask, each once."""
+        versions = (version for _, version in self._live("", ""))
+        return list(dict.fromkeys(one for version in versions for one in version.model.outputs.each))
 
     def index(self, *, ready_only: bool = False) -> list[dict[str, str]]:
         """Tell each version that is live, and each model of which none is loaded."""

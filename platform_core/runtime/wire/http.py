@@ -65,7 +65,8 @@ def refusal(error: Exception) -> Response:
     if not isinstance(error, LooplineError):
         _LOG.error("a request failed", exc_info=error)
         return as_json({"error": "the server failed → see its log"}, 500)
-    retry = max(1, math.ceil(error.delay_seconds)) if isinstance(error, Transient) else None
+    delay = error.delay_seconds if isinstance(error, Transient | BadRequest) else None
+    retry = None if delay is None else max(1, math.ceil(delay))
     return as_json({"error": str(error)}, status_of(error))._replace(retry_seconds=retry)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.runtime.wire.protocol import OUTPUTS
-from loopline.platform_core.runtime.wire.tensors import DATATYPES
+from loopline.platform_core.runtime.wire.outputs import shape
+from loopline.platform_core.runtime.wire.tensors import DATATYPES, TEXT
+
+if TYPE_CHECKING:
+    from loopline.platform_core.targets import Output
 
 Json = dict[str, Any]
 
 
-def document() -> Json:
-    """Describe every path."""
+def document(outputs: Sequence[Output]) -> Json:
+    """Describe every path, and the outputs that the models have."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -22,7 +26,7 @@ def document() -> Json:
             " deflate both ways.",
         },
         "paths": _server() | _models(),
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas(outputs)},
     }
 
 
@@ -66,7 +70,7 @@ def _models() -> Json:
     return paths
 
 
-def _schemas() -> Json:
+def _schemas(outputs: Sequence[Output]) -> Json:
     text, whole = {"type": "string"}, {"type": "integer"}
     free = {"type": ["object", "null"]}
     tensor = {"name": text, "datatype": {"enum": list(DATATYPES)}, "shape": {"type": "array", "items": whole}}
@@ -76,7 +80,9 @@ def _schemas() -> Json:
     counted |= dict.fromkeys(("last_inference", "inference_count", "execution_count"), whole)
     described = {"type": "array", "items": _object(tensor)}
     given = _object(tensor | {"data": data, "parameters": free}, optional=["data", "parameters"])
-    wanted = _object({"name": {"enum": list(OUTPUTS)}, "parameters": free}, optional=["parameters"])
+    names = [one.name for one in outputs]
+    wanted = _object({"name": {"enum": names} if names else text, "parameters": free}, optional=["parameters"])
+    answered = {"anyOf": [_output(one) for one in outputs]} if outputs else {"type": "object"}
     return {
         "Error": _object({"error": text}),
         "Server": _object({"name": text, "version": text, "extensions": {"type": "array", "items": text}}),
@@ -106,9 +112,21 @@ def _schemas() -> Json:
         ),
         "Answer": _object(
             {"id": text, "model_name": text, "model_version": text, "parameters": free}
-            | {"outputs": {"type": "array", "items": _object(tensor | {"data": data}, optional=["data"])}}
+            | {"outputs": {"type": "array", "items": answered}}
         ),
     }
+
+
+def _output(one: Output) -> Json:
+    """Describe an output of an answer; one that goes out as bytes has no data."""
+    values = {"type": "string" if one.datatype == TEXT else ["number", "boolean", "null"]}
+    given = [{"const": size} if size > 0 else {"type": "integer"} for size in shape(one, -1)]
+    return _object(
+        {"name": {"const": one.name}, "datatype": {"const": one.datatype}}
+        | {"shape": {"type": "array", "prefixItems": given, "minItems": len(given), "maxItems": len(given)}}
+        | {"data": {"type": "array", "items": values}, "parameters": {"type": "object"}},
+        optional=["data", "parameters"],
+    )
 
 
 def _object(properties: Json, optional: list[str] | None = None) -> Json:

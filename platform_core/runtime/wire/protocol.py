@@ -7,8 +7,9 @@ holds a vector a row, or all features of the model at once. JSON and Triton's bi
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -18,10 +19,10 @@ from loopline.platform_core.runtime.request_context import given_id
 from loopline.platform_core.runtime.wire import one_row, tensors
 from loopline.platform_core.runtime.wire.tensors import TEXT, Value
 
-OUTPUTS = {"probability": "FP64", "label": "INT64"}
-"""Outputs of every model: the probability of label 1, and whether it reaches the model's threshold."""
-AS_JSON: Mapping[str, bool] = dict.fromkeys(OUTPUTS, False)
-"""Every output as JSON, which is what most ask for; always this very mapping."""
+AS_JSON: Mapping[str, bool] = MappingProxyType({})
+"""Every output as JSON, which is what most ask for; always this very mapping. Which there are, the version knows."""
+AS_BYTES: Mapping[str, bool] = MappingProxyType({})
+"""Every output as bytes; always this very mapping."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LATEST_US = 2**63 // 1000
@@ -63,8 +64,8 @@ class InferRequest(msgspec.Struct, frozen=True):
     ``wide`` are the tensors of more than one value a row as they came; the model's recipe knows which are vectors, and
     makes columns of them. ``matrix`` is the one that holds all features, once a recipe has found it.
 
-    ``outputs`` says which outputs are wanted, in order, and whether each goes out as bytes. ``event_time_us`` is
-    None when the request means now.
+    ``outputs`` says which outputs are wanted, in order, and whether each goes out as bytes; of one who names none it is
+    ``AS_JSON`` or ``AS_BYTES``. ``event_time_us`` is None when the request means now. ``explain`` asks for reasons too.
     """
 
     id: str
@@ -75,20 +76,24 @@ class InferRequest(msgspec.Struct, frozen=True):
     event_time_us: int | None = None
     wide: Sequence[Matrix] = ()
     matrix: Matrix | None = None
+    explain: bool = False
 
 
 _read_body = msgspec.json.Decoder(_Body).decode
 
 
-def decode(body: bytes, json_length: int | None = None) -> InferRequest:
+def decode(body: bytes, json_length: int | None = None, request_id: str | None = None) -> InferRequest:
     """Read a request; ``json_length`` is where the binary tensors begin (header Inference-Header-Content-Length).
+
+    ``request_id`` is the name of one whose body has none; None lets it be made.
 
     Raises:
         BadRequest: the request breaks the protocol; the message names the tensor.
     """
     usual = one_row.read(body) if json_length is None else None
     if usual is not None:
-        return InferRequest(new_id() if usual.id is None else usual.id, 1, usual.columns, usual.texts, AS_JSON)
+        name = usual.id if usual.id is not None else request_id or new_id()
+        return InferRequest(name, 1, usual.columns, usual.texts, AS_JSON)
     if json_length is not None and not 0 <= json_length <= len(body):
         raise BadRequest(f"the JSON part of {json_length} bytes exceeds the body's {len(body)}", "send its true length")
     try:
@@ -98,19 +103,25 @@ def decode(body: bytes, json_length: int | None = None) -> InferRequest:
     columns, wide = _columns(asked.inputs, memoryview(body)[len(body) if json_length is None else json_length :])
     parameters = asked.parameters or {}
     return InferRequest(
-        id=asked.id if asked.id is not None else new_id(),
+        id=asked.id if asked.id is not None else request_id or new_id(),
         rows=count_rows(columns, wide),
         columns=columns,
         texts=frozenset([tensor.name for tensor in asked.inputs if tensor.datatype == TEXT]),
         outputs=_outputs(asked.outputs, binary=parameters.get("binary_data_output") is True),
         event_time_us=event_time_us(parameters["event_time"]) if "event_time" in parameters else None,
         wide=wide,
+        explain=explains(parameters["explain"]) if "explain" in parameters else False,
     )
 
 
 def new_id() -> str:
     """Name a request that came without a name: by the id that came beside its body, if one did."""
-    return given_id() or f"{random.getrandbits(128):032x}"
+    return given_id() or made_id()
+
+
+def made_id() -> str:
+    """Make a name that no other request has."""
+    return f"{random.getrandbits(128):032x}"
 
 
 def _columns(inputs: Sequence[_Tensor], binary: memoryview) -> tuple[dict[str, list[Value]], list[Matrix]]:
@@ -188,16 +199,15 @@ def count_rows(columns: Mapping[str, Sequence[Value]], wide: Sequence[Matrix]) -
 
 def _outputs(asked: Sequence[_Output] | None, *, binary: bool) -> Mapping[str, bool]:
     if not asked:
-        return dict.fromkeys(OUTPUTS, True) if binary else AS_JSON
-    check_outputs(output.name for output in asked)
+        return AS_BYTES if binary else AS_JSON
     return {output.name: (output.parameters or {}).get("binary_data", binary) is True for output in asked}
 
 
-def check_outputs(names: Iterable[str]) -> None:
-    """Refuse outputs that no model has."""
-    for name in names:
-        if name not in OUTPUTS:
-            raise BadRequest(f"no output {name!r}", f"ask for {', '.join(OUTPUTS)}")
+def explains(value: Any) -> bool:
+    """Read the parameter ``explain``."""
+    if not isinstance(value, bool):
+        raise BadRequest(f"parameter explain: {value!r} is no truth value", "send true for reasons, or leave it out")
+    return value
 
 
 def event_time_us(text: Any) -> int:

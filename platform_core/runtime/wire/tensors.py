@@ -15,7 +15,7 @@ import numpy as np
 
 from loopline.platform_core.errors import BadRequest
 
-Value = float | int | str | bool | list[float] | None
+Value = float | int | str | bool | list[Any] | None
 TEXT = "BYTES"
 _NUMPY: dict[str, str] = {
     "BOOL": "?",
@@ -77,8 +77,10 @@ def from_typed(name: str, datatype: str, values: list[Any]) -> list[Value]:
     return _in_range(name, datatype, values) if datatype in _LIMITS else values
 
 
-def to_bytes(datatype: str, values: Sequence[float | int]) -> bytes:
-    """Pack numbers, row-major and little-endian."""
+def to_bytes(datatype: str, values: Sequence[Any]) -> bytes:
+    """Pack values in their order: numbers little-endian, texts each behind its length in 4 bytes."""
+    if datatype == TEXT:
+        return b"".join(_LENGTH.pack(len(text)) + text for text in map(str.encode, values))
     return np.asarray(values, dtype=_NUMPY[datatype]).tobytes()
 
 

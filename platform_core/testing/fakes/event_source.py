@@ -6,14 +6,14 @@ import csv
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import PrivateAttr
 
-from loopline.platform_core.contracts.event_source import MALFORMED, Arrival, EventSource
+from loopline.platform_core.contracts.event_source import MALFORMED, REDACTS, Arrival, EventSource
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.foundation.names import LINE
 from loopline.platform_core.testing.event_source import Delivery
@@ -45,6 +45,8 @@ class Content:
 class InMemoryEventSource(EventSource):
     """CSV content in a list; ``contents`` is filled by ``InMemoryDelivery``."""
 
+    can: ClassVar[frozenset[str]] = frozenset({REDACTS})
+
     _held: dict[str, list[Content]] = PrivateAttr(default_factory=dict)
     _came: Counter[tuple[str, str]] = PrivateAttr(default_factory=Counter)
 
@@ -70,6 +72,17 @@ class InMemoryEventSource(EventSource):
         """List contents by time."""
         found = [content.arrival for content in sorted(self.contents(source), key=lambda c: (c.arrived_at, c.name))]
         return [arrival for arrival in found if arrival.arrival_id not in known][:limit]
+
+    def redact(self, source: str, arrival: Arrival, lines: Collection[int], landed: Callable[[str], None]) -> None:
+        """Put content without the lines in its place."""
+        kept = next((each for each in self.contents(source) if each.arrival == arrival), None)
+        if kept is None:
+            return
+        whole = enumerate(kept.data.splitlines(keepends=True), 1)
+        left = replace(kept, data=b"".join(line for number, line in whole if number not in lines), arrival_id="")
+        landed(left.arrival.arrival_id)
+        self.contents(source).remove(kept)
+        self.contents(source).append(left)
 
     def read(self, source: str, arrival: Arrival) -> pa.Table:
         """Read a content."""

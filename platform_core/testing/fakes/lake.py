@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from pydantic import PrivateAttr
 
-from loopline.platform_core.contracts.lake import Committed, Lake, TableName, Tidied
+from loopline.platform_core.contracts.lake import ERASES, Committed, Lake, TableName, Tidied
 from loopline.platform_core.contracts.lake_files import FILES, LakeFiles
 from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
 from loopline.platform_core.foundation.names import DATE
@@ -52,7 +52,7 @@ _lock = threading.RLock()
 class InMemoryLake(Lake):
     """Tables as lists of appends; instances of one ``name`` share them within the process, as processes a disk."""
 
-    can: ClassVar[frozenset[str]] = frozenset({FILES})
+    can: ClassVar[frozenset[str]] = frozenset({FILES, ERASES})
 
     name: str = ""
     _own: dict[TableName, LakeTable] = PrivateAttr(default_factory=dict)
@@ -62,6 +62,11 @@ class InMemoryLake(Lake):
     def held(self) -> dict[TableName, LakeTable]:
         """Return the tables by name."""
         return _shared.setdefault(self.name, {}) if self.name else self._own
+
+    def kept_bytes(self) -> int:
+        """Return what the rows take in memory."""
+        with _lock:
+            return sum(rows.nbytes for table in self.held.values() for rows in table.appends)
 
     def append(
         self,
@@ -173,6 +178,16 @@ class InMemoryLake(Lake):
                 kept.appends = [*rest, pa.table({DATE: pa.array([], pa.date32())})]
             return older
 
+    def erase(self, table: TableName, among: Mapping[str, pa.Array]) -> int:
+        """Take the rows out of every append, as it is and as it was."""
+        with _lock:
+            self.existing(table, None)
+            kept = self.held[table]
+            before = sum(map(len, kept.appends))
+            kept.appends = [without(rows, among) for rows in kept.appends]
+            kept.before = {at: [without(rows, among) for rows in older] for at, older in kept.before.items()}
+            return before - sum(map(len, kept.appends))
+
     def files(self) -> LakeFiles:
         """Give appends and their transactions as files."""
         from loopline.platform_core.testing.fakes.lake_files import InMemoryLakeFiles
@@ -182,6 +197,19 @@ class InMemoryLake(Lake):
     def tables(self) -> Sequence[TableName]:
         """List the names."""
         return sorted(self.held)
+
+
+def without(rows: pa.Table, among: Mapping[str, pa.Array]) -> pa.Table:
+    """Leave out the rows whose value in each named column is one of those given."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not set(among) <= set(rows.column_names):
+        return rows
+    meant = pa.chunked_array([pa.repeat(pa.scalar(value=True), len(rows))])
+    for column, values in among.items():
+        meant = pc.and_(meant, pc.is_in(rows[column], values.cast(rows[column].type), skip_nulls=True))
+    return rows.filter(pc.invert(meant))
 
 
 def joined(appends: Sequence[pa.Table]) -> pa.Table:

@@ -20,7 +20,8 @@ from tests.emulators.faults import Request
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 BUCKET, ONLINE, PLACES, STREAM = "loopline-test", "loopline-online", "loopline-places", "shop.orders"
 QUEUE, SECRET, ROLE = "loopline-landing", "loopline-ledger", f"arn:aws:iam::{ACCOUNT}:role/loopline-training"
-IMAGE = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/loopline/platform"
+ENDPOINTS_ROLE = f"arn:aws:iam::{ACCOUNT}:role/loopline-endpoints"
+IMAGES = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/loopline"
 LOGS = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/TrainingJobs"
 EXPRESSIONS = {
     "aws_s3_bucket.this.arn": f"arn:aws:s3:::{BUCKET}",
@@ -29,8 +30,10 @@ EXPRESSIONS = {
     "[for stream in aws_kinesis_stream.this : stream.arn]": f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{STREAM}",
     "aws_sqs_queue.landing.arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{QUEUE}",
     "aws_iam_role.training.arn": ROLE,
+    "aws_iam_role.endpoints.arn": ENDPOINTS_ROLE,
     "aws_kms_key.this.arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/one",
-    'aws_ecr_repository.this["platform"].arn': IMAGE,
+    'aws_ecr_repository.this["platform"].arn': f"{IMAGES}/platform",
+    'aws_ecr_repository.this["serving"].arn': f"{IMAGES}/serving",
     "local.training_logs": LOGS,
     "local.network_of_jobs": f"arn:aws:ec2:{REGION}:{ACCOUNT}:*",
     "var.region": REGION,
@@ -43,41 +46,42 @@ _KMS = (
 )
 _ROLE = "SageMaker does it as the job's role (its guide, 'CreateTrainingJob API: execution role permissions')"
 _VPC = "the same guide, for jobs with VpcConfig"
+_HOSTS = "SageMaker does it as the containers' role (its guide, 'CreateModel API: execution role permissions')"
+_ABORTS = "asked only when an upload in parts fails (S3 user guide, 'Multipart upload')"
+_STORED = {"kms:Decrypt": _KMS, "kms:GenerateDataKey": _KMS, "s3:AbortMultipartUpload": _ABORTS}
+
+
+def _as_role(why: str, in_network: str) -> dict[str, str]:
+    """Return what SageMaker does itself as a role, whatever it runs."""
+    images = (f"ecr:{name}" for name in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"))
+    logs = (f"logs:{name}" for name in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"))
+    looked_at = ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs")
+    made = ("NetworkInterface", "NetworkInterfacePermission")
+    return {
+        **dict.fromkeys(("ecr:GetAuthorizationToken", *images, *logs, "cloudwatch:PutMetricData"), why),
+        **dict.fromkeys((f"ec2:Describe{name}" for name in looked_at), in_network),
+        **dict.fromkeys((f"ec2:{verb}{name}" for verb in ("Create", "Delete") for name in made), in_network),
+    }
+
+
 UNSEEN: dict[str, dict[str, str]] = {
-    "loop": {
-        "kms:Decrypt": _KMS,
-        "kms:GenerateDataKey": _KMS,
-        "s3:AbortMultipartUpload": "asked only when an upload in parts fails (S3 user guide, 'Multipart upload')",
-    },
-    "serving": {
-        "kms:Decrypt": _KMS,
-        "kms:GenerateDataKey": _KMS,
-        "s3:AbortMultipartUpload": "as for loop",
-    },
-    "training": {
-        "kms:Decrypt": _KMS,
-        "kms:GenerateDataKey": _KMS,
-        "s3:AbortMultipartUpload": "as for loop",
-        "ecr:GetAuthorizationToken": _ROLE,
-        "ecr:BatchCheckLayerAvailability": _ROLE,
-        "ecr:BatchGetImage": _ROLE,
-        "ecr:GetDownloadUrlForLayer": _ROLE,
-        "logs:CreateLogGroup": _ROLE,
-        "logs:CreateLogStream": _ROLE,
-        "logs:DescribeLogStreams": _ROLE,
-        "logs:PutLogEvents": _ROLE,
-        "cloudwatch:PutMetricData": _ROLE,
-        **{
-            f"ec2:{name}": _VPC
-            for name in (
-                *("CreateNetworkInterface", "CreateNetworkInterfacePermission", "DeleteNetworkInterface"),
-                *("DeleteNetworkInterfacePermission", "DescribeDhcpOptions", "DescribeNetworkInterfaces"),
-                *("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"),
-            )
-        },
-    },
+    "loop": _STORED,
+    "serving": _STORED,
+    "training": {**_STORED, **_as_role(_ROLE, _VPC)},
+    "endpoints": {**_STORED, **_as_role(_HOSTS, "the same guide, for models with VpcConfig")},
+    "callers": {},
 }
 """Rights by policy that no request of ours shows, each with its source."""
+_SAGEMAKER = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
+_NAMED = {
+    "TrainingJobName": "training-job",
+    "ModelName": "model",
+    "EndpointConfigName": "endpoint-config",
+    "EndpointName": "endpoint",
+}
+"""Members of requests to SageMaker, and what kind of resource each names: a request needs the right on all it names."""
+_LISTS = {"ListTrainingJobs", "ListEndpointConfigs", "ListModels"}
+_INVOKED = re.compile(r"/endpoints/([^/]+)/invocations")
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(\w+)/aws4_request")
 
 
@@ -177,16 +181,18 @@ def _secrets(request: Request) -> Iterator[tuple[str, str]]:
 
 
 def _sagemaker(request: Request) -> Iterator[tuple[str, str]]:
-    name, said = _operation(request)
-    if name == "ListTrainingJobs":
-        yield f"sagemaker:{name}", "*"
+    if asked_one := _INVOKED.fullmatch(request.path):
+        yield "sagemaker:InvokeEndpoint", f"{_SAGEMAKER}:endpoint/{asked_one[1]}"
         return
-    job = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{said['TrainingJobName']}"
-    yield f"sagemaker:{name}", job
-    if name == "CreateTrainingJob":
-        yield "iam:PassRole", said["RoleArn"]
-        if said.get("Tags"):
-            yield "sagemaker:AddTags", job
+    name, said = _operation(request)
+    named = {member: f"{_SAGEMAKER}:{kind}/{said[member]}" for member, kind in _NAMED.items() if member in said}
+    if not named and name not in _LISTS:
+        raise ValueError(f"{name}: a way of asking SageMaker that is not known here")
+    yield from ((f"sagemaker:{name}", resource) for resource in named.values() or ["*"])
+    if role := said.get("RoleArn") or said.get("ExecutionRoleArn"):
+        yield "iam:PassRole", role
+    if said.get("Tags"):
+        yield "sagemaker:AddTags", named[f"{name.removeprefix('Create')}Name"]
 
 
 def _logs(request: Request) -> Iterator[tuple[str, str]]:

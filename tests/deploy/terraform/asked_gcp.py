@@ -2,6 +2,7 @@
 
 Sources, all below https://cloud.google.com: storage/docs/access-control/iam-xml and .../iam-json (methods of Cloud
 Storage's two interfaces), firestore/docs/security/iam (methods of Firestore), secret-manager/docs/access-control,
+pubsub/docs/access-control,
 vertex-ai/docs/general/iam-permissions. Whoever makes a job that runs as an account needs ``actAs`` on it
 (vertex-ai/docs/general/custom-service-account). What no request shows stands in ``UNSEEN``.
 """
@@ -19,11 +20,15 @@ from tests.deploy.terraform.rights import Right
 from tests.emulators.faults import Request
 
 PROJECT, REGION, BUCKET, DATABASE = "kit-project", "europe-west4", "loopline-test", "loopline-online"
+QUEUE = "loopline-landing"
 SECRETS = ("loopline-ledger", "loopline-registry")
 ACCOUNT = f"loopline-training@{PROJECT}.iam.gserviceaccount.com"
+SERVING_ACCOUNT = f"loopline-serving@{PROJECT}.iam.gserviceaccount.com"
 EXPRESSIONS = {
     "google_storage_bucket.this.name": BUCKET,
     "google_firestore_database.online.name": DATABASE,
+    "google_pubsub_subscription.landing.name": QUEUE,
+    "google_service_account.serving.name": SERVING_ACCOUNT,
     "google_service_account.training.name": ACCOUNT,
     "var.project": PROJECT,
 }
@@ -37,7 +42,13 @@ UNSEEN: dict[str, dict[str, str]] = {
 """Permissions by identity that no request of ours shows, each with its source."""
 _JSON = re.compile(r"/(?:(upload|download)/)?storage/v1/b/([^/]+)(?:/o(?:/([^/]+))?)?")
 _JOBS = re.compile(rf"/v1/(projects/{PROJECT}/locations/{REGION})/customJobs(?:/\d+)?(:cancel)?")
+_SERVED = re.compile(
+    rf"/v1/projects/{PROJECT}/locations/{REGION}/(endpoints|models)(?:(/[^/:]+))?(?::([a-z]+[A-Za-z]*))?"
+)
+_DOINGS = re.compile(rf"/(?:ui|v1)/projects/{PROJECT}/locations/{REGION}/(?:endpoints|models)/[^/:]+/operations")
+_VERBS = {"deployModel": "deploy", "undeployModel": "undeploy", "upload": "upload"}
 _PREFIX = re.compile(r"resource\.name\.startsWith\('projects/_/(buckets/[^']*)'\)")
+_BETWEEN = re.compile(r"resource\.name\.extract\('(/objects/[^'{]*)\{\w+\}([^']*/)'\) != ''")
 _NAMED = re.compile(r"resource\.name == '([^']*)'")
 
 
@@ -149,16 +160,28 @@ def _entities(method: str, message: Any) -> Iterator[str]:
         raise ValueError(f"{method}: a way of asking Firestore that is not known here")
 
 
-def of_secrets(calls: Sequence[tuple[str, Any]]) -> set[Right]:
+def of_secrets(paths: Sequence[str]) -> set[Right]:
     """Return what calls of Secret Manager ask for.
 
     Raises:
         ValueError: one is of a method that is not known here.
     """
+    found = {path: re.fullmatch(r"/v1/(projects/[^/]+/secrets/[^/]+)/versions/[^/]+:access", path) for path in paths}
+    if unknown := [path for path, one in found.items() if one is None]:
+        raise ValueError(f"{unknown[0]}: a way of asking Secret Manager that is not known here")
+    return {Right("secretmanager.versions.access", one[1]) for one in found.values() if one is not None}
+
+
+def of_queue(calls: Sequence[tuple[str, Any]]) -> set[Right]:
+    """Return what calls of Pub/Sub ask for.
+
+    Raises:
+        ValueError: one is of a method that is not known here.
+    """
     for method, _ in calls:
-        if not method.endswith("/AccessSecretVersion"):
-            raise ValueError(f"{method}: a way of asking Secret Manager that is not known here")
-    return {Right("secretmanager.versions.access", message.name.partition("/versions/")[0]) for _, message in calls}
+        if method not in {"Pull", "Acknowledge"}:
+            raise ValueError(f"{method}: a way of asking Pub/Sub that is not known here")
+    return {Right("pubsub.subscriptions.consume", message.subscription) for _, message in calls}
 
 
 def of_vertex(requests: Sequence[Request]) -> set[Right]:
@@ -172,6 +195,9 @@ def of_vertex(requests: Sequence[Request]) -> set[Right]:
         path = urlsplit(request.path).path
         if path == "/token":
             continue
+        if (served := _of_endpoints(request, path)) is not None:
+            found |= served
+            continue
         at = _JOBS.fullmatch(path)
         if at is None or request.method not in {"GET", "POST"}:
             raise ValueError(f"{request.method} {request.path}: a way of asking Vertex AI that is not known here")
@@ -180,6 +206,21 @@ def of_vertex(requests: Sequence[Request]) -> set[Right]:
         found.add(Right(f"aiplatform.customJobs.{verb}", f"projects/{PROJECT}"))
         if verb == "create":
             found.add(Right("iam.serviceAccounts.actAs", json.loads(request.body)["jobSpec"]["serviceAccount"]))
+    return found
+
+
+def _of_endpoints(request: Request, path: str) -> set[Right] | None:
+    """Return what a request around endpoints asks for; None: it is none."""
+    where = f"projects/{PROJECT}"
+    if request.method == "GET" and _DOINGS.fullmatch(path):
+        return {Right("aiplatform.operations.list", where)}
+    if (at := _SERVED.fullmatch(path)) is None:
+        return None
+    kind, one, verb = at.groups()
+    plain = {"GET": "get" if one else "list", "POST": "create", "PATCH": "update", "DELETE": "delete"}
+    found = {Right(f"aiplatform.{kind}.{_VERBS[verb] if verb else plain[request.method]}", where)}
+    if verb == "deployModel":
+        found.add(Right("iam.serviceAccounts.actAs", json.loads(request.body)["deployedModel"]["serviceAccount"]))
     return found
 
 
@@ -208,14 +249,22 @@ def _resources(made: Configuration, one: Block, action: str) -> list[str]:
         bucket = f"buckets/{_filled(made, one.body['bucket'])}"
         if action == "storage.objects.list":
             return [bucket] if not condition else []
-        return [f"{prefix}*" for prefix in _PREFIX.findall(condition)] if condition else [f"{bucket}/objects/*"]
+        return _objects(bucket, condition) if condition else [f"{bucket}/objects/*"]
     if one.type == "google_secret_manager_secret_iam_member":
         return [f"projects/{PROJECT}/secrets/{name}" for name in SECRETS]
+    if one.type == "google_pubsub_subscription_iam_member":
+        return [f"projects/{PROJECT}/subscriptions/{_filled(made, one.body['subscription'])}"]
     if one.type == "google_service_account_iam_member":
         return [_filled(made, one.body["service_account_id"])]
     if one.type == "google_project_iam_member":
         return _NAMED.findall(condition) if condition else [f"projects/{_filled(made, one.body['project'])}"]
     raise ValueError(f"{one.address}: a way of giving rights that is not known here")
+
+
+def _objects(bucket: str, condition: str) -> list[str]:
+    """Return which objects of a bucket a condition leaves."""
+    below = [f"{prefix}*" for prefix in _PREFIX.findall(condition)]
+    return below + [f"{bucket}{before}*{after}*" for before, after in _BETWEEN.findall(condition)]
 
 
 def _filled(made: Configuration, said: str) -> str:

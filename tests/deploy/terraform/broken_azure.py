@@ -55,6 +55,13 @@ BROKEN: list[Broken] = [
         "= azurerm_storage_account.this.id",
         "loop_blobs holds on more",
     ),
+    (
+        "rights_are_narrow",
+        "notifications.tf",
+        "= azurerm_storage_queue.landing.id",
+        "= azurerm_storage_account.this.id",
+        "account_tells holds on more",
+    ),
     ("all_speak_tls", "storage.tf", "https_traffic_only_enabled        = true", "", "storage_account.this answers"),
     ("all_speak_tls", "tables.tf", '"Tls12"', '"Tls"', "azurerm_cosmosdb_account.this answers without TLS"),
     ("all_speak_tls", "database.tf", '= "on"', '= "off"', "server_configuration.tls answers without TLS"),

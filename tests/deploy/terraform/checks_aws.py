@@ -8,14 +8,16 @@ from tests.deploy.terraform.checks import Check, Holds, failing, tags_are_asked_
 from tests.deploy.terraform.hcl import Block, Configuration
 from tests.deploy.terraform.statements import statements
 
+_LISTED = ("TrainingJobs", "EndpointConfigs", "Models")
+_LOOKED_AT = ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs")
 ANY_RESOURCE = {
-    ("loop", "sagemaker:ListTrainingJobs"): "the action has no resource",
-    ("training", "ecr:GetAuthorizationToken"): "the action has no resource; which images are pulled is said beside it",
-    ("training", "cloudwatch:PutMetricData"): "the action has no resource; a condition names the namespaces",
+    **{("loop", f"sagemaker:List{what}"): "the action has no resource" for what in _LISTED},
     **{
-        ("training", f"ec2:Describe{what}"): "the action has no resource"
-        for what in ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs")
+        (role, "cloudwatch:PutMetricData"): "the action has no resource; a condition names the namespaces"
+        for role in ("training", "endpoints")
     },
+    ("machines", "ecr:GetAuthorizationToken"): "the action has no resource; which images are pulled is said beside it",
+    **{("machines", f"ec2:Describe{what}"): "the action has no resource" for what in _LOOKED_AT},
 }
 """Actions that may be allowed on ``*``, by policy, and why; as the Service Authorization Reference lists them."""
 _LEAST_BACKUP_DAYS, _LEAST_RECOVERY_DAYS = 7, 7
@@ -45,6 +47,7 @@ TAGGED = {
     *ENCRYPTED,
     *KEPT,
     *("aws_db_parameter_group", "aws_db_subnet_group", "aws_eks_pod_identity_association", "aws_iam_role"),
+    "aws_iam_policy",
     *("aws_route_table", "aws_security_group", "aws_subnet", "aws_vpc", "aws_vpc_endpoint"),
 }
 UNTAGGED = {
@@ -109,13 +112,18 @@ def all_is_tagged(made: Configuration) -> Iterator[str]:
 
 
 def rights_are_narrow(made: Configuration) -> Iterator[str]:
-    """Find actions with wildcards, all but themselves allowed, and what is allowed on everything without a reason."""
+    """Find actions with wildcards, all but themselves allowed, and what is allowed on everything without a reason.
+
+    A role is passed to a service that is named.
+    """
     for one in statements(made):
         if one.effect != "Allow":
             continue
         yield from (f"{one.policy}.{one.sid} allows {each}" for each in one.actions if "*" in each)
         if not one.actions:
             yield f"{one.policy}.{one.sid} allows all but some actions"
+        if "iam:PassRole" in one.actions and "iam:PassedToService" not in {name for _, name, _ in one.conditions}:
+            yield f"{one.policy}.{one.sid} passes roles to whatever takes them"
         for action in one.actions if "*" in one.resources else ():
             if (one.policy, action) not in ANY_RESOURCE:
                 yield f"{one.policy}.{one.sid} allows {action} on everything"

@@ -11,6 +11,7 @@ from tests.deploy.terraform.checks import Check, Holds, failing, tags_are_asked_
 from tests.deploy.terraform.hcl import Block, Configuration
 
 WHOLE_PROJECT = {
+    "google_project_iam_member.loop_endpoints": "on endpoints and models that are not made yet no right may be given",
     "google_project_iam_member.loop_trainings": "jobs of Vertex AI are no resources that a right may be given on",
 }
 """Rights that hold in the whole project, and why."""
@@ -68,7 +69,7 @@ LABELLED: dict[str, Holds] = {
     **dict.fromkeys(
         (
             *("google_artifact_registry_repository", "google_dns_managed_zone", "google_secret_manager_secret"),
-            "google_storage_bucket",
+            *("google_pubsub_subscription", "google_pubsub_topic", "google_storage_bucket"),
         ),
         lambda one: "name" in one.body.get("labels", {}),
     ),
@@ -79,6 +80,7 @@ LABELLED: dict[str, Holds] = {
 IAM = {
     *("google_kms_crypto_key_iam_member", "google_project_iam_member", "google_secret_manager_secret_iam_member"),
     *("google_service_account_iam_member", "google_storage_bucket_iam_member"),
+    *("google_pubsub_subscription_iam_member", "google_pubsub_topic_iam_member"),
 }
 UNLABELLED = {
     *IAM,
@@ -86,6 +88,7 @@ UNLABELLED = {
     *("google_compute_subnetwork", "google_dns_record_set", "google_firestore_database", "google_firestore_field"),
     *("google_kms_crypto_key", "google_kms_key_ring", "google_project_iam_custom_role", "google_project_service"),
     *("google_service_account", "google_service_networking_connection", "google_sql_database"),
+    "google_storage_notification",
 }
 """Types that have no labels, or none that cost depends on; what is a key, a policy of others or a NAT is in neither."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,13 +24,21 @@ class Statement:
 
 
 def statements(made: Configuration, policy: str | None = None) -> list[Statement]:
-    """Return the statements of one policy's document, or of all, those inside ``dynamic`` included."""
-    return [
-        _statement(block.name, one)
-        for block in made.blocks("aws_iam_policy_document", "data")
-        if policy in (None, block.name)
-        for one in _written(block.body)
-    ]
+    """Return the statements of one policy's document, with those of documents that it begins with, or of all.
+
+    Statements inside ``dynamic`` are included.
+    """
+    documents = {block.name: block.body for block in made.blocks("aws_iam_policy_document", "data")}
+    names = documents if policy is None else [policy, *_begins_with(documents[policy])]
+    return [_statement(name, one) for name in names for one in _written(documents[name])]
+
+
+def _begins_with(body: Tree) -> list[str]:
+    said = _several(body.get("source_policy_documents"))
+    found = [re.fullmatch(r"\$\{data\.aws_iam_policy_document\.(\w+)\.json\}", one) for one in said]
+    if not all(found):
+        raise ValueError(f"{said}: a way of beginning a policy that is not known here")
+    return [one[1] for one in found if one is not None]
 
 
 def _written(body: Tree) -> Iterator[Tree]:

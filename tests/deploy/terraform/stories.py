@@ -25,6 +25,7 @@ from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.testing.compute import ECHO, ENDLESS, SMALL, calls
 from loopline.platform_core.testing.lake import numbered
 from loopline.platform_core.testing.online_store import view_rows
+from loopline.resources.object_store.grouped import GROUP_VARIABLE, GroupedServing
 from loopline.resources.object_store.serving import ObjectStoreServing
 
 VALUE = "postgresql://one"
@@ -76,20 +77,39 @@ def loop(bound: Bound) -> None:
     bound.serving.states.observed(MODEL)
     bound.serving.logs.read(MODEL, None)
     bound.serving.feed.drop(OTHER)
+    _grouped(bound).states.ask(DesiredState(MODEL, 1, Served("1", package, "cycle-1")))
 
 
 def serving(bound: Bound) -> None:
+    """Serve as a server of its own, and as one of an endpoint group."""
+    _served(bound, bound.serving)
+    of_a_group(bound)
+
+
+def of_a_group(bound: Bound) -> None:
+    """Serve as a server of an endpoint group, which has a prefix to itself."""
+    with pytest.MonkeyPatch.context() as environment:
+        grouped = _grouped(bound)
+        environment.setenv(GROUP_VARIABLE, grouped.group(MODEL))
+        _served(bound, grouped)
+
+
+def _grouped(bound: Bound) -> GroupedServing:
+    return GroupedServing(store=bound.serving.store, storage_options=bound.serving.storage_options)
+
+
+def _served(bound: Bound, serving: ObjectStoreServing) -> None:
     """Learn what is to be served, fetch its package, say so, read features, and log answers."""
     bound.reveal()
-    found = bound.serving.feed.asked(bound.folder / "packages")
+    found = serving.feed.asked(bound.folder / "packages")
     assert found
     assert not found.problems
     for _ in range(2):
-        bound.serving.feed.report("one", ServerReport({MODEL: ObservedState(1, ready=True)}))
-    bound.serving.feed.leave("one")
+        serving.feed.report("one", ServerReport({MODEL: ObservedState(1, ready=True)}))
+    serving.feed.leave("one")
     for keys in (["1"], [*"12345"]):  # which some services are asked for in two ways
         asyncio.run(bound.online.fetch([(VIEW, keys)]))
-    assert bound.serving.sink.put("one", MODEL, f"0-000001{log.SUFFIX}", 0, b"frames") == 6
+    assert serving.sink.put("one", MODEL, f"0-000001{log.SUFFIX}", 0, b"frames") == 6
 
 
 def training(bound: Bound) -> None:

@@ -34,8 +34,9 @@ def test_what_is_put_out_is_of_environment_variables(files: Configuration) -> No
 
 def test_outputs_fill_the_environment_file(cloud: str, files: Configuration) -> None:
     """No variable without a default is left open, none that the file does not ask for is put out, secrets are there."""
-    text = ROOT.joinpath("deploy", "environments", f"{cloud}.yaml").read_text()
-    asked = set(re.findall(r"\$\{(\w+)", text))
+    folder = ROOT.joinpath("deploy", "environments")
+    text = folder.joinpath(f"{cloud}.yaml").read_text()
+    asked = {name for file in folder.glob(f"{cloud}*.yaml") for name in re.findall(r"\$\{(\w+)", file.read_text())}
     needed = set(re.findall(r"\$\{(\w+)\}", text)) - OF_THE_MACHINE
     put_out = set(files.named("output")["environment"]["value"])
     assert needed <= put_out <= asked

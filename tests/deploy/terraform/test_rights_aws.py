@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,21 +13,38 @@ from urllib.request import urlopen
 import pytest
 
 from loopline.platform_core.contracts.event_stream import Record
+from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.testing.endpoints import served, wait_until
 from loopline.resources.aws_secrets_manager.secrets import AwsSecretsManager
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.dynamodb.online_store import DynamodbOnlineStore
 from loopline.resources.kinesis.event_stream import KinesisEventStream
+from loopline.resources.managed_endpoints import serving as managed
+from loopline.resources.managed_endpoints.service import Phase
 from loopline.resources.object_store.event_source import ObjectStoreEventSource
 from loopline.resources.object_store.serving import ObjectStoreServing
 from loopline.resources.sagemaker import logs
 from loopline.resources.sagemaker.compute import SageMakerCompute
+from loopline.resources.sagemaker.serving import SageMakerServing
 from tests.deploy.terraform import asked_aws, stories
-from tests.deploy.terraform.asked_aws import BUCKET, ONLINE, PLACES, QUEUE, REGION, ROLE, SECRET, STREAM, UNSEEN
+from tests.deploy.terraform.asked_aws import (
+    BUCKET,
+    ENDPOINTS_ROLE,
+    ONLINE,
+    PLACES,
+    QUEUE,
+    REGION,
+    ROLE,
+    SECRET,
+    STREAM,
+    UNSEEN,
+)
 from tests.deploy.terraform.hcl import read
 from tests.deploy.terraform.recorder import Recorder, recording
 from tests.deploy.terraform.rights import Right, RightsKit
 from tests.deploy.terraform.statements import statements
-from tests.deploy.terraform.stories import Bound
+from tests.deploy.terraform.stories import MODEL, OTHER, Bound
 from tests.emulators.aws import AwsServer
 from tests.emulators.faults import Request
 from tests.emulators.sagemaker_server import IMAGE, SageMakerServer
@@ -63,41 +82,97 @@ def made(aws: AwsServer) -> AwsServer:
 
 
 @pytest.fixture(scope="module")
-def recorder(made: AwsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
-    """Stand before AWS as it is asked by us (``aws``) and as the job's role (``role``), and before SageMaker."""
+def recorder(made: AwsServer) -> Iterator[Recorder]:
+    """Stand before AWS as it is asked by us (``aws``) and as the job's role (``role``)."""
     with recording(aws=made.url, role=made.url) as running, pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ACCESS_KEY_ID", KEY)  # the one that the fake of SageMaker knows
         environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
         environment.setattr(logs, "LAST_SECONDS", 1)  # a job that is cancelled says no last line
-        bucket: Any = SimpleNamespace(url=running.urls["role"])
-        server = SageMakerServer(tmp_path_factory.mktemp("sagemaker"), bucket)
-        server.program.start(lambda: urlopen(server.url).close())
-        running.add("sagemaker", server.url)
+        environment.setattr(managed, "LOOK_SECONDS", -1.0)  # each look asks the service
         yield running
-        server.program.end()
 
 
 @pytest.fixture(scope="module")
-def needed(made: AwsServer, recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[Right]]:
+def sagemaker(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SageMakerServer]:
+    """Run SageMaker, and stand before it."""
+    bucket: Any = SimpleNamespace(url=recorder.urls["role"])
+    server = SageMakerServer(tmp_path_factory.mktemp("sagemaker"), bucket)
+    server.program.start(lambda: urlopen(server.url).close())
+    recorder.add("sagemaker", server.url)
+    yield server
+    server.program.end()
+
+
+@pytest.fixture(scope="module")
+def needed(
+    made: AwsServer, recorder: Recorder, sagemaker: SageMakerServer, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, set[Right]]:
     """Do as each identity what our vendors do, and return the rights that it took."""
-    folder, taken = tmp_path_factory.mktemp("work"), recorder.taken
-    stories.loop(_bound(made, recorder.urls, folder))
-    _records(recorder.urls["aws"])
-    found = {"loop": asked_aws.asked([*taken("aws"), *taken("sagemaker")])}
-    stories.serving(_bound(made, recorder.urls, folder))
-    found["serving"] = asked_aws.asked(taken("aws"))
+    folder, urls = tmp_path_factory.mktemp("work"), recorder.urls
+
+    def asked(*ways: str) -> set[Right]:
+        return asked_aws.asked([request for way in ways for request in recorder.taken(way)])
+
+    stories.loop(_bound(made, urls, folder))
+    _records(urls["aws"])
+    _endpoints(sagemaker, urls, folder)
+    found = {"loop": asked("aws", "sagemaker")}
+    stories.serving(_bound(made, urls, folder))
+    found["serving"] = asked("aws")
+    stories.of_a_group(_bound(made, urls, folder))
+    found["endpoints"] = asked("aws")
+    with closing(_serving(urls, folder).caller(MODEL)) as caller, pytest.raises(LooplineError, match="not found"):
+        caller.ask(b"{}")  # no container runs
+    found["callers"] = asked("sagemaker")
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("MLFLOW_S3_ENDPOINT_URL", recorder.urls["aws"])
+        environment.setenv("MLFLOW_S3_ENDPOINT_URL", urls["aws"])
         environment.setenv("AWS_DEFAULT_REGION", REGION)
-        stories.training(_bound(made, recorder.urls, folder))
-    found["training"] = asked_aws.asked([*taken("aws"), *taken("role")])
+        stories.training(_bound(made, urls, folder))
+    found["training"] = asked("aws", "role")
     return found
+
+
+def _serving(urls: Mapping[str, str], folder: Path, **more: Any) -> SageMakerServing:
+    """Bind serving as ``aws-endpoint.yaml`` does."""
+    file = folder / "environment.yaml"
+    file.write_text("bindings: {}\n")
+    return SageMakerServing(
+        image=IMAGE,
+        role=ENDPOINTS_ROLE,
+        store=f"s3://{BUCKET}/serving",
+        storage_options=_options(urls),
+        region=REGION,
+        endpoints={"sagemaker": urls["sagemaker"], "sagemaker-runtime": urls["sagemaker"]},
+        environment=file,
+        **more,
+    )
+
+
+def _endpoints(server: SageMakerServer, urls: Mapping[str, str], folder: Path) -> None:
+    """Make an endpoint; make one, change it, and let it end. No container runs."""
+    server.fail("endpoint", bare=True, times=3)
+    for model, instances in ((MODEL, 1), (OTHER, 1), (OTHER, 2)):
+        with closing(_serving(urls, folder, instances=instances)) as serving:
+            serving.apply(DesiredState(model, 1, served(folder, "1")))
+            assert wait_until(partial(_has_come, serving, model))
+    with closing(_serving(urls, folder)) as serving:
+        assert serving.let_go(OTHER)
+
+
+def _has_come(serving: SageMakerServing, model: str) -> bool:
+    serving.observe(model)
+    plan = serving.below(serving.group(model)).read("endpoint")
+    seen = serving.service.look(serving.endpoint_name(model))
+    return plan is not None and (seen.phase, seen.plan) == (Phase.SERVING, plan[0].decode())
+
+
+def _options(urls: Mapping[str, str]) -> dict[str, str]:
+    return {"aws_region": REGION, "aws_endpoint": urls["aws"], "aws_allow_http": "true"}
 
 
 def _bound(aws: AwsServer, urls: Mapping[str, str], folder: Path) -> Bound:
     """Bind the vendors as the environment file of AWS does, over proxies."""
-    url, store = urls["aws"], f"s3://{BUCKET}"
-    options = {"aws_region": REGION, "aws_endpoint": url, "aws_allow_http": "true"}
+    url, store, options = urls["aws"], f"s3://{BUCKET}", _options(urls)
 
     def deliver(key: str, content: bytes) -> None:
         aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
@@ -152,5 +227,9 @@ def test_what_is_not_known_is_refused() -> None:
     scope = {"authorization": f"AWS4-HMAC-SHA256 Credential=K/20200101/{REGION}/s3/aws4_request, Signature=0"}
     with pytest.raises(ValueError, match="not known here"):
         asked_aws.asked([Request("PUT", f"/{BUCKET}?policy=", scope, b"")])
+    signed = scope["authorization"].replace("/s3/", "/sagemaker/")
+    head = {"authorization": signed, "x-amz-target": "SageMaker.ListApps"}
+    with pytest.raises(ValueError, match="ListApps: a way of asking SageMaker that is not known here"):
+        asked_aws.asked([Request("POST", "/", head, b"{}")])
     with pytest.raises(ValueError, match="no service that is known"):
         asked_aws.asked([Request("GET", "/", {}, b"")])

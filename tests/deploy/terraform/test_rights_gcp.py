@@ -12,14 +12,28 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from loopline.platform_core.testing.endpoints import wait_until
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.firestore.online_store import FirestoreOnlineStore
 from loopline.resources.google_secret_manager.secrets import GoogleSecretManager
+from loopline.resources.managed_endpoints.service import Phase
 from loopline.resources.object_store.event_source import ObjectStoreEventSource
 from loopline.resources.object_store.serving import ObjectStoreServing
 from loopline.resources.vertex.compute import VertexCompute
+from loopline.resources.vertex.serving import VertexServing
 from tests.deploy.terraform import asked_gcp, stories
-from tests.deploy.terraform.asked_gcp import ACCOUNT, BUCKET, DATABASE, PROJECT, REGION, SECRETS, UNSEEN, Buckets
+from tests.deploy.terraform.asked_gcp import (
+    ACCOUNT,
+    BUCKET,
+    DATABASE,
+    PROJECT,
+    QUEUE,
+    REGION,
+    SECRETS,
+    SERVING_ACCOUNT,
+    UNSEEN,
+    Buckets,
+)
 from tests.deploy.terraform.hcl import read
 from tests.deploy.terraform.recorder import Recorder, recording
 from tests.deploy.terraform.rights import Right, RightsKit
@@ -28,10 +42,12 @@ from tests.emulators.faults import Request
 from tests.emulators.firestore_fake import FirestoreFake
 from tests.emulators.gcs import GcsServer
 from tests.emulators.job_service import listening
+from tests.emulators.pubsub_fake import PubsubFake
 from tests.emulators.secret_manager import SecretManager
 from tests.emulators.vertex import Vertex
 from tests.emulators.vertex_server import IMAGE, VertexServer
 
+SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/{QUEUE}"
 IDENTITIES = ("loop", "serving", "training")
 PACKAGE_BYTES = 6_000_000
 """So many go up in parts."""
@@ -43,30 +59,37 @@ class _Cloud:
     def __init__(self, gcs: GcsServer, manager: SecretManager, folder: Path, recorder: Recorder) -> None:
         self.gcs, self.manager, self.recorder = gcs, manager, recorder
         self.firestore = FirestoreFake({f"projects/{PROJECT}/databases/{DATABASE}"})
+        self.queue = PubsubFake({SUBSCRIPTION})
         mounted: Any = SimpleNamespace(json_url=recorder.urls["mounted"])
         self.vertex = VertexServer(folder, mounted)
         service = Vertex(folder, mounted.json_url, (folder / "public.pem").read_bytes())
+        self.service = service
         self._jobs = listening(service, urlsplit(self.vertex.url).port or 0)  # here, where its client is loaded anyway
         threading.Thread(target=self._jobs.serve_forever, args=(0.05,), daemon=True).start()
         recorder.add("vertex", self.vertex.url)
         self.buckets = Buckets()
+        manager.asked.clear()  # the session's fake, which other files have asked
 
     def asked(self, *ways: str) -> set[Right]:
         """Return the rights that were needed, by these ways to the bucket."""
         stored = [request for way in ways for request in self.recorder.taken(way)]
         found = self.buckets.asked(stored)
         found |= asked_gcp.of_firestore(self.firestore.asked)
-        found |= asked_gcp.of_secrets(self.manager.handler.asked)
+        found |= asked_gcp.of_queue(self.queue.asked)
+        found |= asked_gcp.of_secrets(self.manager.asked)
         found |= asked_gcp.of_vertex(self.recorder.taken("vertex"))
         self.firestore.asked.clear()
-        self.manager.handler.asked.clear()
+        self.queue.asked.clear()
+        self.manager.asked.clear()
         return found
 
     def end(self) -> None:
         """End what was started here."""
+        self.service.endpoints.end()
         self._jobs.shutdown()
         self._jobs.server_close()
         self.firestore.stop()
+        self.queue.stop()
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +119,12 @@ def given() -> dict[str, set[Right]]:
 def needed(cloud: _Cloud, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[Right]]:
     """Do as each identity what our vendors do, and return the rights that it took."""
     folder = tmp_path_factory.mktemp("work")
-    found = {"loop": _done(cloud, folder, stories.loop, "xml", "json")}
+
+    def loop(bound: Bound) -> None:
+        stories.loop(bound)
+        _endpoints(cloud, bound)
+
+    found = {"loop": _done(cloud, folder, loop, "xml", "json")}
     found["serving"] = _done(cloud, folder, stories.serving, "xml", "json")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("STORAGE_EMULATOR_HOST", cloud.recorder.urls["json"])
@@ -117,6 +145,32 @@ def _done(cloud: _Cloud, folder: Path, story: Callable[[Bound], None], *ways: st
     return cloud.asked(*ways)
 
 
+def _endpoints(cloud: _Cloud, bound: Bound) -> None:
+    """Make an endpoint, change it, lead it back, and let it end; no container runs."""
+    cloud.service.faults += [{"operation": "deploy", "bare": True, "times": 2}]
+    file = bound.folder / "environment.yaml"
+    file.write_text("bindings: {}\n")
+    said = {"image": IMAGE, "project": PROJECT, "location": REGION, "service_account": SERVING_ACCOUNT}
+    serving = VertexServing(
+        **said,
+        store=f"{bound.store}/serving",
+        environment=file,
+        endpoints={"vertex": cloud.recorder.urls["vertex"]},
+        api_patience_seconds=60,
+    )
+    plans = [one._wanted_plan("kit.rights") for one in (serving, serving.with_settings(instances=2))]
+    service, name = serving.service, plans[0].endpoint
+    for plan, way in zip([*plans, plans[0]], [service.create, service.change, service.change], strict=True):
+        service.lay(plan)
+        assert way(name, plan.name) == ""
+        assert wait_until(lambda plan=plan: service.look(name).plan == plan.name)
+        assert wait_until(lambda: service.look(name).phase is Phase.SERVING)
+    service.sweep(name, keep=plans[0].name)
+    assert service.delete(name) == ""
+    service.sweep(name)
+    serving.close()
+
+
 def _bound(cloud: _Cloud, folder: Path) -> Bound:
     """Bind the vendors as the environment file of Google Cloud does, over proxies."""
     store, urls = f"gs://{BUCKET}", cloud.recorder.urls
@@ -125,6 +179,7 @@ def _bound(cloud: _Cloud, folder: Path) -> Bound:
     def deliver(key: str, content: bytes) -> None:
         at = f"{cloud.gcs.json_url}/upload/storage/v1/b/{BUCKET}/o"
         httpx.post(at, params={"uploadType": "media", "name": key}, content=content).raise_for_status()
+        cloud.queue.tell({"eventType": "OBJECT_FINALIZE", "bucketId": BUCKET, "objectId": key}, b"", SUBSCRIPTION)
 
     return Bound(
         folder=folder,
@@ -137,7 +192,12 @@ def _bound(cloud: _Cloud, folder: Path) -> Bound:
         online=FirestoreOnlineStore(
             project=PROJECT, database=DATABASE, endpoint=cloud.firestore.endpoint, timeout_seconds=30
         ),
-        source=ObjectStoreEventSource(url=f"{store}/landing", storage_options=options),
+        source=ObjectStoreEventSource(
+            url=f"{store}/landing",
+            storage_options=options,
+            notifications=SUBSCRIPTION,
+            notification_options={"endpoint": cloud.queue.endpoint},
+        ),
         serving=ObjectStoreServing(store=f"{store}/serving", storage_options=options, address="http://127.0.0.1:1"),
         compute=VertexCompute(
             image=IMAGE,
@@ -176,13 +236,15 @@ def test_what_is_not_known_is_refused(method: str, path: str) -> None:
 
 
 def test_other_methods_are_refused() -> None:
-    """Of Vertex AI, Firestore and Secret Manager too."""
+    """Of Vertex AI, Firestore, Pub/Sub and Secret Manager too."""
     with pytest.raises(ValueError, match="not known here"):
-        asked_gcp.of_vertex([Request("GET", f"/v1/projects/{PROJECT}/locations/{REGION}/models", {}, b"")])
+        asked_gcp.of_vertex([Request("GET", f"/v1/projects/{PROJECT}/locations/{REGION}/studies", {}, b"")])
     with pytest.raises(ValueError, match="not known here"):
         asked_gcp.of_firestore([("Listen", SimpleNamespace(database=f"projects/{PROJECT}/databases/{DATABASE}"))])
     with pytest.raises(ValueError, match="not known here"):
-        asked_gcp.of_secrets([("/google.cloud.secretmanager.v1.SecretManagerService/AddSecretVersion", None)])
+        asked_gcp.of_queue([("Seek", SimpleNamespace(subscription=SUBSCRIPTION))])
+    with pytest.raises(ValueError, match="not known here"):
+        asked_gcp.of_secrets([f"/v1/projects/{PROJECT}/secrets/name:addVersion"])
 
 
 def test_to_write_over_is_to_delete() -> None:

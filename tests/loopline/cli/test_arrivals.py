@@ -53,7 +53,7 @@ def newest(world):
 
 def test_an_arrival_is_taken_back_and_put_back(landed):
     """The list says so, the ledger says who and why, and online follows at once: back, and forth again."""
-    listed = landed.json("arrivals", "list", "sales")["arrivals"]
+    listed = landed.json("arrivals", "list", "corner/sales")["arrivals"]
     assert [(one["name"], one["rows"], one["dead_letters"]) for one in listed] == [
         ("2011-03-02.csv", 1, 1),
         ("2011-03-01.csv", 2, 0),
@@ -64,17 +64,17 @@ def test_an_arrival_is_taken_back_and_put_back(landed):
     right = newest(landed)
     assert right != wrong
     assert all(row is not None and row[0] < other[0] for row, other in zip(right, wrong, strict=True))
-    assert "2011-03-02.csv" in landed.run("arrivals", "list", "sales").stdout
-    assert landed.json("arrivals", "list", "sales")["arrivals"][0]["withdrawn_at"] is not None
-    assert landed.run("arrivals", "restore", "sales", "2011-03-02", "--reason", "were euros").exit_code == 1
-    assert landed.run("arrivals", "restore", "sales", "2011-03-02.csv", "--reason", "were euros").exit_code == 0
+    assert "2011-03-02.csv" in landed.run("arrivals", "list", "corner/sales").stdout
+    assert landed.json("arrivals", "list", "corner/sales")["arrivals"][0]["withdrawn_at"] is not None
+    assert landed.run("arrivals", "restore", "corner/sales", "2011-03-02", "--reason", "were euros").exit_code == 1
+    assert landed.run("arrivals", "restore", "corner/sales", "2011-03-02.csv", "--reason", "were euros").exit_code == 0
     assert newest(landed) == wrong
 
 
 def test_what_cannot_be_taken_back_is_refused(landed):
     """An unknown name, and one that is taken back already."""
-    assert "no landed arrival" in landed.run("arrivals", "withdraw", "sales", "x.csv", "--reason", "r").output
-    landed.run("arrivals", "withdraw", "sales", "2011-03-01.csv", "--reason", "r")
-    again = landed.run("arrivals", "withdraw", "sales", "2011-03-01.csv", "--reason", "r")
+    assert "no landed arrival" in landed.run("arrivals", "withdraw", "corner/sales", "x.csv", "--reason", "r").output
+    landed.run("arrivals", "withdraw", "corner/sales", "2011-03-01.csv", "--reason", "r")
+    again = landed.run("arrivals", "withdraw", "corner/sales", "2011-03-01.csv", "--reason", "r")
     assert again.exit_code == 1
     assert "is withdrawn" in again.output

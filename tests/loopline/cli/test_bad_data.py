@@ -13,7 +13,7 @@ WINDOW = ("--from", "2011-02-01", "--to", "2011-02-08")
 
 def test_a_window_is_left_out_listed_and_taken_back(world):
     """With who and why; what no longer stands cannot be released."""
-    said = world.json("data", "quarantine", "sales", *WINDOW, "--reason", "prices in cents")
+    said = world.json("data", "quarantine", "corner/sales", *WINDOW, "--reason", "prices in cents")
     assert (said["source"], said["by"], said["reason"]) == ("corner/sales", "alice", "prices in cents")
     assert (said["from"], said["to"]) == ("2011-02-01T00:00:00+00:00", "2011-02-08T00:00:00+00:00")
     assert world.json("data", "list")["quarantines"] == world.json("data", "list", "corner/sales")["quarantines"]
@@ -26,7 +26,7 @@ def test_a_window_is_left_out_listed_and_taken_back(world):
 def test_what_is_no_window_or_no_source_is_refused(world):
     """Before anything is written."""
     turned = ("--from", "2011-02-08", "--to", "2011-02-01", "--reason", "why")
-    assert "no window of time" in world.json("data", "quarantine", "sales", *turned, code=1)["problem"]
+    assert "no window of time" in world.json("data", "quarantine", "corner/sales", *turned, code=1)["problem"]
     assert world.json("data", "quarantine", "purchases", *WINDOW, "--reason", "why", code=1)["error"] == "NotFound"
     assert world.json("data", "list")["quarantines"] == []
 

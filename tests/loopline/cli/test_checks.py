@@ -15,15 +15,22 @@ from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import (
     AtLeast,
+    Count,
     Drift,
     ErrorRate,
+    EstimatedQuality,
     FairAcross,
     Fairness,
     LogMetric,
+    Multiclass,
     Quality,
+    RealisedQuality,
     Rollout,
     Team,
 )
+from loopline.platform_core.targets import Regression
+
+POUNDS = {"target": Regression("GBP"), "threshold": None, "gates": ()}
 
 
 def test_validate_finds_nothing_wrong(world):
@@ -118,11 +125,22 @@ def test_figures_are_not_split_by_persons(copy):
     assert "age band" in problem.fix
 
 
+BARE = {"gates": (), "fairness": (), "rollout": Rollout(judges=(ErrorRate(0.01),))}
+"""Of a model of another kind: nothing names a metric."""
+
+
 @pytest.mark.parametrize(
     ("change", "field", "words"),
     [
         ({"gates": (FairAcross("recall", "region"),)}, "gates", "no segment"),
         ({"fairness": (Fairness("country", within=10),)}, "fairness", "within 10 is no distance"),
+        ({"fairness": (Fairness("country", within=0),)} | POUNDS, "fairness", "within 0 is no distance"),
+        (
+            {"rollout": Rollout(judges=(RealisedQuality(5),))} | POUNDS,
+            "rollout",
+            "mae of single rows is without",
+        ),
+        ({"rollout": Rollout(judges=(EstimatedQuality(at_least=5),))} | POUNDS, "rollout", "less rmse is better"),
         ({"quality": Quality(days=0)}, "quality", "windows of 0 days"),
         ({"gates": (AtLeast("roc_auc", 0.5), AtLeast("roc_auc", 0.6))}, "gates", "two gates are called"),
         ({"rollout": Rollout(percents=(50, 20))}, "rollout", "do not rise"),
@@ -137,6 +155,8 @@ def test_figures_are_not_split_by_persons(copy):
         ({"drift": Drift(alarms=4, windows=3)}, "drift", "4 alarms of 3"),
         ({"drift": Drift(share=3)}, "drift", "no share"),
         ({"threshold": 1.5}, "threshold", "no probability"),
+        (BARE | {"target": Multiclass(("a", "a"))}, "classes", "a named twice"),
+        (BARE | {"target": Count(power=3)}, "power", "no power of numbers that may be 0"),
         ({"features": ()}, "features", "no feature view"),
     ],
 )

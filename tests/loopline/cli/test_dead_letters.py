@@ -35,7 +35,7 @@ def landed(world):
 
 def test_letters_are_listed_with_reason_file_and_line(landed):
     """Each broken row is there with every reason, and where it stood."""
-    letters = landed.json("dead-letters", "list", "sales")["letters"]
+    letters = landed.json("dead-letters", "list", "corner/sales")["letters"]
     assert [(letter["name"], letter["line"]) for letter in letters] == [("2011-03-01.csv", 3), ("2011-03-01.csv", 4)]
     assert letters[0]["reasons"] == ["amount.exclusive_minimum"]
     text = landed.run("dead-letters", "list", "corner/sales").stdout
@@ -44,7 +44,7 @@ def test_letters_are_listed_with_reason_file_and_line(landed):
 
 def test_replay_counts_what_is_still_dead(landed):
     """While the contract is as it was, every letter stays one."""
-    assert landed.json("dead-letters", "replay", "sales") == {
+    assert landed.json("dead-letters", "replay", "corner/sales") == {
         "source": "corner/sales",
         "replayed": 0,
         "still_dead": 2,
@@ -61,7 +61,7 @@ def test_an_unknown_source_is_named(landed):
 
 def test_a_source_without_letters(world):
     """Nothing landed, nothing dead."""
-    assert "no open dead letter" in world.run("dead-letters", "list", "sales").stdout
+    assert "no open dead letter" in world.run("dead-letters", "list", "corner/sales").stdout
 
 
 def test_rows_are_mended_in_a_file(landed, tmp_path):
@@ -74,30 +74,30 @@ def test_rows_are_mended_in_a_file(landed, tmp_path):
     said = landed.json("dead-letters", "replay", "corner/sales", "--rows", str(file))
     assert (said["replayed"], said["still_dead"]) == (1, 1)
     assert list(said["reasons"].values()) == [["customer_id.required"]]
-    assert "0 rows landed, 1 are still" in landed.run("dead-letters", "replay", "sales").stdout
-    [left] = landed.json("dead-letters", "list", "sales")["letters"]
+    assert "0 rows landed, 1 are still" in landed.run("dead-letters", "replay", "corner/sales").stdout
+    [left] = landed.json("dead-letters", "list", "corner/sales")["letters"]
     file.write_text(f"letter_id,customer_id\n{left['letter_id']},three\n")
-    text = landed.run("dead-letters", "replay", "sales", "--rows", str(file)).stdout
+    text = landed.run("dead-letters", "replay", "corner/sales", "--rows", str(file)).stdout
     assert "customer_id.parsable" in text
     file.write_text(f"letter_id,customer_id\n{left['letter_id']},3\n")
-    assert landed.json("dead-letters", "replay", "sales", "--rows", str(file))["replayed"] == 1
+    assert landed.json("dead-letters", "replay", "corner/sales", "--rows", str(file))["replayed"] == 1
 
 
 def test_a_file_that_names_what_is_not_there_lands_nothing(landed, tmp_path):
     """An unknown letter and an unknown column are named."""
     file = tmp_path / "letters.csv"
     file.write_text("letter_id,amount\nnobody,1\n")
-    said = landed.json("dead-letters", "replay", "sales", "--rows", str(file), code=1)
+    said = landed.json("dead-letters", "replay", "corner/sales", "--rows", str(file), code=1)
     assert (said["error"], "'nobody'" in said["problem"]) == ("NotFound", True)
     file.write_text("letter_id,colour\nnobody,1\n")
-    assert "'colour'" in landed.json("dead-letters", "replay", "sales", "--rows", str(file), code=1)["problem"]
+    assert "'colour'" in landed.json("dead-letters", "replay", "corner/sales", "--rows", str(file), code=1)["problem"]
 
 
 def test_a_replay_is_signed(landed):
     """Who replays says why: both are in the ledger, even where nothing lands."""
     from loopline.platform_core.platform import Platform
 
-    landed.json("dead-letters", "replay", "sales", "--by", "ada", "--reason", "refunds are no mistake")
+    landed.json("dead-letters", "replay", "corner/sales", "--by", "ada", "--reason", "refunds are no mistake")
     platform = Platform.open()
     (entry,) = [entry for entry in platform.ledger.entries() if entry.kind == "dead_letters.replayed"]
     platform.close()
@@ -116,12 +116,12 @@ def test_a_refused_file_is_listed_until_somebody_acts(landed):
     os.utime(file, (time.time() - 3600,) * 2)
     with contextlib.closing(Platform.open()) as platform:
         land(platform, team, sales)
-    [refused] = landed.json("dead-letters", "list", "sales")["refused"]
+    [refused] = landed.json("dead-letters", "list", "corner/sales")["refused"]
     assert (refused["name"], "of no kind that is read" in refused["problem"]) == ("odd.xlsx", True)
     assert "odd.xlsx" in landed.run("dead-letters", "list", "corner/sales").stdout
     assert "refused:corner/sales" in landed.run("alarms", "list").stdout
-    assert landed.json("dead-letters", "retry", "sales", "odd.xlsx")["retry"] == ["odd.xlsx"]
-    landed.json("dead-letters", "dismiss", "sales", "other.xlsx", "--reason", "x", code=1)
-    landed.json("dead-letters", "dismiss", "sales", "odd.xlsx", "--reason", "a sheet")
-    assert landed.json("dead-letters", "list", "sales")["refused"] == []
+    assert landed.json("dead-letters", "retry", "corner/sales", "odd.xlsx")["retry"] == ["odd.xlsx"]
+    landed.json("dead-letters", "dismiss", "corner/sales", "other.xlsx", "--reason", "x", code=1)
+    landed.json("dead-letters", "dismiss", "corner/sales", "odd.xlsx", "--reason", "a sheet")
+    assert landed.json("dead-letters", "list", "corner/sales")["refused"] == []
     assert "refused:corner/sales" not in landed.run("alarms", "list").stdout

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
+
+import httpx
 
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor.days import DAY
 from loopline.platform_core.monitor.drift_windows import WINDOW
 from loopline.platform_core.platform import Platform
+from loopline.resources.evidently.page_store import PageStore
 
 REF = ModelRef("corner", "returns")
 
@@ -130,3 +134,21 @@ def test_the_interface_runs_as_a_process(world, monkeypatch):
     )
     assert world.json("drift", "ui", "--port", "8")["exit_code"] == 0
     assert world.json("drift", "ui", "--port", "9", code=1)["exit_code"] == 1
+
+
+def test_a_link_to_the_newest_page_is_signed_when_asked(world, s3_server):
+    """It reads page and figures without another credential; without a store it says where pages could be kept."""
+    version = world.roll_out("first")
+    said = world.json("drift", "link", "returns", code=1)
+    assert (said["error"], "name a store" in said["fix"]) == ("NotFound", True)
+    binding = {"vendor": "evidently", "store": s3_server.place(), "storage_options": s3_server.options_in_file}
+    world.environment.write_text(world.environment.read_text().replace("{vendor: evidently}", json.dumps(binding)))
+    pages = PageStore(binding["store"], s3_server.options)
+    for number in (2, 10):
+        pages.keep("corner.returns", f"{version}-{number}.html", b"%d" % number, f'{{"window": {number}}}')
+    said = world.json("drift", "link", "returns")
+    assert httpx.get(said["link"], timeout=60).text == "10"
+    assert httpx.get(said["figures"], timeout=60).json() == {"window": 10}
+    assert said["page"] == f"/reports/corner.returns/{version}-10.html"
+    assert world.run("drift", "link", "returns").stdout.startswith("http")
+    assert world.json("drift", "link", "returns", "--version", "99", code=1)["error"] == "NotFound"

@@ -35,6 +35,25 @@ def test_status_tells_versions_gates_and_rollout(world):
     assert "AtLeast(roc_auc)" in text
 
 
+def test_trials_tell_what_a_search_tried_beside_its_baseline(world):
+    """The best first, with what it is served by; a version that is not known is named."""
+    from loopline.platform_core.loop.entry_kinds import REGISTERED
+    from loopline.platform_core.loop.ledger import Entry
+
+    trial = {"number": 3, "family": "trees", "params": {"rate": 0.125}, "score": 0.75, "seconds": 2.0, "weight": 1.0}
+    poor = trial | {"number": 4, "family": "linear", "score": None, "weight": 0.0}
+    details = {"metrics": {"roc_auc": 0.71}, "baseline_metrics": {"roc_auc": 0.5}, "leaderboard": [trial, poor]}
+    platform = Platform.open()
+    platform.ledger.record(Entry(REGISTERED, platform.clock.now(), "corner", "returns", "c", "7", details=details))
+    said = world.json("model", "trials", "returns", "--version", "7")
+    assert (said["version"], said["leaderboard"][0]["params"]) == ("7", {"rate": 0.125})
+    text = world.run("model", "trials", "returns").stdout
+    assert "baseline" in text
+    assert "rate=0.125" in text
+    assert "ended early" in text
+    assert "no version 9" in world.json("model", "trials", "returns", "--version", "9", code=1)["problem"]
+
+
 def test_history_says_what_was_live_and_why(world):
     """At a time between two deployments the first one was live, with the reasons known then."""
     world.roll_out("first")

@@ -28,20 +28,20 @@ def arrive(world, platform: Platform, day: int, size: int, amount: float) -> Non
 
 def test_landings_and_what_is_odd(world):
     """After days that were alike, one of other amounts is told with figure, bounds and history."""
-    assert "nothing of corner/sales has landed" in world.run("quality", "sales").stdout
+    assert "nothing of corner/sales has landed" in world.run("quality", "corner/sales").stdout
     platform = Platform.open()
     for day in range(9):
         arrive(world, platform, day, 20 + day % 3, 5.0)
     assert "figures of the newest landing are as usual" in world.run("quality", "corner/sales").stdout
     arrive(world, platform, 9, 21, 500.0)
     platform.close()
-    said = world.json("quality", "sales", "--limit", "3")
+    said = world.json("quality", "corner/sales", "--limit", "3")
     assert [landing["rows"] for landing in said["landings"]] == [21, 22, 21]
     assert said["landings"][-1]["columns"]["country"]["categories"] == {"DE": 10, "FR": 11}
     assert [(o["finding"]["column"], o["finding"]["what"]) for o in said["odd"]] == [
         ("amount", "median"),
         ("amount", "maximum"),
     ]
-    text = world.run("quality", "sales").stdout
+    text = world.run("quality", "corner/sales").stdout
     assert "odd: amount: median 510, usually" in text
     assert "(9 landings)" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from loopline.platform_core.loop.deployments import change
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.prediction_log import log
+from loopline.platform_core.scoring.scorer_status import PartitionStatus, ScorerStatus, StatusFile
 from loopline.platform_core.testing.model_packages import Constant, write_package
 
 REF = ModelRef("corner", "returns")
@@ -62,6 +64,21 @@ def test_a_stream_is_scored(vendor: str, world: Any, request: pytest.FixtureRequ
     files = log.log_folder(world.home / "serving", REF.dotted).glob("*.frames")
     assert sum(len(records) for each in files for records, _ in log.read(each)) == 2
     platform.close()
+
+
+def test_scorers_are_listed(world: Any) -> None:
+    """With what each keeps of its partitions; one that was killed is silent."""
+    file = bound(world, f"{{vendor: folder, root: {world.home}/streams}}")
+    said = ("scorers", "corner/returns", "--environment", str(file))
+    assert "no scorer of corner/returns" in world.run(*said).output
+    for at in (time.time(), 0.0):
+        kept = PartitionStatus(3, 40, 2, entities=5, events=9)
+        status = ScorerStatus(REF.dotted, "corner/asked", at or time.time() - 60, 7, "corner.v.v1:ab12", [kept], {}, {})
+        StatusFile(world.home / "serving", REF.dotted).write(status)
+    found = world.json(*said)["scorers"]
+    assert sorted(one["silent"] for one in found) == [False, True]
+    assert found[0]["partitions"] == [{"partition": 3, "place": 40, "lag": 2, "entities": 5, "events": 9}]
+    assert "corner.v.v1:ab12" in world.run(*said).output
 
 
 @pytest.mark.parametrize("missing", ["--from", "--to"])

@@ -33,7 +33,7 @@ def test_status_and_history_name_the_shadow(world, cycle):
     """As JSON and as text; nobody is answered by it."""
     said = world.json("model", "status", "returns")["models"][0]
     assert (said["stable"]["version"], said["candidate"], said["percent"]) == ("1", None, 0)
-    assert said["shadow"] == {"version": "2", "cycle": cycle}
+    assert said["shadow"] == {"version": "2", "cycle": cycle, "erased_persons": 0}
     assert "shadow" in world.run("model", "status", "returns").stdout
     account = world.json("history", "returns", "--at", world.now.isoformat())
     assert (account["shadow"]["version"], account["candidate"]) == ("2", None)

@@ -9,11 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from loopline.demo import client as module
 from loopline.demo.client import Client
-from loopline.demo.days import Order
+from loopline.demo.declared import Request
+from loopline.platform_core.contracts import caller as module
+from loopline.platform_core.contracts.caller import HttpCaller
 
-ORDER = Order(1, "A", datetime(2010, 1, 4, tzinfo=UTC), {})
+ORDER = Request("A", datetime(2010, 1, 4, tzinfo=UTC), {"customer_id": 1, "invoice": "A"})
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -63,7 +64,7 @@ def endpoint() -> Iterator[type[Endpoint]]:
 
 def test_one_connection_is_kept_while_it_is_used(endpoint: type[Endpoint]) -> None:
     """Requests after each other travel on one connection."""
-    client = Client(endpoint.url)
+    client = Client(HttpCaller(endpoint.url))
     for _ in range(3):
         client.ask(ORDER)
     client.close()
@@ -72,7 +73,7 @@ def test_one_connection_is_kept_while_it_is_used(endpoint: type[Endpoint]) -> No
 
 def test_a_connection_that_rested_is_opened_anew(endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch) -> None:
     """The server hung up meanwhile; nothing fails, and nothing was asked twice."""
-    client = Client(endpoint.url)
+    client = Client(HttpCaller(endpoint.url))
     endpoint.hang_up.set()
     client.ask(ORDER)
     assert endpoint.hung_up.wait(60)
@@ -80,3 +81,12 @@ def test_a_connection_that_rested_is_opened_anew(endpoint: type[Endpoint], monke
     client.ask(ORDER)
     client.close()
     assert (client.tally.answered, client.tally.failed, len(endpoint.connections)) == (2, 0, 2), client.tally.trouble
+
+
+def test_an_endpoint_that_is_not_there_is_a_failure_of_one_request() -> None:
+    """Each is counted, and says which server was asked; the application goes on."""
+    client = Client(HttpCaller("http://127.0.0.1:9/v2/models/retail/infer"))
+    client.ask(ORDER)
+    client.ask(ORDER)
+    assert (client.tally.answered, client.tally.failed) == (0, 2)
+    assert "127.0.0.1:9 does not answer" in client.tally.trouble

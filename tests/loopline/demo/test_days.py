@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import retail
 
-from loopline.demo.days import Day, days, orders
+from loopline.demo.days import asked, days
+from loopline.demo.declared import Day
 from loopline.platform_core import environment
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import installed
@@ -76,10 +77,10 @@ def test_nothing_is_lost_of_the_two_years() -> None:
 
 def test_orders_are_asked_about_in_order_of_time(platform: Platform, team: Team, two_days: list[Day]) -> None:
     """Each with its customer and the team's own features; dead letters and cancellations are no orders."""
-    found = orders(platform, team, two_days)
+    found = asked(platform, team, team.model("cancellations"), two_days)
     first, second = found[date(2009, 12, 1)], found[date(2009, 12, 2)]
-    assert [(order.invoice, order.customer_id) for order in first] == [("1", 13085)]
-    assert [(order.invoice, order.customer_id) for order in second] == [("4", 8), ("3", 7)]
+    assert [(order.request_id, *order.keys.values()) for order in first] == [("1", 13085, "1")]
+    assert [(order.request_id, *order.keys.values()) for order in second] == [("4", 8, "4"), ("3", 7, "3")]
     assert first[0].event_time == datetime(2009, 12, 1, 7, 45, tzinfo=UTC)
     assert first[0].features["value"] == pytest.approx(11.95)
     assert first[0].features["lines"] == 2
@@ -88,4 +89,4 @@ def test_orders_are_asked_about_in_order_of_time(platform: Platform, team: Team,
 
 def test_no_days_have_no_orders(platform: Platform, team: Team) -> None:
     """There is nothing to ask about."""
-    assert orders(platform, team, []) == {}
+    assert asked(platform, team, team.model("cancellations"), []) == {}

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from loopline.demo import outcome
-from loopline.demo.stage import REF
+from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import quality_table
 from loopline.platform_core.loop.ledger import Ledger
 
+REF = ModelRef("retail", "cancellations")
 START = datetime(2010, 7, 26, tzinfo=UTC)
 
 
@@ -43,12 +44,13 @@ def test_estimated_beside_realised(tmp_path) -> None:
             "1", start, start + timedelta(days=28), start, "", msgspec.json.encode(week).decode(), "[]"
         )
         quality_table.put(ledger, REF, [row], "")
-    stage: Any = SimpleNamespace(platform=SimpleNamespace(ledger=ledger))
+    model = SimpleNamespace(searched="roc_auc")
+    stage: Any = SimpleNamespace(platform=SimpleNamespace(ledger=ledger), ref=REF, model=model)
     found = outcome._estimated(stage)
     ledger.close()
     assert found["mean_error"] == pytest.approx(0.02)
     assert [pair["since"] for pair in found["windows"]] == ["2010-07-26", "2010-08-23"]
-    said, figures = outcome._estimate_lines(found)
+    said, figures = outcome._estimate_lines(found, "AUC")
     assert said.endswith("(off by 0.020):")
     assert figures.strip() == "0.71/0.68 0.70/0.71"
-    assert outcome._estimate_lines({"windows": [], "mean_error": None}) == []
+    assert outcome._estimate_lines({"windows": [], "mean_error": None}, "AUC") == []

@@ -64,7 +64,7 @@ def test_the_alarm_of_a_broken_image_has_the_kubelet_s_words(cluster, located, t
         good = free_port()
         pods.locate(retail=good, **dict.fromkeys(TEAMS, free_port()))
         pods.start("code", "code-server", "retail", "--port", str(good))
-        pods.start("web", "web-server", "--port", str(web))
+        pods.start("web", "web-server", "--open", "--port", str(web))
         dagster = Dagster(f"http://127.0.0.1:{web}/graphql")
         expected = {"retail": "loaded", **dict.fromkeys(TEAMS, "broken")}
         until(lambda: states(dagster) == expected, lambda: pods.said("web"), 300)

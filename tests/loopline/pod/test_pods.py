@@ -130,7 +130,7 @@ def test_parts_that_share_no_disk_are_one_dagster(pods):
     for name in ("retail", "loopline"):
         pods.start(f"code-{name}", "code-server", name, "--port", str(ports[name]))
     for number, port in enumerate(web):
-        pods.start(f"web-{number}", "web-server", "--port", str(port))
+        pods.start(f"web-{number}", "web-server", "--open", "--port", str(port))
         pods.start(f"daemon-{number}", "daemon")
     first, second = (Dagster(f"http://127.0.0.1:{port}/graphql") for port in web)
     until(lambda: states(first) == states(second) == {"retail": "loaded"}, lambda: pods.said("web-0"))
@@ -181,7 +181,7 @@ def test_a_step_of_a_rollout_waits_behind_no_backfill(pods):
     web = free_port()
     pods.locate(**ports)
     pods.start("code-retail", "code-server", "retail", "--port", str(ports["retail"]))
-    pods.start("web", "web-server", "--port", str(web))
+    pods.start("web", "web-server", "--open", "--port", str(web))
     dagster = Dagster(f"http://127.0.0.1:{web}/graphql")
     until(lambda: states(dagster) == {"retail": "loaded"}, lambda: pods.said("web"), 300)
     days = [dagster.launch("retail", "loopline_lake_care", {"dagster/backfill": "months"}) for _ in range(2)]

@@ -135,7 +135,7 @@ def test_a_heavy_team_s_runs_are_pods_and_a_light_one_s_are_not(  # noqa: PLR091
     pods.locate(**ports)
     for name, port in ports.items():
         pods.start(f"code-{name}", "code-server", name, "--port", str(port))
-    pods.start("web", "web-server", "--port", str(web))
+    pods.start("web", "web-server", "--open", "--port", str(web))
     pods.start("daemon", "daemon")
     dagster = Dagster(f"http://127.0.0.1:{web}/graphql")
     until(lambda: set(states(dagster).values()) == {"loaded"}, lambda: pods.said("web"), 300)

@@ -6,17 +6,32 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from fastapi.testclient import TestClient
 
+from loopline.platform_core.environment import Access
+from loopline.platform_core.identity.caller import Caller
+from loopline.platform_core.sign_in_settings import SignIn
 from loopline.portal.app import create_app
 from loopline.resources.polars.engine import PolarsEngine
+from loopline.sign_in import cookies
+from loopline.sign_in.desk import Desk
 from loopline.stories.portal_home import PortalHome, portal_home
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 HOST = "http://127.0.0.1"
+ISSUER = "http://127.0.0.1:9"
+"""Nobody asks it: who has come back from there has a session."""
+ROLES = """
+groups: {science: [], risk: []}
+teams: {shop: {operator: [ada], viewer: [bob]}, bank: {owner: [risk, jo]}}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +56,18 @@ def client(told: PortalHome) -> TestClient:
     """Ask the portal as a browser without scripts would: it keeps cookies and says where it comes from."""
     headers = {"origin": HOST, "sec-fetch-site": "same-origin"}
     return TestClient(create_app(told.platform, told.teams), HOST, headers=headers, follow_redirects=True)
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """Open a window in which any script's error, and any breach of the policy, fails the test."""
+    context, said = chromium.new_context(viewport={"width": 1280, "height": 900}), []
+    window = context.new_page()
+    window.on("pageerror", lambda error: said.append(str(error)))
+    window.on("console", lambda told: said.append(told.text) if told.type == "error" else None)
+    yield window
+    context.close()
+    assert [line for line in said if "status of 4" not in line] == []
 
 
 class Form:
@@ -118,3 +145,40 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with Served(home) as server:
         yield server
     home.close()
+
+
+@pytest.fixture
+def asking(told: PortalHome, tmp_path: Path) -> PortalHome:
+    """Let the home ask who somebody is, and say who may decide; it is production."""
+    roles = tmp_path / "roles.yaml"
+    roles.write_text(ROLES)
+    said = {"access": Access(roles), "production": True, "sign_in": SignIn(issuer=ISSUER, client_id="portal")}
+    told.platform.environment = replace(told.platform.environment, **said)
+    return told
+
+
+@pytest.fixture
+def desk(asking: PortalHome) -> Desk:
+    """Give what the portal asks."""
+    return Desk.of(asking.platform.environment, asking.platform.ledger)
+
+
+@pytest.fixture
+def browser(asking: PortalHome, desk: Desk) -> Callable[..., TestClient]:
+    """Give a function that asks the portal as somebody who has signed in."""
+    app = create_app(asking.platform, asking.teams)
+
+    def sign_in(name: str, *groups: str, service: bool = False) -> TestClient:
+        word = desk.begin(Caller(name, frozenset(groups), service, ISSUER))
+        client = TestClient(app, HOST, headers={"origin": HOST, "sec-fetch-site": "same-origin"}, follow_redirects=True)
+        client.cookies.set(cookies.SESSION, word)
+        return client
+
+    return sign_in
+
+
+def send(client: TestClient, action: str, asked: dict[str, str], **more: str) -> Any:
+    """Get an action's form and send it as JSON, with a reason and without a name."""
+    form = Form(client, action, **asked)
+    sent = {**form.fields, "reason": "the test says so", **more}
+    return client.post(f"/actions/{action}", json=sent, headers={"accept": "application/json"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import pytest
 from fastapi.testclient import TestClient
 
 from loopline.platform_core import alarms
+from loopline.platform_core.environment import Access
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import deployments, freezes, rollouts
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.plugins import Installed
+from loopline.platform_core.policies.question import ACTIONS as RIGHTS
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.portal.actions import ACTIONS, tokens
+from loopline.portal.actions.deciding import DECIDING
 from loopline.portal.actions.once import Once
 from loopline.portal.app import create_app
 from loopline.stories.portal_home import PortalHome
@@ -154,6 +158,7 @@ UNSIGNED = (
     ("ada", "  ", "the reason is missing"),
     ("ada\u202e", "why", "no single line"),
     ("platform", "why", "nobody's name"),
+    ("Loop", "why", "nobody's name"),
     ("ada", "x" * 1001, "no single line"),
 )
 
@@ -342,3 +347,53 @@ def test_the_secret_is_made_once_and_nobody_elses(tmp_path: Path) -> None:
     assert len(set(found)) == 1
     assert (tmp_path / "home/portal.secret").stat().st_mode & 0o777 == 0o600
     assert list((tmp_path / "home").iterdir()) == [tmp_path / "home/portal.secret"]
+
+
+@pytest.fixture
+def asked(told: PortalHome, tmp_path: Path) -> PortalHome:
+    """Let the environment say who may decide: ada runs the shop, bob looks, and it is production."""
+    roles = tmp_path / "roles.yaml"
+    roles.write_text("teams: {shop: {operator: [ada], viewer: [bob]}, bank: {owner: [eva, jo]}}")
+    bound = replace(told.platform.environment, access=Access(roles), production=True)
+    told.platform.environment = bound
+    return told
+
+
+def test_every_action_is_asked_about() -> None:
+    """An action that nobody said the right of would be done by nobody; here are none of those."""
+    assert set(DECIDING) == set(ACTIONS)
+    assert {one.action for one in DECIDING.values()} | {one.of_everything for one in DECIDING.values()} - {""} <= set(
+        RIGHTS
+    )
+
+
+def test_who_may_not_is_denied_in_place(
+    asked: PortalHome, client: TestClient, form: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 403, the policies and who may, and the ledger is as before; the operator of the team does it.
+
+    What somebody adds and forgets to name in the table of rights stays shut.
+    """
+    before = len(asked.platform.ledger.entries())
+    for by, model in (("bob", RETURNS), ("zed", RETURNS)):
+        answer = form("hold", model=str(model)).send(by)
+        assert answer.status_code == 403
+        assert answer.json()["error"]["problem"].startswith(f"{by} may not decide rollout of {model}: no policy")
+        assert answer.json()["error"]["fix"].endswith("who may now: ada")
+    assert "ada may not freeze everything" in form("freeze", model="everything").send("ada").text
+    with monkeypatch.context() as without:
+        without.delitem(DECIDING, "hold")
+        assert "no policy is asked about 'hold'" in form("hold", model=str(RETURNS)).send("ada").text
+    assert len(asked.platform.ledger.entries()) == before
+    assert form("hold", model=str(RETURNS)).send("ada").status_code == 200
+
+
+def test_an_override_takes_two_people(asked: PortalHome, client: TestClient, form: Any) -> None:
+    """The first is told who could be the second; however a tick is sent, what is done is what both asked for."""
+    first = form("override", model=str(FRAUD)).send("eva")
+    assert first.status_code == 403
+    assert "it is written down that eva asked; four-eyes" in first.json()["error"]["fix"]
+    for tick in ("true", "1", " "):
+        assert form("override", model=str(FRAUD)).send("jo", deploy=tick).status_code == 403
+    assert form("override", model=str(FRAUD)).send("jo").status_code == 200
+    assert newest(asked, FRAUD, "gate.overridden").actor == "jo"

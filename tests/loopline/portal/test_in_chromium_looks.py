@@ -53,6 +53,7 @@ PATHS = (
     "/scorecard/lead_time_median",
     "/scorecard/drills_caught",
     "/alarms",
+    "/audit",
     "/actions/roll-back?model=shop/returns",
     "/actions/override?model=bank/card_fraud",
     "/actions/replay?source=shop/orders",

@@ -246,7 +246,7 @@ def test_alarms_and_whether_anybody_watches(portal: TestClient, home: PortalHome
     assert (datetime.fromisoformat(page["watched_at"]), page["silent"]) == (datetime.fromisoformat(at), False)
 
 
-@pytest.mark.parametrize("path", ["/features", "/dead-letters", "/teams", "/scorecard", "/alarms"])
+@pytest.mark.parametrize("path", ["/features", "/dead-letters", "/teams", "/scorecard", "/alarms", "/audit"])
 def test_where_there_is_nothing_it_says_what_to_do(empty: TestClient, path: str) -> None:
     """A page without anything to show is no empty table: it says what is missing."""
     get(empty, path)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from loopline.platform_core.foundation.names import quality_table
 from loopline.platform_core.ingestion.landing_profile import ColumnProfile, Landing, to_table
 from loopline.platform_core.loop import freezes
 from loopline.platform_core.plugins import Installed
+from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
 from loopline.portal.app import create_app
 from loopline.portal.links import Links
 from loopline.stories.portal_home import BROKEN, PortalHome, portal_home
@@ -169,6 +171,11 @@ def test_a_model_page_tells_everything_of_it(portal: TestClient) -> None:
     states = {row["version"]: row["state"] for row in page["versions"]}
     assert states == {"4": "candidate", "3": "rejected", "2": "live", "1": "was_live"}
     third = next(row for row in page["versions"] if row["version"] == "3")
+    found = page["search"]
+    assert [row["family"] for row in found["trials"]] == ["trees", "linear", "network"]
+    assert [row["who"] for row in found["beside"]] == ["this version", "the baseline"]
+    assert found["columns"][0]["name"] == "spent"
+    assert found["columns"][0]["live"] is not None
     assert [(gate["gate"], gate["passed"]) for gate in third["gates"]][-1] == ("BeatsChampion(roc_auc)", False)
     assert third["training_set"]["rows"] == 27_800
     assert set(third["training_set"]["tables"]) == {"shop/raw/orders", "shop/features/spending.v1"}
@@ -357,6 +364,51 @@ def test_reports_run_in_a_sandbox(portal: TestClient, home: PortalHome) -> None:
     assert portal.get("/reports/shop.returns/2-99.html").status_code == 404
     for path in ("/reports/shop.returns/..%2f..%2fledger.db", "/reports/..%2f/ledger.db", "/reports/shop.returns/x.db"):
         assert portal.get(path).status_code in {400, 404}
+    answer = portal.get("/reports/shop.returns/2-68.html/link", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/reports/shop.returns/2-68.html")
+    (folder / "2-68.html").unlink()
+
+
+class Shelved(InMemoryDriftReport):
+    """Pages that lie elsewhere as well, as in an object store."""
+
+    def kept(self, model: str) -> list[str]:
+        """Name the one."""
+        return ["2-68.html"] if model == "shop.returns" else []
+
+    def fetch(self, model: str, page: Path) -> bool:
+        """Write it here."""
+        if page.name not in self.kept(model):
+            return False
+        page.parent.mkdir(parents=True, exist_ok=True)
+        return bool(page.write_text("from elsewhere"))
+
+    def place(self, model: str, name: str) -> str:
+        """Say where."""
+        return f"s3://bucket/{model}/{name}"
+
+    def link(self, model: str, name: str) -> str:
+        """Sign."""
+        return f"https://bucket.example/{model}/{name}?signed"
+
+
+def test_reports_that_another_machine_drew(portal: TestClient, home: PortalHome) -> None:
+    """They are linked, fetched when asked for, and led to by a link that is signed then and kept by nobody."""
+    bindings: Any = home.platform.environment.bindings
+    before, bindings["drift_report"] = bindings["drift_report"], Shelved()
+    try:
+        drift = told(portal, "/models/shop/returns")["drift"]
+        assert drift["report"] == "/reports/shop.returns/2-68.html"
+        answer = portal.get(drift["shared"], follow_redirects=False)
+        assert answer.headers["location"] == "https://bucket.example/shop.returns/2-68.html?signed"
+        assert answer.headers["cache-control"] == "no-store"
+        assert "as a link for others" in portal.get("/models/shop/returns").text
+        answer = portal.get(drift["report"])
+        assert (answer.text, answer.headers["content-security-policy"][:7]) == ("from elsewhere", "sandbox")
+        assert portal.get("/reports/shop.returns/2-99.html").status_code == 404
+    finally:
+        bindings["drift_report"] = before
+        (home.platform.home / "reports" / "shop.returns" / "2-68.html").unlink(missing_ok=True)
 
 
 def test_models_of_a_broken_team_are_shown_from_the_ledger(home: PortalHome) -> None:

@@ -24,7 +24,7 @@ PATHS = (
     *("/models/bank/card_fraud", "/models/shop/returns/charts/drift/0", "/models/x/y", "/cycles", "{cycle}"),
     *("/features", "/features?show=retired", "/features/shop/spending", "/teams", "/teams/shop", "/teams/pricing"),
     *("/dead-letters", "/dead-letters/shop/orders", "/dead-letters/shop/orders?reason=row.malformed", "{letter}"),
-    *("/dead-letters/chart", "/scorecard", "/scorecard?scope=shop", "/scorecard/lead_time_median", "/alarms"),
+    *("/dead-letters/chart", "/scorecard", "/scorecard?scope=shop", "/scorecard/lead_time_median", "/alarms", "/audit"),
     *("/scorecard/lead_time_median/chart", "/actions/roll-back?model=shop/returns", "/actions/freeze?model=everything"),
     *("/actions/override?model=bank/card_fraud", "/actions/replay?source=shop/orders", "/actions/start?kind=team"),
 )

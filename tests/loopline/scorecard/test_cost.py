@@ -9,7 +9,8 @@ import pytest
 from loopline.platform_core.contracts.serving import ServerUse
 from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.scorecard import latest, model_cost, prices, servers
+from loopline.platform_core.training import prices
+from loopline.scorecard import latest, model_cost, servers
 from loopline.scorecard.compute import update
 from loopline.scorecard.figure import Measure
 
@@ -202,7 +203,7 @@ def test_nothing_is_known_of_a_model_before_the_first_look(office):
 def test_the_shipped_sheets_name_source_and_date(sheet):
     """Each price says what it is of, where it was read and when."""
     found = prices.read(sheet)
-    for price in (found.cpu_hour, found.memory_gb_hour, found.gpu_hour):
+    for price in (found.cpu_hour, found.memory_gb_hour, found.gpu_hour, *found.machine_hours.values()):
         assert 0 < price.price < 100
         assert price.source.startswith("https://")
         assert price.read[:3] == "202"

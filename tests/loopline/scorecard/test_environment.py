@@ -6,16 +6,21 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from loopline.platform_core import environment
 from loopline.platform_core.platform import Platform
-from loopline.scorecard import prices
+from loopline.platform_core.training import prices
+from loopline.resources.sagemaker import instance_types
+from loopline.resources.vertex import machine_types
 
 SHIPPED = Path(__file__).parents[3].joinpath("deploy/environments")
-ENVIRONMENTS = sorted(file for file in SHIPPED.glob("*.yaml") if file.stem not in {"kubernetes", "azure"})
-"""What a cluster costs, its installation says; no sheet for Azure is shipped."""
+ENVIRONMENTS = sorted(file for file in SHIPPED.glob("*.yaml") if not file.stem.startswith("kubernetes"))
+"""What a cluster costs, its installation says."""
+SHEETS = sorted(SHIPPED.parent.joinpath("prices").glob("*.yaml"))
 UNSET = re.compile(r"\$\{(\w+)\}")
 """Variables without a default."""
+MACHINE = re.compile(r"(?:size|machine_type|instance_type): \"?(?:\$\{\w+:-)?([\w.-]+)")
 
 
 def test_the_sheet_lies_relative_to_the_file(tmp_path, monkeypatch):
@@ -38,3 +43,18 @@ def test_the_shipped_environments_name_a_sheet(file, monkeypatch):
     for name in UNSET.findall(file.read_text()):
         monkeypatch.setenv(name, "stated")
     assert prices.of_platform(Platform(environment.read(file, only=()))) is not None
+    machines = set(MACHINE.findall(file.read_text()))
+    assert machines or not file.stem.endswith("-endpoint")
+    assert not machines - _sheet(file).machine_hours.keys()
+
+
+def _sheet(file):
+    return prices.read(file.parent / yaml.safe_load(file.read_text())["prices"])
+
+
+def test_machines_that_trainings_get_are_those_that_have_a_price():
+    """A type under another name than the vendor's own would never be found."""
+    priced = {file.stem: prices.read(file).machine_hours.keys() for file in SHEETS}
+    assert priced["aws-us-east-1"] <= instance_types.SHIPPED.keys()
+    assert priced["google-cloud-run"] <= machine_types.SHIPPED.keys()
+    assert all(name.startswith("Standard_") for name in priced["azure-eastus"])

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from dagster_graphql import DagsterGraphQLClient
 from dagster_webserver.webserver import DagsterWebserver
 
 from loopline.asset_defs.dagster_private import wrap_web_server
+from loopline.asset_defs.dagster_web_private import guard_web_server
 from loopline.graphql import LAUNCH, Dagster
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.up.ports import free_port
-from loopline.up.web_server import guard
+from loopline.up.rights.entries import Entry
+from loopline.up.web_server import guard, stand_guard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -204,3 +207,18 @@ def test_an_upgrade_that_moves_the_middleware_is_named(monkeypatch: pytest.Monke
     first, *others = DagsterWebserver.build_middleware(nobody)
     assert first.cls is guard().cls
     assert [each.cls for each in others] == [each.cls for each in own(nobody)]
+
+
+def test_roles_are_asked_by_the_server_as_we_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only in a test: each route has an entry before it, behind the guard."""
+    names = ("build_middleware", "build_routes", "build_graphql_schema", "_make_request_context")
+    for name in names:
+        monkeypatch.setattr(DagsterWebserver, name, getattr(DagsterWebserver, name))
+    for name in ("add_run", "add_backfill"):
+        monkeypatch.setattr(SqlRunStorage, name, getattr(SqlRunStorage, name))
+    stand_guard()
+    server: Any = DagsterWebserver(object())  # type: ignore[arg-type]
+    assert {type(route.app) for route in server.build_routes()} == {Entry}
+    assert server.build_middleware()[0].cls is guard().cls
+    launch = server._graphene_schema.graphql_schema.mutation_type.fields["launchRun"].resolve
+    assert launch.__code__.co_filename == guard_web_server.__code__.co_filename

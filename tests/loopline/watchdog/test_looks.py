@@ -359,7 +359,13 @@ def test_a_schedule_that_was_started_just_now_missed_nothing(garden):
     """It was stopped for days; what was planned meanwhile is not missed."""
     beat(garden)
     tick(garden, "every_twenty", ("SKIPPED", 7200), kind=InstigatorType.SCHEDULE)
-    which = {"repositoryName": "__repository__", "repositoryLocationName": "garden", "scheduleName": "every_twenty"}
-    start = "mutation ($s: ScheduleSelector!) {startSchedule(scheduleSelector: $s) {__typename}}"
-    assert garden.dagster.ask(start, s=which)["startSchedule"]["__typename"] == "ScheduleStateResult"
+    which = {"repositoryName": "__repository__", "repositoryLocationName": "garden"}
+    (known,) = garden.dagster.ask(TICKS, repository=which)["repositoryOrError"]["schedules"]
+    stop = "mutation ($id: String!) {stopRunningSchedule(id: $id) {__typename}}"
+    start = "mutation ($which: ScheduleSelector!) {startSchedule(scheduleSelector: $which) {__typename}}"
+    done = [
+        garden.dagster.ask(stop, id=known["scheduleState"]["id"])["stopRunningSchedule"],
+        garden.dagster.ask(start, which=which | {"scheduleName": "every_twenty"})["startSchedule"],
+    ]
+    assert done == [{"__typename": "ScheduleStateResult"}] * 2
     assert not [a for a in looks(DagsterHealth, garden).automation().alarms if a.cause.startswith("schedule:")]

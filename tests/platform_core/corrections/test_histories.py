@@ -18,6 +18,7 @@ from loopline.resources.pyspark.engine import PysparkEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
 from loopline.stories.changing_histories import HISTORIES, History, customers, together
 from loopline.stories.changing_shop import VIEWS, ChangingShop, Order, Step, Truth, came, put_back, taken_back
+from tests.repeats import repeats
 
 PINNED = (10.0, 30.0, 40.0)
 """Hours of training sets where an engine takes seconds for each."""
@@ -154,7 +155,12 @@ def history_of(drawn: Sequence[tuple[str, list[Order], int]]) -> History:
     return tuple(told)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=repeats(5),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(drawn=drawn_turns)
 def test_whatever_happens_the_shop_says_what_anyone_would(opened: Any, drawn: Any) -> None:
     """Corrections, moves, deletions, late rows, withdrawals, in any order: increments, online and training sets."""

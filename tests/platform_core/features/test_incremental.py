@@ -25,6 +25,7 @@ from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.stories.shop import Shop
+from tests.repeats import repeats
 
 Order = tuple[int | None, float, float, float | None, str | None]
 FIRST: list[Order] = [(1, 0, 1, 2.0, "a"), (2, 30, 31, 3.0, "b"), (3, 60, 61, 4.0, None)]
@@ -99,7 +100,10 @@ orders = st.tuples(
 )
 histories = st.lists(st.lists(orders, max_size=6), min_size=1, max_size=4)
 quick = settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=repeats(8),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

@@ -15,8 +15,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
+from loopline.platform_core.audit.tables import metadata as record
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.identity.tables import metadata as sessions
 from loopline.platform_core.loop import database, migrations, tables
 from loopline.platform_core.loop.ledger import Entry, Ledger
 
@@ -113,7 +115,7 @@ def test_migrations_make_what_the_tables_say(ledger):
     assert ScriptDirectory.from_config(migrations.configuration()).get_current_head() == database.HEAD
     with ledger.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
-        assert compare_metadata(context, tables.metadata) == []
+        assert compare_metadata(context, [tables.metadata, record, sessions]) == []
 
 
 def test_a_ledger_of_a_newer_release_is_refused(url):

@@ -10,10 +10,18 @@ from alembic import command
 from sqlalchemy import inspect
 
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.loop import database, deployments, migrations
+from loopline.platform_core.loop import database, deployments, migrations, tables
 from loopline.platform_core.loop.ledger import Entry, Ledger
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def _recorded_before(engine):
+    """Write an entry as a release did that had no record beside the ledger."""
+    words = dict.fromkeys(("team", "model", "cycle", "version", "actor"), "")
+    with database.writer(engine).begin() as connection:
+        values = {"kind": "x.y", "at": T0, "recorded_at": T0, "reason": "before", "details": {}, **words}
+        connection.execute(tables.entries.insert(), values)
 
 
 def test_the_first_release_s_ledger_gets_the_feature_registry(url):
@@ -23,7 +31,7 @@ def test_the_first_release_s_ledger_gets_the_feature_registry(url):
         settings = migrations.configuration()
         settings.attributes["connection"] = connection
         command.upgrade(settings, "0001")
-    Ledger(engine).record(Entry("x.y", T0, reason="before"))
+    _recorded_before(engine)
     with engine.connect() as connection:
         assert database.revision(connection) == "0001"
         assert not inspect(connection).has_table("feature_views")
@@ -69,7 +77,7 @@ def test_a_ledger_of_before_has_no_alarms(url, ref):
         settings.attributes["connection"] = connection
         command.upgrade(settings, "0004")
         assert not inspect(connection).has_table("alarms")
-    Ledger(engine).record(Entry("x.y", T0, *ref, reason="before"))
+    _recorded_before(engine)
     engine.dispose()
     ledger = Ledger.open(url)
     assert [entry.reason for entry in ledger.entries()] == ["before"]

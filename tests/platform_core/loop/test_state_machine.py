@@ -33,6 +33,7 @@ from loopline.platform_core.specs import P99, Drift, Model, Rollout
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.turn import start_rollout
+from tests.repeats import repeats
 
 REF = ModelRef("retail", "cancellations")
 MODEL = Model(
@@ -270,10 +271,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("machine", [TheLoop, TheLoopWithShadows, TheLoopWithWatches])
 def test_the_loop_keeps_its_word(template, machine):
-    """Thirty lives of up to forty events each."""
+    """Lives of up to forty events each."""
     machine.template = template
     lives = settings(
-        max_examples=30,
+        max_examples=repeats(10),
         stateful_step_count=40,
         derandomize=True,  # the same lives at each run, so that a red build is the change's fault
         deadline=None,

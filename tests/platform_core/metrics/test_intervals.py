@@ -8,9 +8,10 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from loopline.platform_core.metrics import METRICS, intervals
+from loopline.platform_core.metrics import Predictions, intervals
 from loopline.platform_core.metrics.intervals import Interval
 from loopline.platform_core.monitor.figures import realised
+from loopline.platform_core.targets.binary import METRICS, Binary
 
 TIMES = 2_000
 
@@ -64,13 +65,14 @@ def test_means_of_few_rows(rows: int) -> None:
 def test_losses(name: str, rows: int) -> None:
     """Means of skewed losses, of a model that says what is so."""
 
-    def losses(r: np.random.Generator, count: int) -> np.ndarray:
+    def losses(r: np.random.Generator, count: int) -> Predictions:
         chances = r.beta(1, 6, count) * 0.98 + 0.01
         labels = (r.random(count) < chances).astype(float)
-        return METRICS[name].of_rows(labels, chances)
+        return Binary().rows(labels, chances)
 
-    truth = float(losses(np.random.default_rng(1), 4_000_000).mean())
-    assert 0.93 <= held(lambda r: intervals.mean(losses(r, rows)), truth) <= 0.97
+    truth = METRICS[name].value(losses(np.random.default_rng(1), 4_000_000))
+    assert truth is not None
+    assert 0.93 <= held(lambda r: METRICS[name].interval(losses(r, rows)), truth) <= 0.97
 
 
 def test_the_area_and_its_spread_are_those_of_the_textbook() -> None:
@@ -96,8 +98,8 @@ def test_a_perfect_ranking_is_not_certain() -> None:
 
 def test_what_rows_cannot_tell_is_left_out() -> None:
     """Without labels there is no figure, with one kind of them no area; an even loss has no spread."""
-    assert list(realised(np.empty(0), np.empty(0), 0.5)) == []
-    alike = {figure.metric for figure in realised(np.ones(5), np.full(5, 0.7), 0.5)}
+    assert list(realised(Binary().rows(np.empty(0), np.empty(0)), METRICS.values())) == []
+    alike = {figure.metric for figure in realised(Binary().rows(np.ones(5), np.full(5, 0.7)), METRICS.values())}
     assert alike == {one.name for one in METRICS.values() if one.needs_labels} - {"roc_auc", "false_positive_rate"}
     assert intervals.mean(np.full(5, 0.25)) == Interval(0.25, 0.25, 0.25)
 
@@ -109,7 +111,7 @@ def test_figures_are_scikit_learns() -> None:
     random = np.random.default_rng(2)
     labels, scores = (random.random(900) < 0.2).astype(float), np.round(random.random(900), 2)
     flagged = scores >= 0.4
-    found = {figure.metric: figure.value for figure in realised(labels, scores, 0.4)}
+    found = {figure.metric: figure.value for figure in realised(Binary(0.4).rows(labels, scores), METRICS.values())}
     assert found == {
         "roc_auc": pytest.approx(of.roc_auc_score(labels, scores)),
         "recall": pytest.approx(of.recall_score(labels, flagged)),

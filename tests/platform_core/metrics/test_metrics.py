@@ -12,11 +12,11 @@ from sklearn import metrics as of
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.loop.quality_entries import figures
-from loopline.platform_core.metrics import GROUP_METRICS, METRICS, metric, values
 from loopline.platform_core.specs import (
     AtLeast,
     AtMost,
     BeatsChampion,
+    Binary,
     Evidence,
     FairAcross,
     Fairness,
@@ -26,8 +26,16 @@ from loopline.platform_core.specs import (
 from loopline.platform_core.specs import Model as Declared
 from loopline.platform_core.specs.quality import watched_metrics
 from loopline.platform_core.specs.search import Search
+from loopline.platform_core.targets import known, metric
+from loopline.platform_core.targets.binary import METRICS
 
 TIMES = 1_000
+
+
+def values(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
+    """Measure a binary target."""
+    target = Binary(threshold)
+    return target.values(target.rows(labels, scores))
 
 
 @pytest.mark.parametrize("digits", [1, 8])
@@ -69,19 +77,19 @@ def test_nineteen_of_twenty_intervals_hold_the_truth(name: str) -> None:
         labels = (random.random(rows) < 0.2).astype(float)
         return labels, 1 / (1 + np.exp(-random.normal(labels * 1.5 - 1)))
 
-    truth = one.value(*draw(1_000_000), 0.5)
-    found = [one.interval(*draw(400), 0.5) for _ in range(TIMES)]
+    truth = one.value(Binary().rows(*draw(1_000_000)))
+    found = [one.interval(Binary().rows(*draw(400))) for _ in range(TIMES)]
     assert 0.92 <= np.mean([interval.low <= truth <= interval.high for interval in found]) <= 0.98
 
 
 def test_the_edges_of_average_precision() -> None:
     """All positives on top are no certainty, and one positive tells nothing of a spread."""
     labels = np.array([0.0] * 30 + [1.0] * 10)
-    best = METRICS["average_precision"].interval(labels, labels, 0.5)
+    best = METRICS["average_precision"].interval(Binary().rows(labels, labels))
     assert best is not None
     assert (best.value, best.high) == (1.0, 1.0)
     assert 0.6 < best.low < 0.8
-    assert METRICS["average_precision"].interval(labels[:31], labels[:31], 0.5) is None
+    assert METRICS["average_precision"].interval(Binary().rows(labels[:31], labels[:31])) is None
 
 
 @pytest.mark.parametrize(
@@ -111,7 +119,7 @@ def test_a_metric_in_the_wrong_place_is_refused() -> None:
     with pytest.raises(InvalidSpec, match="neither more nor less of 'positives' is better"):
         BeatsChampion("positives")
     with pytest.raises(InvalidSpec, match="no group metric 'roc_auc'"):
-        Fairness("country", "roc_auc")  # type: ignore[arg-type]
+        Fairness("country", "roc_auc")
     assert AtLeast("rows", 100).judge(Evidence({"rows": 99.0})).passed is False
 
 
@@ -146,6 +154,11 @@ def test_declarations_need_no_numbers() -> None:
 
 
 def test_metrics_are_named_by_their_own_names() -> None:
-    """And those of groups are among them."""
-    assert all(metric(name).name == name for name in METRICS)
-    assert set(GROUP_METRICS) < set(METRICS)
+    """In every kind, and some of each are followed live and searched by."""
+    for kind in known():
+        target = kind()
+        assert all(one.name == name for name, one in target.metrics.items())
+        assert target.metrics[target.searched].is_searched
+        assert {*target.of_segments, *target.of_life} <= {*target.metrics}
+        assert any(one.followed for one in target.metrics.values())
+    assert metric("roc_auc") is METRICS["roc_auc"]

@@ -23,7 +23,6 @@ from loopline.platform_core.migration.move import Move
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 from loopline.platform_core.testing.registry import contents
-from loopline.resources.mlflow.registry import MlflowRegistry
 
 SITE = Path(__file__).parents[1] / "training" / "parcels_site"
 POINTS = "[loopline.teams]\nparcels = parcels:team\n"
@@ -77,15 +76,6 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the file of the data's clock, which both sides read."""
     file = tmp_path_factory.mktemp("clock") / "clock"
     ReplayClock(file).set(NOW)
-    return file
-
-
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make MLflow's tables once, which takes seconds; each home begins with a copy of the file."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    registry = MlflowRegistry(tracking_uri=f"sqlite:///{file}", artifacts=str(file.parent))
-    assert list(registry.models()) == []
     return file
 
 
@@ -202,6 +192,7 @@ def move(source: Home, target: Home, report: Any = lambda _: None) -> Any:
 
 def everything(home: Home, folder: Path) -> dict[str, Any]:
     """Read all that moves: files of tables by path, versions with their files, rows of the ledger, online rows."""
+    from loopline.platform_core.audit.tables import metadata as record
     from loopline.platform_core.loop.tables import metadata
 
     platform = home.open()
@@ -210,7 +201,10 @@ def everything(home: Home, folder: Path) -> dict[str, Any]:
     registry = platform.registry
     versions = [version for model in registry.models() for version in registry.versions(model)]
     with platform.ledger.reading() as connection:
-        rows = {t.name: [dict(r) for r in connection.execute(t.select()).mappings()] for t in metadata.sorted_tables}
+        rows = {
+            t.name: [dict(r) for r in connection.execute(t.select()).mappings()]
+            for t in (*metadata.sorted_tables, *record.sorted_tables)
+        }
     keys = [str(n) for n in range(50)]
     packages = folder / home.folder.name
     told = {

@@ -46,6 +46,7 @@ def stores(
     s3_server: S3Server, redis_server: RedisServer, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
     """Give empty places on an object store, Redis and PostgreSQL; MLflow finds the first by variables."""
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # MLflow's, which keeps the credentials that it found first
     for name, value in (("ACCESS_KEY_ID", KEY), ("SECRET_ACCESS_KEY", SECRET), ("DEFAULT_REGION", "us-east-1")):
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", s3_server.url)

@@ -10,6 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from loopline.platform_core.foundation.distance import LARGEST, finite, js_distance, split_null, wasserstein
+from loopline.platform_core.monitor.columns.numeric import NumericColumn
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -87,3 +88,17 @@ def test_the_null_repeats_and_is_bounded_in_work() -> None:
     a, b = random.normal(size=(2, 20_000))
     assert split_null(a, b, draws=50) == split_null(a, b, draws=50)
     assert 0.0 < split_null(a, b, draws=50) < 0.08
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_values_of_any_scale_lie_as_far_apart(scale: float) -> None:
+    """A model's score may be a rate of a millionth or an amount of millions: both drift by their own deviations."""
+    random = np.random.default_rng(0)
+    before, after = random.gamma(2, 1, 3_000), random.gamma(2, 1.3, 3_000)
+    assert wasserstein(after * scale, before * scale) == pytest.approx(wasserstein(after, before))
+    found = [
+        column.distance(column.count_numbers(after * by))
+        for by in (1.0, scale)
+        for column in [NumericColumn.of(before * by)]
+    ]
+    assert found[1] == pytest.approx(found[0])

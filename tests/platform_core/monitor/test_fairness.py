@@ -13,7 +13,7 @@ from loopline.platform_core.monitor.fairness import judge
 from loopline.platform_core.monitor.fairness_verdicts import Judged
 from loopline.platform_core.monitor.outcomes import Outcomes
 from loopline.platform_core.specs import Fairness
-from loopline.platform_core.specs.quality import GroupMetric
+from loopline.platform_core.targets import Binary, Regression
 
 SIZES = {"DE": 0.5, "FR": 0.3, "UK": 0.15, "EIRE": 0.05}
 START = datetime(2011, 3, 7, tzinfo=UTC)
@@ -30,7 +30,7 @@ def window(random: np.random.Generator, rows: int, recalls: dict[str, float], po
 
 def judged(rule: Fairness, rows: Outcomes) -> Judged:
     """Judge a window that has enough rows."""
-    found = judge(rule, rows, 0.5)
+    found = judge(rule, rows, Binary())
     assert found is not None
     return found
 
@@ -77,7 +77,7 @@ def test_enough_rows_prove_that_it_is_fair() -> None:
         ("false_positive_rate", 0.5, {"FR": 0.0, "DE": 0.0}),
     ],
 )
-def test_metrics_of_groups(metric: GroupMetric, of_fr: float, gaps: dict[str, float]) -> None:
+def test_metrics_of_groups(metric: str, of_fr: float, gaps: dict[str, float]) -> None:
     """Recall is equal opportunity, positive rate demographic parity: the gap is a group's figure less the whole's."""
     labels = np.array([1, 1, 0, 0] * 2 * 50, dtype=float)
     scores = np.array([0.9, 0.9, 0.9, 0.1, 0.1, 0.1, 0.9, 0.1] * 50)
@@ -96,14 +96,14 @@ def test_small_groups_are_not_judged() -> None:
     random = np.random.default_rng(5)
     rows = window(random, 400, dict.fromkeys(SIZES, 0.7))
     assert {group.name for group in judged(Fairness("country", min_rows=40), rows).groups} == {"DE", "FR", "UK"}
-    assert judge(Fairness("country", min_rows=180), rows, 0.5) is None
+    assert judge(Fairness("country", min_rows=180), rows, Binary()) is None
 
 
 def test_rows_without_a_label_count_only_where_none_is_needed() -> None:
     """Demographic parity is known at once."""
     rows = window(np.random.default_rng(6), 2_000, dict.fromkeys(SIZES, 0.7))
-    rows = Outcomes(rows.event_us, rows.scores, np.full(2_000, np.nan), rows.groups)
-    assert judge(Fairness("country", "recall"), rows, 0.5) is None
+    rows = Outcomes(rows.event_us, rows.raw, np.full(2_000, np.nan), rows.groups)
+    assert judge(Fairness("country", "recall"), rows, Binary()) is None
     assert judged(Fairness("country", "positive_rate"), rows).rows == 2_000
 
 
@@ -119,3 +119,36 @@ def test_history_tells_every_window_as_it_was_judged_last(shop) -> None:
     assert (first.since, first.verdict, first.group) == (START, "unfair", "UK")
     assert "recall of country 'UK' lies -0." in first.reason
     assert second.since == START + week
+
+
+def errors(random: np.random.Generator, rows: int, sizes: dict[str, float]) -> Outcomes:
+    """Draw a window of numbers, in which each country's errors have a mean size of their own and a long tail."""
+    countries = random.choice(list(SIZES), rows, p=list(SIZES.values())).astype(object)
+    missed = random.exponential(1, rows) * np.array([sizes[country] for country in countries])
+    return Outcomes(np.zeros(rows, np.int64), missed, np.zeros(rows), {"country": countries})
+
+
+def test_means_of_groups_are_told_apart_as_shares_are() -> None:
+    """At the bound one of a hundred windows alarms at most; twice as far away nearly every one, and it is named."""
+    random, rule = np.random.default_rng(8), Fairness("country", "mae", within=10)
+    beyond = 10 / (1 - SIZES["UK"])  # then the whole is 10 below it
+    alarms = {}
+    for gap in (0, beyond, 3 * beyond):
+        sizes = {**dict.fromkeys(SIZES, 50.0), "UK": 50 + gap}
+        found = [judge(rule, errors(random, 2_000, sizes), Regression("GBP")) for _ in range(100)]
+        alarms[gap] = sum(one.verdict == "unfair" and one.group == "UK" for one in found if one)
+        assert all(one.low <= one.gap <= one.high for one in found if one)
+    assert alarms[0] == 0
+    assert alarms[beyond] <= 4
+    assert alarms[3 * beyond] > 75
+
+
+def test_a_group_in_which_nothing_was_missed_is_not_sure_of_itself() -> None:
+    """Thirty rows without an error, where one in twenty is large: what is rare may be missing in so few."""
+    random = np.random.default_rng(9)
+    countries = np.where(np.arange(1_000) < 30, "EIRE", "DE").astype(object)
+    missed = np.where(random.random(1_000) < 0.05, 100.0, 0.0) * (countries == "DE")
+    rows = Outcomes(np.zeros(1_000, np.int64), missed, np.zeros(1_000), {"country": countries})
+    found = judge(Fairness("country", within=2), rows, Regression())
+    assert found is not None
+    assert found.verdict == "open"

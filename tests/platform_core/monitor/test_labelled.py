@@ -29,6 +29,7 @@ from loopline.platform_core.monitor.labelled import (
     texts,
 )
 from loopline.platform_core.specs import personal
+from loopline.platform_core.targets import Binary, Multiclass
 
 ENTITIES = ("customer", "shop")
 MOMENTS = [datetime(1969, 12, 31, 23, tzinfo=UTC) + timedelta(hours=hour) for hour in range(3)]
@@ -125,14 +126,24 @@ def test_the_wait_is_what_sorting_all_labels_gives(kind: str, size: int, without
     book = book_of(
         [*positives, (0.0, 1), (np.nan, 10**12), *[(1.0, 10**12)] * without], range(size + 2, size + 2 + without)
     )
-    assert book.wait_us() == max(1, int(np.quantile(drawn, PATIENT, method="higher")))
+    assert book.wait_us(Binary()) == max(1, int(np.quantile(drawn, PATIENT, method="higher")))
 
 
 def test_without_labels_of_both_kinds_there_is_no_wait() -> None:
     """Those that went are none."""
-    assert book_of([(1.0, 5), (0.0, 3)]).wait_us() == 5
-    assert book_of([(1.0, 5), (0.0, 3)], [1]).wait_us() is None
-    assert book_of([(1.0, 5)]).wait_us() is None
+    assert book_of([(1.0, 5), (0.0, 3)]).wait_us(Binary()) == 5
+    assert book_of([(1.0, 5), (0.0, 3)], [1]).wait_us(Binary()) is None
+    assert book_of([(1.0, 5)]).wait_us(Binary()) is None
+
+
+def test_a_class_that_never_came_is_rare_once_there_are_many_labels() -> None:
+    """Of few labels it may only be late; of many no window waits for it for ever, and it counts once it came."""
+    target, often = Multiclass(("bag", "lamp", "toy")), [(0.0, 5), (1.0, 3)]
+    assert book_of(often * 149).wait_us(target) is None
+    assert book_of(often * 150).wait_us(target) == 5
+    assert book_of([*often * 150, (2.0, 9)]).wait_us(target) == 9
+    assert book_of([*often * 150, (2.0, 9)], [300]).wait_us(target) == 5
+    assert book_of([(0.0, 5)] * 1_000).wait_us(Binary()) is None, "of two classes each is waited for"
 
 
 def test_a_label_is_known_when_it_has_come_and_is_finite() -> None:

@@ -13,9 +13,12 @@ import pytest
 from pydantic import PrivateAttr
 from sqlalchemy import insert
 
+from loopline.platform_core.errors import QuotaReached
 from loopline.platform_core.foundation.names import prediction_table
 from loopline.platform_core.loop import tables
 from loopline.platform_core.monitor.predictions import compact, expire, forget, spool, waiting
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.quota_settings import Quotas
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.resources.delta.lake import DeltaLake
 
@@ -44,6 +47,22 @@ def identities(shop) -> list[str]:
 def everything(shop) -> list[str]:
     """Return the request ids that were answered, sorted."""
     return sorted(f"r{number + 1:06}" for number in range(shop.answered))
+
+
+def test_a_full_lake_loses_no_answer(shop) -> None:
+    """What finds no room stays in the log and the spool; once there is room each answer comes once, none twice."""
+    shop.answer(20)
+    bound = shop.platform.environment
+    full = Platform(replace(bound, quotas=Quotas(storage_bytes=100)))
+    for _ in range(2):
+        with pytest.raises(QuotaReached, match="there is no room for 20 rows of shop/predictions/returns"):
+            compact(full, shop.team, shop.model)
+        shop.answer(5)
+    assert shop.platform.lake.version(prediction_table(*shop.ref)) is None
+    raised = Platform(replace(bound, quotas=Quotas(storage_bytes=10**7)))
+    compact(raised, shop.team, shop.model)
+    compact(raised, shop.team, shop.model)
+    assert identities(shop) == everything(shop)
 
 
 def test_moves_only_what_is_new(shop) -> None:

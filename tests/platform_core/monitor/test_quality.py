@@ -29,10 +29,16 @@ def test_labels_count_from_when_they_are_known(shop) -> None:
     shop.answer_scores([0.9, 0.8, 0.3, 0.1])
     shop.settle([1, 0, 1, 0], settled_at=shop.start + timedelta(days=30))
     (early,) = figures(shop)
-    assert (early.predictions, early.labelled, early.roc_auc, early.recall) == (4, 0, None, None)
+    assert (early.predictions, early.labelled, early.figures) == (4, 0, {"roc_auc": None, "recall": None})
     shop.platform.clock.set(shop.start + timedelta(days=30, minutes=1))  # when the youngest is as old
     (late,) = figures(shop)
-    assert (late.labelled, late.labelled_share, late.roc_auc, late.recall, late.positives) == (4, 1.0, 0.75, 0.5, 2)
+    assert (
+        late.labelled,
+        late.labelled_share,
+        late.figures["roc_auc"],
+        late.figures["recall"],
+        late.described["positives"],
+    ) == (4, 1.0, 0.75, 0.5, 2)
 
 
 def test_each_version_has_its_own_figures(shop) -> None:
@@ -42,8 +48,8 @@ def test_each_version_has_its_own_figures(shop) -> None:
     shop.settle([1, 0, 0, 1, 0], settled_at=shop.start)
     two, ten = figures(shop)
     assert [two.version, ten.version] == ["2", "10"]
-    assert (two.predictions, two.labelled, two.roc_auc) == (3, 2, 0.0)
-    assert (ten.predictions, ten.labelled, ten.roc_auc) == (2, 2, 1.0)
+    assert (two.predictions, two.labelled, two.figures["roc_auc"]) == (3, 2, 0.0)
+    assert (ten.predictions, ten.labelled, ten.figures["roc_auc"]) == (2, 2, 1.0)
 
 
 def test_an_example_asked_twice_counts_once(shop) -> None:
@@ -52,7 +58,7 @@ def test_an_example_asked_twice_counts_once(shop) -> None:
     shop.serving.log([shop._row({}, 0.1, "1") | {"keys": json.dumps({"order_id": 1})}])
     shop.settle([1, 0], settled_at=shop.start)
     (found,) = figures(shop)
-    assert (found.predictions, found.roc_auc) == (2, 0.0)
+    assert (found.predictions, found.figures["roc_auc"]) == (2, 0.0)
 
 
 def test_unchanged_figures_are_written_once(shop) -> None:
@@ -77,7 +83,7 @@ def test_labels_find_answers_whose_keys_are_hidden(shop, mark_personal, monkeypa
     shop.answer_scores([0.3, 0.1], hide=personal.pseudonyms())
     shop.settle([1, 0, 1, 0], settled_at=shop.start)
     (found,) = figures(shop)
-    assert (found.predictions, found.labelled, found.roc_auc, found.recall) == (4, 4, 0.75, 0.5)
+    assert (found.predictions, found.labelled, found.figures["roc_auc"], found.figures["recall"]) == (4, 4, 0.75, 0.5)
     monkeypatch.setenv(personal.VARIABLE, "another secret, and long enough")
     assert figures(shop)[0].labelled == 2  # of those hidden under a secret that is lost nothing more is known
 

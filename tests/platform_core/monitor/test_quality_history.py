@@ -19,7 +19,6 @@ from loopline.platform_core.errors import InvalidSpec, NotFound
 from loopline.platform_core.foundation.names import DATE, raw_table, scores_table
 from loopline.platform_core.loop import quality_table
 from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.calibration import HeldOut
 from loopline.platform_core.monitor.predictions import compact, expire
 from loopline.platform_core.monitor.quality_figures import Measured, history
 from loopline.platform_core.monitor.quality_history import measured
@@ -86,7 +85,8 @@ class Live:
 
     def hold_out(self, scores: Any, truth: Any) -> None:
         """Put rows that it never learnt from into the package of version 1."""
-        HeldOut.newest(scores, truth).save(self.shop.platform.home / "packages" / "shop.returns" / "1")
+        target, package = self.model.target, self.shop.platform.home / "packages" / "shop.returns" / "1"
+        target.estimation.held_out(target, scores, truth).save(package, target.estimation.file)
 
     def measured(self, now: datetime | None = None) -> list[Measured]:
         """Compact and measure at a time."""

@@ -65,7 +65,10 @@ def test_a_shadow_has_a_quality_of_its_own(shop) -> None:
     shop.settle([1, 1, 0, 0], settled_at=shop.start)
     compact(shop.platform, shop.team, shop.model)
     one, two = measured(shop.platform, shop.team, shop.model).versions
-    assert [(one.version, one.predictions, one.roc_auc), (two.version, two.predictions, two.roc_auc)] == [
+    assert [
+        (one.version, one.predictions, one.figures["roc_auc"]),
+        (two.version, two.predictions, two.figures["roc_auc"]),
+    ] == [
         ("1", 4, 1.0),
         ("2", 4, 0.0),
     ]

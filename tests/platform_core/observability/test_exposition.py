@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -22,8 +23,10 @@ from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.loop.quality_table import Row, put
 from loopline.platform_core.monitor.fairness_verdicts import Judged
 from loopline.platform_core.observability.exposition import exposition
+from loopline.platform_core.plugins import Installed
 from loopline.platform_core.specs import Drift
-from loopline.stories.many_models import HISTORY, NOW, column, window
+from loopline.platform_core.targets import Regression
+from loopline.stories.many_models import HISTORY, NOW, column, model, window
 
 LATE = ModelRef("shop", "late")
 _SAMPLE = re.compile(r"^([a-z_]+)(\{.*\})? (\S+)$")
@@ -165,6 +168,30 @@ def test_quality_and_fairness_of_the_newest_window(platform, teams):
     assert values[f"loopline_quality_window_age_seconds{{{labels[:-1]}}}"] == 2 * 86_400
     assert values[f'loopline_fairness_gap_ratio{{{labels}column="country",metric="recall"}}'] == 0.3
     assert values[f'loopline_fairness_unfair{{{labels}column="country",metric="recall"}}'] == 1
+
+
+def test_figures_with_a_unit_are_no_ratios(platform, teams):
+    """They have families of their own, with the unit that the declared model has; r2 of the same model has none."""
+    shop = replace(teams.teams[0], models=(replace(model("late"), target=Regression("GBP")), model("lost")))
+    live(platform)
+    record(platform, "quality.realised", version="2", predictions=400, labelled=100, mae=12.5, rmse=20.0)
+    figures = [("mae", "", 12.5, 11, 14, 90, 50, False), ("r2", "", 0.4, 0.3, 0.5, 90, 50, False)]
+    judged = [Judged("country", "mae", 5, "unfair", "France", -7.5, -9, -6, 9, [])]
+    said = (msgspec.json.encode(one).decode() for one in (figures, judged))
+    put(platform.ledger, LATE, [Row("2", NOW - timedelta(days=7), NOW, NOW, "spec", *said)], "spec")
+    values, labels = samples(platform, Installed((shop,), ())), 'team="shop",model="late",version="2",'
+    told = {name: value for name, value in values.items() if "_value{" in name or name.startswith("loopline_quality")}
+    assert told == {
+        f'loopline_quality_value{{{labels}metric="mae",unit="GBP"}}': 12.5,
+        f'loopline_quality_value{{{labels}metric="rmse",unit="GBP"}}': 20.0,
+        f"loopline_quality_labelled_ratio{{{labels[:-1]}}}": 0.25,
+        f'loopline_quality_window_ratio{{{labels}metric="r2",estimated="false"}}': 0.4,
+        f'loopline_quality_window_value{{{labels}metric="mae",estimated="false",unit="GBP"}}': 12.5,
+        f"loopline_quality_window_age_seconds{{{labels[:-1]}}}": 0,
+        f'loopline_fairness_gap_value{{{labels}column="country",metric="mae",unit="GBP"}}': 7.5,
+    }
+    undeclared = samples(platform, Installed((), ()))
+    assert undeclared[f'loopline_quality_value{{{labels}metric="mae",unit=""}}'] == 12.5
 
 
 def test_landings_dead_letters_and_refused_files(platform, teams):

@@ -17,6 +17,8 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from loopline.gateway.gateway import Gateway, Guards
+from loopline.gateway.guarded_fast_path import GuardedFastPath
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.runtime.answering.inference import Inference, ModelState
@@ -123,19 +125,17 @@ def threads_work() -> Iterator[bool]:
     return (not task.done() for task in asyncio.all_tasks() if task is not here)
 
 
-class Counting(FastPath):
-    """Counts what is taken."""
+def counting(server: Server, path: FastPath) -> FastPath:
+    """Count what is taken, and return what takes it."""
+    take = path.take
 
-    def __init__(self, server: Server, crowd: TurnBatch, bounds: Bounds) -> None:
-        """Count for a server."""
-        super().__init__(server.inference, crowd, bounds)
-        self._server = server
-
-    def take(self, *given: Any) -> bool:
-        """Take a request or not."""
-        is_taken = super().take(*given)
-        self._server.taken += is_taken
+    def counted(*given: Any) -> bool:
+        is_taken = take(*given)
+        server.taken += is_taken
         return is_taken
+
+    path.take = counted
+    return path
 
 
 class Wiring:
@@ -145,10 +145,14 @@ class Wiring:
         """Put them together over the application."""
         self.metrics, self.bounds = Metrics(), Bounds(server.limits)
         app = App(server.inference, lifespan=None, ready=lambda: True, metrics=self.metrics, bounds=self.bounds)
+        crowd = TurnBatch(server.inference, self.metrics, server.log_many)
+        taking = server.inference, crowd, self.bounds
+        guards = server.guards(self.bounds, at_once) if server.guards else None
         if at_once:
-            crowd = TurnBatch(server.inference, self.metrics, server.log_many)
-            app.state[FAST_PATH] = Counting(server, crowd, self.bounds)
-        self._config, self._state, self._found = Config(app, proxy_headers=False), ServerState(), app.state
+            path = GuardedFastPath(*taking, guards) if guards else FastPath(*taking)
+            app.state[FAST_PATH] = counting(server, path)
+        whole = Gateway(app, *guards) if guards else app
+        self._config, self._state, self._found = Config(whole, proxy_headers=False), ServerState(), app.state
 
     def connect(self) -> tuple[Connection, Wire]:
         """Open a connection."""
@@ -184,6 +188,8 @@ class Server:
     refused: dict[str, int] = field(default_factory=dict)
     full: bool = False
     taken: int = 0
+    guards: Callable[[Bounds, bool], Guards] | None = None
+    """Makes what stands before a wiring, over ASGI only or not; None where nothing does."""
 
     def __post_init__(self) -> None:
         """Put the application together."""

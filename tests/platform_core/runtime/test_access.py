@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from loopline.gateway import api_keys
+from loopline.gateway import api_keys, key_file
 from loopline.gateway.api_keys import Authenticator, Tenant
-from loopline.platform_core.errors import BadRequest, ContractBroken, InvalidSpec, NotFound
+from loopline.platform_core.errors import BadRequest, ContractBroken, InvalidSpec, NotFound, Refused
 
 
 @pytest.fixture
@@ -105,6 +105,20 @@ def test_a_key_taken_back_is_refused_soon(file, monkeypatch):
         authenticator.tenant(bearer(key))
 
 
+def test_a_file_of_the_same_time_is_another_one(file, monkeypatch):
+    """As what copies files may set it, or a bundle in which all have one time: what was taken back stayed."""
+    monkeypatch.setattr(api_keys, "LOOK_SECONDS", 0.0)
+    key, other = api_keys.create(file, "shop"), api_keys.create(file, "bank")
+    os.utime(file, (1, 1))
+    authenticator = Authenticator(file)
+    assert authenticator.tenant(bearer(key))[0] == "shop"
+    api_keys.revoke(file, key.split("_")[1])
+    os.utime(file, (1, 1))
+    with pytest.raises(BadRequest):
+        authenticator.tenant(bearer(key))
+    assert authenticator.tenant(bearer(other))[0] == "bank"
+
+
 def test_a_file_that_could_not_be_read_is_read_again(file, monkeypatch, caplog):
     """Though its time is the same, as after a chmod; meanwhile the server's log says once what is wrong."""
     monkeypatch.setattr(api_keys, "LOOK_SECONDS", 0.0)
@@ -136,6 +150,39 @@ def test_who_could_read_the_file_still_can(file):
     api_keys.revoke(file, key.split("_")[1])
     after = file.stat()
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+def test_a_link_beside_the_file_leads_nowhere(file, tmp_path, monkeypatch):
+    """Whoever makes a key may be root, and the folder the server's user's: no file elsewhere is written or given."""
+    api_keys.create(file, "shop")
+    file.chmod(0o644)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("another's")
+    elsewhere.chmod(0o600)
+    file.with_name(f".{file.name}.{os.getpid()}").symlink_to(elsewhere)
+    api_keys.create(file, "bank")
+    give = key_file.give_as
+
+    def swapped(kept, draft):
+        for name in file.parent.glob(f".{file.name}.*"):
+            name.unlink()
+            name.symlink_to(elsewhere)
+        give(kept, draft)
+
+    monkeypatch.setattr(key_file, "give_as", swapped)
+    api_keys.create(file, "post")
+    assert (elsewhere.read_text(), elsewhere.stat().st_mode & 0o777) == ("another's", 0o600)
+
+
+def test_a_lock_that_is_a_link_is_refused(file, tmp_path):
+    """It would empty the file that it leads to."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("another's")
+    file.parent.mkdir()
+    file.with_name(f".{file.name}.lock").symlink_to(elsewhere)
+    with pytest.raises(Refused, match=r"\.keys\.json\.lock is a link"):
+        api_keys.create(file, "shop")
+    assert elsewhere.read_text() == "another's"
 
 
 def test_changes_do_not_undo_each_other(file):

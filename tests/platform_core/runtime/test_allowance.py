@@ -76,6 +76,17 @@ def test_a_clock_set_back_grants_nothing(tmp_path, clock):
         assert [allowances.take("shop", tenant) for _ in range(2)] == [0.0, 1.0]
 
 
+def test_a_clock_set_back_grants_no_second_day(tmp_path, clock):
+    """What was taken while it was ahead counts for the day that it is, and for no longer."""
+    allowances, tenant = Allowances(tmp_path, clock), Tenant(per_day=3)
+    clock.now += 86_400 * 400
+    assert [allowances.take("shop", tenant) for _ in range(4)] == [0.0, 0.0, 0.0, 86_400.0]
+    clock.now -= 86_400 * 400
+    assert [allowances.take("shop", tenant) for _ in range(2)] == [86_400.0, 86_400.0]
+    clock.now += 86_400
+    assert allowances.take("shop", tenant) == 0.0
+
+
 def test_tenants_do_not_share(tmp_path, clock):
     """One that asks too much takes nothing from another."""
     allowances, tenant = Allowances(tmp_path, clock), Tenant(per_day=1)

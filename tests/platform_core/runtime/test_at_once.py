@@ -18,6 +18,7 @@ from loopline.platform_core.runtime.model import models
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.testing.model_packages import Column, Constant, Slow
+from tests.repeats import repeats
 
 MODEL = "retail.cancellations"
 HISTORY = ViewField("retail.history.v1", "customer_id", ["orders", "country"], ttl_days=90)
@@ -168,8 +169,10 @@ def test_a_store_that_does_not_answer_fails_those_who_need_it(server, monkeypatc
         ([KEY, AMOUNT], {"parameters": {"event_time": "2211-03-01T12:00:00Z"}}, b"400"),
     ],
 )
-def test_an_error_counts_for_the_version_that_was_to_answer(server, inputs, more, status):
+def test_an_error_counts_for_the_version_that_was_to_answer(server, tmp_path, inputs, more, status):
     """Also where each request to a candidate fails: its errors and requests are its own."""
+    server.inference.clock = ReplayClock(tmp_path / "clock")  # one error tells the second
+    server.inference.clock.set(datetime(2011, 3, 1, 12, tzinfo=UTC))
     server.serve(Column(0), candidate=Failing(0))
     plain, at_once = server.both([post({"inputs": inputs} | more, path="/versions/2")] * 2)
     assert at_once == plain
@@ -199,7 +202,7 @@ def test_an_error_of_no_version(server):
     assert plain.counted["errors"] == {(MODEL, ""): 2}
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=SUPPRESSED)
+@settings(max_examples=repeats(30), deadline=None, suppress_health_check=SUPPRESSED)
 @given(
     st.lists(st.sampled_from(sorted(set(REQUESTS) - {"expecting", "no http"})), min_size=1, max_size=5),
     st.lists(st.integers(0, 2_000), max_size=3),

@@ -20,6 +20,11 @@ from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, Consta
 MODEL = "retail.cancellations"
 
 
+def zeros(rows):
+    """Make rows to try a model with."""
+    return np.zeros((rows, 2))
+
+
 class Model:
     """Answers the first column; counts how it is called, takes time for a call or for a row, and fails on minus one."""
 
@@ -136,7 +141,7 @@ def request(amount):
 )
 def test_the_model_s_own_times_decide(call_seconds, row_seconds, shared):
     """A model whose cost is by the call shares predictions; one that is quick, or that costs by the row, does not."""
-    chosen = choose(Model(call_seconds, row_seconds).predict, 2)
+    chosen = choose(Model(call_seconds, row_seconds).predict, zeros)
     assert chosen.shared == shared
     assert chosen.why.startswith("on: " if shared else "off: ")
     assert f"among {TOGETHER}" in chosen.why
@@ -150,5 +155,5 @@ def test_a_busy_while_does_not_decide():
         model.call_seconds = 0.0003 if len(model.calls) < 20 else 0.0
         return model.predict(matrix)
 
-    assert not choose(predict, 2).shared
+    assert not choose(predict, zeros).shared
     assert len(model.calls) > 20

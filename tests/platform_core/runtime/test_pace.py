@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from loopline.platform_core.runtime.model import batching
@@ -17,10 +18,15 @@ from loopline.platform_core.runtime.model.thread_choice import MOST_INLINE, inli
 from loopline.platform_core.testing.model_packages import Held, Slow
 
 
+def zeros(rows):
+    """Make rows to try a model with."""
+    return np.zeros((rows, 3))
+
+
 def within(row, call=0.0):
     """Return how many rows such a model answers inline."""
     estimator = Slow(row, call)
-    return inline_rows(lambda matrix: estimator.predict_proba(matrix)[:, 1], 3)
+    return inline_rows(lambda matrix: estimator.predict_proba(matrix)[:, 1], zeros)
 
 
 def test_a_fast_model_answers_many_rows_inline():
@@ -48,7 +54,7 @@ def test_a_machine_that_stands_still_once_does_not_decide(rows):
             stood.append(time.sleep(0.05))
         return matrix[:, 0]
 
-    assert inline_rows(predict, 3) == MOST_INLINE
+    assert inline_rows(predict, zeros) == MOST_INLINE
     assert stood
 
 
@@ -61,8 +67,8 @@ def test_a_model_that_waits_for_others_is_not_tried_for_long():
         time.sleep(0.35)
         return matrix[:, 0]
 
-    assert inline_rows(predict, 3) == 0
-    batching.choose(predict, 3)
+    assert inline_rows(predict, zeros) == 0
+    batching.choose(predict, zeros)
     assert len(calls) <= 9
 
 

@@ -14,7 +14,12 @@ from loopline.platform_core.errors import BadRequest
 from loopline.platform_core.runtime.answering.answers import answered, encode
 from loopline.platform_core.runtime.answering.inference import Answer
 from loopline.platform_core.runtime.wire import one_row
-from loopline.platform_core.runtime.wire.protocol import AS_JSON, OUTPUTS, InferRequest, decode
+from loopline.platform_core.runtime.wire.outputs import Outputs
+from loopline.platform_core.runtime.wire.protocol import AS_BYTES, AS_JSON, InferRequest, decode
+from loopline.platform_core.targets import Binary
+from tests.repeats import repeats
+
+BINARY = Outputs(Binary().outputs)
 
 
 def request(tensors, binary=b"", **more):
@@ -94,8 +99,9 @@ def test_bytes_that_belong_to_no_tensor():
 
 def test_outputs_as_bytes():
     """What was asked for as bytes comes behind the JSON part, in order; the rest stays in it."""
-    outputs = {"probability": [0.5, 0.25], "label": [1, 0]}
-    body, length = encode({"id": "r"}, outputs, {"label": True, "probability": False})
+    said = Answer("1", "c", "stable", {"probability": [0.5, 0.25], "label": [1, 0]}, BINARY)
+    asked = InferRequest("r", 2, {}, frozenset(), {"label": True, "probability": False})
+    body, length = encode({"id": "r"}, asked, said)
     answer = json.loads(body[:length])
     assert answer["outputs"][0] == {
         "name": "label",
@@ -110,9 +116,8 @@ def test_outputs_as_bytes():
 def test_which_outputs_go_out_as_bytes():
     """A parameter of the request speaks for all, a parameter of an output for itself."""
     tensor = {"name": "a", "shape": [1], "datatype": "FP64", "data": [1.0]}
-    assert decode(*request([tensor])[:1]).outputs == {"probability": False, "label": False}
-    all_binary = decode(*request([tensor], parameters={"binary_data_output": True})[:1])
-    assert all_binary.outputs == {"probability": True, "label": True}
+    assert decode(*request([tensor])[:1]).outputs is AS_JSON
+    assert decode(*request([tensor], parameters={"binary_data_output": True})[:1]).outputs is AS_BYTES
     one = [{"name": "label", "parameters": {"binary_data": True}}, {"name": "probability"}]
     assert decode(*request([tensor], outputs=one)[:1]).outputs == {"label": True, "probability": False}
 
@@ -156,7 +161,7 @@ tensors = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=repeats(100), deadline=None)
 @given(st.lists(tensors, max_size=3), json_values, json_values, st.binary(max_size=12), st.integers(-2, 40))
 def test_anything_is_values_or_a_bad_request(inputs, parameters, outputs, tail, cut):
     """Whatever comes, the server answers with 400 at worst."""
@@ -170,7 +175,7 @@ def test_anything_is_values_or_a_bad_request(inputs, parameters, outputs, tail, 
             assert all(len(values) == asked.rows for values in asked.columns.values())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=repeats(70), deadline=None)
 @given(st.binary(max_size=60), st.none() | st.integers(-5, 70))
 def test_noise_is_a_bad_request(noise, json_length):
     """Bytes that are no JSON."""
@@ -189,7 +194,7 @@ USUAL = st.sampled_from([("FP64", 0.5), ("FP32", 2.0), ("INT64", 7), ("BYTES", "
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=repeats(100), deadline=None)
 @given(st.lists(TENSOR | USUAL, max_size=4), st.none() | st.text(max_size=2), st.booleans())
 def test_the_usual_request_reads_as_any_other(tensors, name, usual_names):
     """The decoder for one value a tensor finds what the general one does, or leaves the request to it."""
@@ -221,9 +226,9 @@ def test_the_usual_request_is_read_as_that():
 def test_the_usual_answer_is_written_as_any_other(name, scores):
     """Who asks for nothing and who names every output are told the same, to the byte."""
     outputs = {"probability": scores, "label": [int(score >= 0.5) for score in scores]}
-    said = Answer('"1"', "é%d", "stable", outputs)
+    said = Answer('"1"', "é%d", "stable", outputs, BINARY)
     usual, named = (
         answered("retail.m%b", InferRequest(name, len(scores), {}, frozenset(), wanted), said)
-        for wanted in (AS_JSON, dict.fromkeys(OUTPUTS, False))
+        for wanted in (AS_JSON, dict.fromkeys(outputs, False))
     )
     assert usual == named

@@ -15,7 +15,7 @@ import pytest
 from loopline.gateway import api_keys
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import InvalidEnvironment
-from loopline.platform_core.runtime.settings.gateway import Tls
+from loopline.platform_core.foundation.tls import Tls
 from loopline.platform_core.testing.inference_server import free_port, inference_server
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import come_to, served
@@ -173,6 +173,18 @@ def test_files_that_are_wrong_are_told_before_the_server_starts(certificates, wr
     files = {"certificate": "server.pem", "key": "server.key"} | wrong
     with pytest.raises(InvalidEnvironment, match=r"serving\.tls"):
         Tls(**{name: certificates / file for name, file in files.items()}).for_uvicorn()
+
+
+def test_a_key_with_a_password_is_refused(tmp_path, certificates):
+    """Nobody is asked for it at the terminal, while the server stands still, at its start or later."""
+    secured = ["ec", "-in", "server.key", "-aes256", "-passout", "pass:word", "-out", tmp_path / "secured.key"]
+    openssl(*secured, folder=certificates)
+    tls = Tls(certificate=certificates / "server.pem", key=tmp_path / "secured.key")
+    with pytest.raises(InvalidEnvironment, match="the key has a password"):
+        tls.for_uvicorn()
+    own = {"own_certificate": tls.certificate, "own_key": tls.key}
+    with pytest.raises(OSError, match="the key has a password"):
+        Tls(certificate=tls.certificate, key=tls.key, **own).client_context()
 
 
 def test_an_own_certificate_needs_its_key(certificates):

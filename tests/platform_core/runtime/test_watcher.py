@@ -135,7 +135,7 @@ def test_however_often_a_broken_model_changes_it_is_tried_again_once_a_while(wat
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.5)
     builds = []
 
-    def fail(state, before):
+    def fail(state, before, trust):
         builds.append(state.generation)
         raise ValueError("broken")
 
@@ -261,9 +261,9 @@ def test_many_slow_loads_hold_up_nothing_else(watched, package, tmp_path, monkey
     """Whatever the server does in threads goes on, and so do its sign of life, its looks and a roll-back."""
     candidate, build, may_end = write_package(tmp_path / "candidate", Constant(0.2)), Route.build, threading.Event()
 
-    def slow(state, before):
+    def slow(state, before, trust):
         assert state.model == MODEL or may_end.wait(300)
-        return build(state, before)
+        return build(state, before, trust)
 
     monkeypatch.setattr(Route, "build", slow)
     watched.ask_for(1, package, candidate, 25)

@@ -26,6 +26,7 @@ from loopline.platform_core.runtime.wire.protocol import decode
 from loopline.platform_core.scoring.batch import score_day
 from loopline.platform_core.testing.engine_tables import at
 from loopline.platform_core.testing.model_packages import Constant, write_package
+from tests.platform_core.three_classes import Three, chances, installed, package_of
 
 REF = ModelRef("shop", "large_orders")
 FIRST, SECOND = date(2020, 1, 1), date(2020, 1, 2)
@@ -188,3 +189,15 @@ def test_the_table_is_one_of_the_log(shop: Any, write_model: Callable[..., Serve
     rows = shop.platform.lake.read(scores_table(*REF), since=SECOND, until=SECOND)
     assert rows.schema.field("_date").type == pa.date32()
     assert len(rows) == 3
+
+
+def test_a_row_of_several_numbers(shop: Any, tmp_path: Path) -> None:
+    """The table holds all of them, and their reading as the score."""
+    package = package_of(tmp_path / "package", "customer")
+    shop.live(Served("1", package, "cycle-1"))
+    with installed(Three):
+        assert score_day(shop.platform, shop.team, shop.model, FIRST).rows == 4
+    rows = rows_of(shop)
+    amounts = [json.loads(row["features"])["amount"] for row in rows]
+    assert len(set(amounts)) > 1
+    assert [(row["score"], row["raw"]) for row in rows] == [(max(chances(a)), chances(a)) for a in amounts]

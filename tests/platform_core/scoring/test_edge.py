@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import lightgbm
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.errors import ContractBroken, Unsupported
+from loopline.platform_core.audit import keys
+from loopline.platform_core.errors import ContractBroken, Unsupported, Untrusted
+from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.encode import matrix
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.scoring.edge import export
+from loopline.platform_core.signing.signer import Signer
+from loopline.platform_core.signing.statement import KIND
+from loopline.platform_core.targets import Binary, Regression
 from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.training.package import package as write_form
+from tests.platform_core.signing.signed import sign, swap, trust
+from tests.platform_core.three_classes import Three, installed, package_of
+
+
+class OtherBound(Binary):
+    """A device would compare with another number than the server."""
+
+    kind = "three"
+
+    def bounds(self) -> dict[str, float | None]:
+        """Add to the threshold."""
+        return {"probability": None, "label": self.threshold + 0.1}
+
 
 ALONE = """
 import builtins, sys
@@ -103,3 +125,81 @@ def test_without_the_converter(tmp_path: Path, write_model, learnt, monkeypatch:
     monkeypatch.setitem(sys.modules, "onnxmltools.convert", None)
     with pytest.raises(Unsupported, match="'edge'"):
         export(write_model("lightgbm", tmp_path / "package").package, "1", learnt()[0], tmp_path / "edge")
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "onnx"])
+def test_a_regressor_on_a_device(kind: str, tmp_path: Path) -> None:
+    """It answers with the number alone; the list says so, and which kind of model it is, with its settings."""
+    from sklearn.linear_model import LinearRegression
+
+    x = np.random.default_rng(3).normal(size=(300, 2)).astype(np.float32).astype(float)
+    y = 300 * x[:, 0] - 20 * x[:, 1]
+    fields = [FeatureField(name, "request") for name in ("width", "height")]
+    target = Regression("GBP").to_json()
+    draft = Manifest("t.m", "pickle", "", fields, [], ["id"], {}, 0.5, "s", "c", Parity(0, 0.0, ""), target=target)
+    trees = lightgbm.LGBMRegressor(n_estimators=5, n_jobs=1, verbosity=-1)
+    estimator = (trees if kind == "lightgbm" else LinearRegression()).fit(x, y)
+    assert write_form(estimator, draft, x, tmp_path / "package").kind == kind
+    table = pa.table({"width": x[:, 0], "height": x[:, 1]})
+    done = export(tmp_path / "package", "3", table, tmp_path / "edge")
+    assert (done.rows, done.max_difference < 1e-5) == (300, True)
+    answers = alone(tmp_path / "edge", table.slice(0, 5).to_pylist())
+    assert [list(answer) for answer in answers] == [["value"]] * 5
+    np.testing.assert_allclose([answer["value"] for answer in answers], estimator.predict(x[:5]), rtol=1e-5)
+    about = json.loads((tmp_path / "edge/features.json").read_text())
+    assert about["outputs"] == [{"name": "value", "datatype": "FP64"}]
+    assert (about["kind"], about["unit"]) == ("regression", "GBP")
+
+
+def test_other_kinds_are_refused(tmp_path: Path) -> None:
+    """A script of some lines does not make their outputs: whoever needs them is told of the other ways."""
+    package = package_of(tmp_path / "package", "customer")
+    with installed(Three), pytest.raises(Unsupported, match=r"kit\.model is a three model.*serve it by the endpoint"):
+        export(package, "1", pa.table({"amount": [1.0]}), tmp_path / "edge")
+    assert not (tmp_path / "edge").exists()
+
+
+def test_a_kind_that_makes_other_outputs_of_a_number_is_not_written(tmp_path: Path, write_model, learnt) -> None:
+    """What it says of its bounds and what it answers are held to each other."""
+    package = write_model("onnx", tmp_path / "package").package
+    manifest = msgspec.structs.replace(manifests.load(package), target={"kind": "three", "threshold": 0.4})
+    manifest.save(package)
+    with installed(OtherBound), pytest.raises(ContractBroken, match="makes other outputs of the same numbers"):
+        export(package, "1", learnt()[0], tmp_path / "edge")
+
+
+def test_a_device_that_knows_the_trainer_refuses_what_was_changed(tmp_path: Path, write_model, learnt) -> None:
+    """The package is proven first, what is written for the device is signed, and a change of either is refused."""
+    key, stranger = keys.new("training"), keys.new("training")
+    package = sign(write_model("onnx", tmp_path / "package").package, key, model="shop.large_orders", version="7")
+    proof, folder = trust(key).of("shop.large_orders", "7"), tmp_path / "edge"
+    export(package, "7", learnt()[0], folder, proof, Signer(key))
+    row = json.dumps({"amount": 3.0})
+    known = {"LOOPLINE_TRAINER": key.verifying.text, "LOOPLINE_MODEL": "shop.large_orders"}
+    assert json.loads(on_device(folder, row, known).stdout) == json.loads(on_device(folder, row, {}).stdout)
+    for changed, said in (
+        (known | {"LOOPLINE_TRAINER": stranger.verifying.text}, "the signature is not that of training"),
+        (known | {"LOOPLINE_TRAINER": keys.new("another").verifying.text}, "another has not signed it"),
+        (known | {"LOOPLINE_MODEL": "shop.other"}, "what training signed is shop.large_orders"),
+    ):
+        assert said in on_device(folder, row, changed, code=1).stderr
+    for name in ("model.onnx", "features.json"):
+        swap(folder / name)
+        assert f"{name} is not what training signed" in on_device(folder, row, known, code=1).stderr
+        swap(folder / name)
+    sign(folder, key, kind=KIND)
+    assert "loopline-package/1" in on_device(folder, row, known, code=1).stderr
+    folder.joinpath("signature.note").unlink()
+    assert "training has not signed it" in on_device(folder, row, known, code=1).stderr
+    swap(package / "model.onnx")
+    with pytest.raises(Untrusted, match=r"model\.onnx is not what was signed"):
+        export(package, "7", learnt()[0], tmp_path / "again", proof, Signer(key))
+    assert not (tmp_path / "again").exists()
+
+
+def on_device(folder: Path, row: str, variables: dict[str, str], code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the folder's script with variables."""
+    command = [sys.executable, str(folder / "score.py")]
+    done = subprocess.run(command, input=row, capture_output=True, text=True, check=False, env=os.environ | variables)
+    assert done.returncode == code, done.stderr
+    return done

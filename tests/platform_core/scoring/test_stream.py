@@ -24,9 +24,11 @@ from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.runtime.wire.protocol import decode
 from loopline.platform_core.scoring import stream_records
 from loopline.platform_core.scoring.stream import StreamScorer
+from loopline.platform_core.targets import Output
 from loopline.platform_core.testing.engine_tables import at
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from tests.platform_core.three_classes import Three, chances, installed, package_of
 
 REF = ModelRef("shop", "large_orders")
 
@@ -351,3 +353,36 @@ def test_a_serving_without_a_log(new_shop: Callable[..., Any]) -> None:
     shop = new_shop(event_stream=InMemoryEventStream())
     with pytest.raises(Unsupported, match="prediction log"):
         scorer(shop)
+
+
+def test_a_row_of_several_numbers(shop: Any, tmp_path: Path) -> None:
+    """Each output stands by its name, one of three values as a list; the log holds all of them and their reading."""
+    with installed(Three):
+        shop.live(Served("1", package_of(tmp_path / "package", "customer"), "cycle-1"))
+        ask(shop, request(1, 9.0))
+        scoring = scorer(shop)
+        assert scoring.turn(0) == 1
+    (answer,), (record,) = said(shop), logged(shop)
+    assert (answer["label"], answer["probabilities"]) == ("blå", chances(9.0))
+    assert (record["score"], record["raw"]) == (0.9, chances(9.0))
+    scoring.close()
+
+
+class SaysCycle(Three):
+    """One of its outputs has a name that an answer has already."""
+
+    outputs = Output("cycle", "BYTES"), Output("probabilities", "FP64", 3)
+
+    def answer(self, raw: Any) -> dict[str, list[Any]]:
+        """Name it so."""
+        return {"cycle": ["a"] * len(raw), "probabilities": raw}
+
+
+def test_an_output_that_would_hide_what_else_is_said(shop: Any, tmp_path: Path) -> None:
+    """An answer on a stream names model, version and cycle; no output takes their place."""
+    with installed(SaysCycle):
+        shop.live(Served("1", package_of(tmp_path / "package", "customer", SaysCycle()), "cycle-1"))
+        scoring = scorer(shop)
+        with pytest.raises(Unsupported, match=r"has outputs cycle.*name them otherwise"):
+            scoring.turn(0)
+    scoring.close()

@@ -15,6 +15,7 @@ from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.specs.contract_diff import Change, diff
 from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
 from loopline.resources.polars.engine import PolarsEngine
+from tests.repeats import repeats
 
 CONSUMER, PRODUCER = ("consumer-breaking",), ("producer-breaking",)
 BOTH, ADDITIVE = (*CONSUMER, *PRODUCER), ("additive",)
@@ -167,7 +168,7 @@ def kept(held: RowContract) -> set[int]:
 
 
 @pytest.mark.parametrize("changed", sorted(DRAWN))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=repeats(25), deadline=None)
 @given(asked=st.fixed_dictionaries(DRAWN), other=st.fixed_dictionaries(DRAWN))
 def test_what_is_said_not_to_break_does_not(changed: str, asked: dict[str, Any], other: dict[str, Any]) -> None:
     """After one change rows are newly refused, or accepted, only where a party is named that this breaks."""

@@ -15,13 +15,17 @@ from loopline.platform_core.specs import (
     AtLeast,
     BeatsChampion,
     Choice,
+    Count,
     Drift,
     ErrorRate,
     Evidence,
+    Experiment,
     FairAcross,
     Gate,
+    Guardrail,
     LogMetric,
     Model,
+    Multiclass,
     Range,
     Reading,
     RealisedQuality,
@@ -167,21 +171,81 @@ def test_a_gate_of_the_team_is_named_by_its_class(file: Path, monkeypatch: pytes
         ("metric: roc_auc, bound: 0.6", "metric: brier, bound: 0.6", 13, "gates.0"),
         ("trials: 3", "trials: 3\n    metric: rocauc", 9, "search.metric"),
         ("min_rows: 700}", "min_rows: 700}\n  quality: {metrics: [rocauc]}", 24, "quality"),
-        ("min_rows: 700}", "min_rows: 700}\n  fairness: [{column: country, metric: rocauc}]", 24, "fairness.0.metric"),
+        ("min_rows: 700}", "min_rows: 700}\n  fairness: [{column: country, metric: rocauc}]", 24, "fairness.0"),
         ("tolerance: 0.01", "tolerance: 0.01, sloth: 3", 14, "gates.1.sloth"),
         ("percents: [10, 100]", "percents: [10, all]", 17, "rollout.percents.1"),
         ("{type: p99, at_most: 50}", "p99", 20, "rollout.judges.1"),
-        ("{type: p99, at_most: 50}", "{type: realised_quality, at_most: 1, metric: f1}", 20, "rollout.judges.1.metric"),
+        ("{type: p99, at_most: 50}", "{type: realised_quality, at_most: 1, metric: f1}", 20, "rollout.judges.1"),
         ("{type: p99, at_most: 50}", "{type: log_metric, at_most: 0.1}", 20, "rollout.judges.1.metric"),
         ("{type: p99, at_most: 50}", "{type: log_metric, at_most: 2, metric: 'a:b'}", 20, "rollout.judges.1"),
         ("shadow_requests: 200", "hours: Mon-Fri 9-17 UTC", 22, "rollout.hours"),
         ("min_rows: 700", "min_row: 700", 23, "drift.min_row"),
         ("compute: {cpu: 2}", "computer: {cpu: 2}", 24, "computer"),
+        ("compute: {cpu: 2}", "compute: {cpu: -2}", 24, "compute"),
+        ("compute: {cpu: 2}", "compute: {cpu: .nan}", 24, "compute"),
+        ("compute: {cpu: 2}", "compute: {memory_gb: .inf}", 24, "compute"),
+        ("compute: {cpu: 2}", "compute: {gpu: -1}", 24, "compute"),
+        ("compute: {cpu: 2}", "compute: {workers: 0}", 24, "compute"),
     ],
 )
 def test_a_mistake_is_told_once_with_its_line_and_field(file: Path, old: str, new: str, line: int, field: str) -> None:
     """Whatever is broken, one problem comes of it."""
     assert changed(file, old, new) == [(line, field)]
+
+
+CLASSES = (
+    GOOD[: GOOD.index("  gates:")]
+    + """\
+  target: {type: multiclass, classes: [bag, lamp]}
+  gates:
+    - {type: at_least, metric: macro_f1, bound: 0.6}
+  rollout:
+    judges:
+      - {type: realised_quality, at_most: 0.02, metric: log_loss}
+"""
+)
+
+
+def test_a_target_is_a_kind_with_its_settings(file: Path) -> None:
+    """By the kind's name, or by a class of a team's own; a search goes by the kind's own metric."""
+    file.write_text(CLASSES)
+    assert problems(file) == []
+    model = read_model_file(file)
+    assert (model.target, model.searched) == (Multiclass(("bag", "lamp")), "log_loss")
+    own = "{type: 'loopline.platform_core.targets.count:Count', power: 1.2}"
+    file.write_text(GOOD[: GOOD.index("  gates:")] + f"  target: {own}\n")
+    assert read_model_file(file).target == Count(power=1.2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "said"),
+    [
+        ("type: multiclass", "type: multiclas", (12, "target"), "one of binary, multiclass"),
+        ("[bag, lamp]", "[bag, bag]", (12, "target"), "bag named twice"),
+        ("[bag, lamp]", "[bag, 2]", (12, "target"), "not of one type"),
+        ("[bag, lamp]", "[yes, no]", (12, "target"), "in quotes"),
+        ("[bag, lamp]", "bag", (12, "target.classes"), "tuple"),
+        ("[bag, lamp]", "[bag, lamp], colours: 3", (12, "target.colours"), "no field"),
+        ("classes: [bag, lamp]", "top_k: 1", (12, "target"), "0 classes"),
+        ("type: multiclass, classes: [bag, lamp]", "type: regression, unit: 3", (12, "target.unit"), "string"),
+        ("metric: macro_f1", "metric: roc_auc", (14, "gates.0"), "no metric of a multiclass model"),
+        ("metric: log_loss", "metric: brier", (17, "rollout.judges.0"), "no metric of a multiclass model"),
+        ("  rollout:", "  quality: {metrics: [recall]}\n  rollout:", (15, "quality.metrics.0"), "multiclass model"),
+        ("  rollout:", "  threshold: 0.3\n  rollout:", (15, "threshold"), "a setting of the target"),
+        ("trials: 3", "trials: 3\n    metric: recall", (9, "search.metric"), "no search metric"),
+        ("trials: 3", "trials: 3\n    metric: calibration_error", (9, "search.metric"), "no search metric"),
+        ("trials: 3", "trials: 3\n    metric: rmse", (9, "search.metric"), "no metric of a multiclass model"),
+    ],
+)
+def test_a_mistake_in_a_target_is_told_with_its_line(
+    file: Path, old: str, new: str, where: tuple[int, str], said: str
+) -> None:
+    """What the kind does not know, what says nothing, and metrics of another kind."""
+    assert CLASSES.count(old) == 1
+    file.write_text(CLASSES.replace(old, new))
+    (found,) = problems(file)
+    assert (found.line, found.field) == where, found
+    assert said in found.message
 
 
 def test_all_mistakes_are_told_at_once(file: Path) -> None:
@@ -210,7 +274,7 @@ def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
 def test_dagster_can_describe_the_attributes() -> None:
     """The component's schema is made of the same class."""
     schema = ModelFile.model_json_schema()
-    assert set(schema["required"]) == {"name", "features", "labels", "fit"}
+    assert set(schema["required"]) == {"name", "features", "labels"}
 
 
 def test_a_team_takes_models_from_files(file: Path) -> None:
@@ -229,3 +293,51 @@ def test_a_batch(file: Path) -> None:
     assert (found.rows.name, found.start, found.wait_days) == ("order_shape", date(2011, 1, 1), 2)
     file.write_text(GOOD + batch.replace("features:order_shape", "labels:cancelled_within_30_days"))
     assert [(problem.line, problem.field) for problem in problems(file)] == [(GOOD.count("\n") + 1, "batch.rows")]
+
+
+EXPERIMENT = """\
+  experiments:
+    - name: again
+      outcome: retail.labels:ordered_again_within_30_days
+      effect: 0.02
+      per: sum
+      days: 2
+      wait_days: 30
+      guardrails:
+        - {outcome: error_rate, at_most: 0.01}
+        - {outcome: "retail.labels:cancelled_within_30_days", at_most: 0}
+    - {name: sure, outcome: log_loss, effect: 0.01}
+"""
+
+
+def test_experiments(file: Path) -> None:
+    """Each as Python would have declared it: an outcome is a metric, or labels by their import path."""
+    from retail.labels import cancelled_within_30_days, ordered_again_within_30_days
+
+    file.write_text(GOOD + EXPERIMENT)
+    rails = Guardrail("error_rate", 0.01), Guardrail(cancelled_within_30_days, 0)
+    again = Experiment("again", ordered_again_within_30_days, 0.02, per="sum", days=2, wait_days=30, guardrails=rails)
+    assert read_model_file(file).experiments == (again, Experiment("sure", "log_loss", 0.01))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "said"),
+    [
+        ("effect: 0.02", "effect: 0", (2, "experiments.0"), "effect 0 is none"),
+        ("days: 2", "days: 2\n      weeks: 3", (7, "experiments.0.weeks"), "no field"),
+        ("per: sum", "per: median", (5, "experiments.0.per"), "'mean' or 'sum'"),
+        ("outcome: retail.labels:ordered", "outcome: retail.labels:odd", (3, "experiments.0.outcome"), "has no 'odd"),
+        ("retail.labels:cancelled_within_30_days", "retail.fit:boosted_trees", (10, "outcome"), "is no Labels"),
+        ("outcome: log_loss", "outcome: rmse", (11, "experiments.1"), "no outcome of a binary model"),
+        ("at_most: 0.01", "at_most: -1", (2, "experiments.0"), "below 0"),
+    ],
+)
+def test_a_mistake_in_an_experiment_is_told_with_its_line(
+    file: Path, old: str, new: str, where: tuple[int, str], said: str
+) -> None:
+    """What no experiment can be, what names no labels, and a metric of another kind."""
+    assert EXPERIMENT.count(old) == 1
+    file.write_text(GOOD + EXPERIMENT.replace(old, new))
+    (found,) = problems(file)
+    assert (found.line - GOOD.count("\n"), found.field[-len(where[1]) :]) == where, found
+    assert said in found.message

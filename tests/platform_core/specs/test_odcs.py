@@ -85,7 +85,7 @@ def test_columns_and_rules_are_read(path: Path) -> None:
         ("{validValues: [UK, FR]}", "{pattern: x}", 21, "country: no validValues"),
         ("mustBe: 0", "mustBeLessThan: 9", 21, "only 'mustBe: 0'"),
         ("required: true", "required: [1]", 12, "required: Input should be a valid boolean"),
-        ("version: 1.2.0", "status: draft", 1, "no contract version"),
+        ("version: 1.2.0\n", "", 1, "no contract version"),
         ("status: active", "owner: me", 5, "owner: Extra inputs are not permitted"),
         ("- name: orders\n    properties:", "- name: orders\n    quality:", 6, "describes no table"),
         ("    properties:", "    quality: [{type: sql, query: x}]\n    properties:", 8, "whole table"),

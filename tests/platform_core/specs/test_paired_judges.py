@@ -144,3 +144,17 @@ def test_without_labels_of_both_those_of_each_are_compared():
     assert RealisedQuality(0.02, metric="brier").find(mine, other).detail == "600 labels beside 600"
     few = labelled(random, 0.4, rows=99)
     assert RealisedQuality(0.02, metric="brier").find(candidate(few), other).detail == "99 labels of both"
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("off", [0.0, 0.4])
+def test_readings_of_any_scale_are_judged_alike(scale, off):
+    """A judge measures in the stable version's deviations: rates of a millionth, or amounts of millions."""
+    both = alike(np.random.default_rng(1), off)
+    scaled = Both(both.candidate * scale - 3 * scale, both.stable * scale - 3 * scale)
+    found, like = (ScoreShift(0.2).find(candidate(Pairs(side)), candidate(None)) for side in (scaled, both))
+    assert (found.harm, found.value) == (like.harm, pytest.approx(like.value))
+    apart, as_apart = (
+        ScoreShift(0.2).find(candidate(None, side.candidate), candidate(None, side.stable)) for side in (scaled, both)
+    )
+    assert (apart.harm, apart.value) == (as_apart.harm, pytest.approx(as_apart.value))

@@ -276,6 +276,15 @@ class ScoresPartsAsTheyCome(PolarsEngine):
         return [*score(package, rows.slice(half)), *score(package, rows.slice(0, half))]
 
 
-def test_kit_catches_scores_out_of_order(tmp_path: Path) -> None:
-    """Scores of other rows."""
-    assert_catches(EngineKit, "test_11_each_row_gets_its_score", engine=ScoresPartsAsTheyCome(), tmp_path=tmp_path)
+class GivesOneNumberARow(PolarsEngine):
+    """Breaks 11: of a model that gives each row two numbers half are lost."""
+
+    def score(self, package: Path, rows: pa.Table, score: ScoreRows) -> Sequence[float]:
+        """Take as many as there are rows."""
+        return list(score(package, rows))[: len(rows)]
+
+
+@pytest.mark.parametrize("mutant", [ScoresPartsAsTheyCome, GivesOneNumberARow])
+def test_kit_catches_scores_of_other_rows(mutant: type[Engine], tmp_path: Path) -> None:
+    """Out of order, or not all of them."""
+    assert_catches(EngineKit, "test_11_each_row_gets_its_score", engine=mutant(), tmp_path=tmp_path)

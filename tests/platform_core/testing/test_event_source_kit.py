@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -134,6 +134,8 @@ class ThrowsAway(InMemoryEventSource):
 class Adding(InMemoryEventSource):
     """Keeps every promise, and each content that ever came: rows are added, and those that look alike are others."""
 
+    can: ClassVar[frozenset[str]] = frozenset()
+
     def bring(self, source: str, content: Content) -> None:
         held = self.contents(source)
         is_new = content.digest not in {each.digest for each in held}
@@ -219,6 +221,23 @@ class ReadsTwice(Adding):
             return pa.table({})
 
 
+class RedactsTheNext(InMemoryEventSource):
+    """Breaks promise 7: the line behind the one that is meant goes."""
+
+    def redact(self, source: str, arrival: Arrival, lines: Collection[int], landed: Callable[[str], None]) -> None:
+        super().redact(source, arrival, {line + 1 for line in lines}, landed)
+
+
+class TellsAfterwards(InMemoryEventSource):
+    """Breaks promise 7: the other content is there before anybody is told."""
+
+    def redact(self, source: str, arrival: Arrival, lines: Collection[int], landed: Callable[[str], None]) -> None:
+        told: list[str] = []
+        super().redact(source, arrival, lines, told.append)
+        for arrival_id in told:
+            landed(arrival_id)
+
+
 ARRIVALS, TEXT = "test_1_arrivals_come_oldest_first", "test_2_every_row_is_read_as_text_with_its_line"
 AGAIN = "test_1_content_that_comes_again_is_another_arrival"
 
@@ -236,6 +255,8 @@ AGAIN = "test_1_content_that_comes_again_is_another_arrival"
         (Consumes, "test_3_reading_does_not_consume"),
         (ReadsAnything, "test_6_what_is_no_table_is_refused_and_kept"),
         (ThrowsAway, "test_6_what_is_no_table_is_refused_and_kept"),
+        (RedactsTheNext, "test_7_what_is_redacted_is_gone"),
+        (TellsAfterwards, "test_7_what_is_redacted_is_gone"),
     ],
 )
 def test_the_kit_catches(mutant: type[InMemoryEventSource], test: str) -> None:

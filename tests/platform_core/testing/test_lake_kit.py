@@ -368,6 +368,36 @@ class LeavesTransactions(InMemoryLake):
         return Wordless(self)
 
 
+class ErasesTheNewest(InMemoryLake):
+    """Breaks promise 18: older versions hold what was erased."""
+
+    def erase(self, table: TableName, among: Mapping[str, pa.Array]) -> int:
+        newest = self.existing(table, None)
+        kept = self.held[table]
+        before = {newest: kept.appends} | kept.before
+        count = super().erase(table, among)
+        if count:
+            kept.before = before
+            kept.appends = [*kept.appends, kept.appends[0].slice(0, 0)]
+        return count
+
+
+class ErasesByAnyColumn(InMemoryLake):
+    """Breaks promise 18: one column that fits is enough, and others lose their rows."""
+
+    def erase(self, table: TableName, among: Mapping[str, pa.Array]) -> int:
+        return sum(super(ErasesByAnyColumn, self).erase(table, {name: held}) for name, held in among.items())
+
+
+class ErasesTransactions(InMemoryLake):
+    """Breaks promise 18: what was committed is forgotten with the rows."""
+
+    def erase(self, table: TableName, among: Mapping[str, pa.Array]) -> int:
+        count = super().erase(table, among)
+        self.held[table].committed.clear()
+        return count
+
+
 @pytest.mark.parametrize(
     ("mutant", "test"),
     [
@@ -406,6 +436,9 @@ class LeavesTransactions(InMemoryLake):
         (NewestFirst, "test_17_a_copy_of_its_files_is_the_table"),
         (LosesTheLastVersion, "test_17_a_copy_of_its_files_is_the_table"),
         (LeavesTransactions, "test_17_a_copy_of_its_files_is_the_table"),
+        (ErasesTheNewest, "test_18_what_is_erased_is_in_no_version"),
+        (ErasesByAnyColumn, "test_18_what_is_erased_is_in_no_version"),
+        (ErasesTransactions, "test_18_what_is_erased_is_in_no_version"),
     ],
 )
 def test_the_kit_catches(mutant: type[InMemoryLake], test: str, tmp_path: Path) -> None:

@@ -267,6 +267,25 @@ class PutsBackWhatIsTooOld(InMemoryOnlineStore):
         return super().replace(view, entity, rows, void)
 
 
+class ErasesThePast(InMemoryOnlineStore):
+    """Breaks promise 11: what lies ahead stays."""
+
+    def erase(self, view: str, entity: str, keys: Sequence[str]) -> None:
+        """Forget what has happened by now."""
+        for key in keys:
+            if (held := self.held.get((view, key))) is not None and held.event_time_us < 2_000_000_000_000_000:
+                del self.held[view, key]
+
+
+class ErasesEverywhere(InMemoryOnlineStore):
+    """Breaks promise 11: other views lose the key too."""
+
+    def erase(self, view: str, entity: str, keys: Sequence[str]) -> None:
+        """Forget the key in every view."""
+        for place in [place for place in self.held if place[1] in keys]:
+            del self.held[place]
+
+
 @pytest.mark.parametrize(
     ("mutant", "promise"),
     [
@@ -293,11 +312,13 @@ class PutsBackWhatIsTooOld(InMemoryOnlineStore):
         (NeverTakesBack, "test_10_what_is_void_makes_room"),
         (TakesBackWhatIsNewer, "test_10_what_is_void_makes_room"),
         (PutsBackWhatIsTooOld, "test_10_what_is_too_old_takes_no_place"),
+        (ErasesThePast, "test_11_what_is_erased_is_gone_however_new"),
+        (ErasesEverywhere, "test_11_what_is_erased_is_gone_however_new"),
     ],
 )
 def test_kit_catches(mutant: Callable[..., InMemoryOnlineStore], promise: str) -> None:
     """A store that breaks one promise fails that promise's test."""
     fixtures = {"store": mutant(name=new_view())}
-    if promise.startswith(("test_2", "test_6", "test_10_what_is_void")):
+    if promise.startswith(("test_2", "test_6", "test_10_what_is_void", "test_11")):
         fixtures["opened_anew"] = mutant(name=fixtures["store"].name)
     assert_catches(OnlineStoreKit, promise, **fixtures)

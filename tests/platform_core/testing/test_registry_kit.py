@@ -120,6 +120,23 @@ class Replacing(InMemoryRegistry):
         self._versions[model][position] = replace(self._versions[model][position], tags=dict(tags))
 
 
+class Keeping(InMemoryRegistry):
+    """Breaks 5: a tag that is given again stays what it was."""
+
+    def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Add only what is not there."""
+        super().tag(model, version, {**tags, **self.get(model, version).tags})
+
+
+class Stripping(InMemoryRegistry):
+    """Breaks 5: tags lose the end of their last line."""
+
+    def publish(self, publication: Publication) -> ModelVersion:
+        """Strip them."""
+        tags = {key: value.strip() for key, value in publication.tags.items()}
+        return super().publish(replace(publication, tags=tags))
+
+
 class Generous(InMemoryRegistry):
     """Breaks 6: gives the newest version when it does not know the one asked."""
 
@@ -183,6 +200,8 @@ class Partial(InMemoryRegistry):
         ("test_4_same_key_publishes_once", Repeating),
         ("test_5_tags_and_metrics_come_back", Rounding),
         ("test_5_tags_and_metrics_come_back", Replacing),
+        ("test_5_tags_and_metrics_come_back", Keeping),
+        ("test_5_tags_and_metrics_come_back", Stripping),
         ("test_6_unknown_is_none_or_not_found", Generous),
         ("test_7_a_carried_version_is_the_same", Renumbering),
         ("test_7_a_carried_version_is_the_same", Doubling),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,11 +72,12 @@ class Post:
 
 
 @pytest.fixture(scope="module")
-def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+def post(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Iterator[Post]:
     """Install the team, fill its lake and pin a training set."""
     home = tmp_path_factory.mktemp("post")
     site = home / "site"
     (home / "calls").mkdir()
+    shutil.copy(empty_registry, home / "mlflow.db")
     info = site / "parcels-1.0.dist-info"
     info.mkdir(parents=True)
     info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: parcels\nVersion: 1.0\n")

@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.errors import ContractBroken, InvalidSpec
-from loopline.platform_core.training.evaluate import METRICS, as_json, by_segment, measured, metrics, split
+from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.targets import ROWS, Binary
+from loopline.platform_core.targets.binary import METRICS
+from loopline.platform_core.training.evaluate import as_json, by_segment, measured, metrics, split
 
 START = datetime(2010, 1, 1, tzinfo=UTC)
 LABELS = np.array([0.0, 0.0, 1.0, 1.0])
@@ -23,14 +25,14 @@ def _table(labels: list[float], days: list[int] | None = None, **more: list[obje
 
 def test_split_takes_the_newest_fifth_twice() -> None:
     """100 rows: 64 to learn from, 16 to choose by, 20 to be judged on, in order of time."""
-    parts = split(_table([0.0, 1.0] * 50))
+    parts = split(_table([0.0, 1.0] * 50), Binary())
     assert (parts.train, parts.valid, parts.evaluation) == (slice(0, 64), slice(64, 80), slice(80, 100))
 
 
 def test_split_keeps_an_instant_together() -> None:
     """Rows of one moment never lie on both sides of a cut, or the model would learn from what it is judged on."""
     days = [n // 7 for n in range(100)]
-    parts = split(_table([0.0, 1.0] * 50, days))
+    parts = split(_table([0.0, 1.0] * 50, days), Binary())
     for cut in (parts.train.stop, parts.valid.stop):
         assert days[cut - 1] < days[cut]
     assert parts.evaluation.stop - parts.evaluation.start >= 20
@@ -40,13 +42,13 @@ def test_split_keeps_an_instant_together() -> None:
 def test_split_refuses_a_part_with_one_label(labels: list[float]) -> None:
     """Nothing can be learnt, chosen or judged by rows of one label."""
     with pytest.raises(ContractBroken, match="part has"):
-        split(_table(labels))
+        split(_table(labels), Binary())
 
 
 def test_metrics_of_known_rows() -> None:
     """Four rows worked out by hand."""
-    found = metrics(LABELS, SCORES, threshold=0.5)
-    assert set(found) == set(METRICS)
+    found = metrics(Binary(0.5), LABELS, SCORES)
+    assert set(found) == {*METRICS, ROWS}
     assert found["roc_auc"] == pytest.approx(0.75)
     assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
     assert found["log_loss"] == pytest.approx(-np.mean(np.log([0.9, 0.6, 0.35, 0.8])))
@@ -56,15 +58,15 @@ def test_metrics_of_known_rows() -> None:
 
 def test_recall_and_precision_follow_the_threshold() -> None:
     """Exactly at the threshold counts; nothing flagged is precision 0, not a division by zero."""
-    assert metrics(LABELS, SCORES, threshold=0.35)["recall"] == 1.0
-    assert metrics(LABELS, SCORES, threshold=0.35)["precision"] == pytest.approx(2 / 3)
-    assert metrics(LABELS, SCORES, threshold=0.9)["precision"] == 0.0
+    assert metrics(Binary(0.35), LABELS, SCORES)["recall"] == 1.0
+    assert metrics(Binary(0.35), LABELS, SCORES)["precision"] == pytest.approx(2 / 3)
+    assert metrics(Binary(0.9), LABELS, SCORES)["precision"] == 0.0
 
 
 def test_segments_have_a_positive_each() -> None:
     """A group without positives has no recall; one without negatives no ROC-AUC; null is no group."""
     table = _table([*LABELS.tolist(), 1.0, 0.0], None, country=["a", "b", "a", "c", None, None])
-    groups = by_segment(table, ["country"], np.append(SCORES, [0.9, 0.1]), 0.3)["country"]
+    groups = by_segment(table, ["country"], Binary(0.3), np.append(SCORES, [0.9, 0.1]))["country"]
     assert sorted(groups) == ["a", "c"]
     assert groups["a"].rows == 2
     assert groups["a"].metrics == {"recall": 1.0, "roc_auc": 1.0}
@@ -73,8 +75,8 @@ def test_segments_have_a_positive_each() -> None:
 
 
 def test_a_search_maximises() -> None:
-    """Losses count negatively, and an unknown metric is named."""
-    assert measured("roc_auc", LABELS, SCORES) == pytest.approx(0.75)
-    assert measured("brier", LABELS, SCORES) == pytest.approx(-metrics(LABELS, SCORES, 0.5)["brier"])
-    with pytest.raises(InvalidSpec, match="no search metric 'recall'"):
-        measured("recall", LABELS, SCORES)
+    """Losses count negatively, and a metric that these rows do not define is told."""
+    assert measured(Binary(), "roc_auc", LABELS, SCORES) == pytest.approx(0.75)
+    assert measured(Binary(), "brier", LABELS, SCORES) == pytest.approx(-metrics(Binary(), LABELS, SCORES)["brier"])
+    with pytest.raises(ContractBroken, match="2 rows and 2 positives: it needs both labels"):
+        measured(Binary(), "roc_auc", LABELS[2:], SCORES[2:])

@@ -12,7 +12,7 @@ import pytest
 from loopline.platform_core.environment import carried
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.specs import Requirements, Search, log_range
-from loopline.platform_core.training.search import find
+from loopline.platform_core.training.search import Bounds, find
 from loopline.platform_core.training.trials import Tasks
 from scripts.images.contents import SITE
 
@@ -73,8 +73,8 @@ def test_trials_run_as_jobs_of_their_own(shared_post, kubernetes_compute, tmp_pa
     search = Search(trials=2, space={"learning_rate": log_range(0.02, 0.3)}, parallel=2)
     tasks = Tasks(kubernetes_compute(env=env), args, Requirements(cpu=0.5, memory_gb=1.5))
     before = post.fits()
-    found = find(search, tasks, tmp_path / "first", search.parallel)
+    found = find(search, tasks, tmp_path / "first", Bounds(search.parallel))
     assert post.fits() - before == search.trials
     assert found.score > 0.6
-    assert find(search, tasks, tmp_path / "again", search.parallel) == found
+    assert find(search, tasks, tmp_path / "again", Bounds(search.parallel)) == found
     assert post.fits() - before == search.trials

@@ -16,7 +16,8 @@ from loopline.platform_core.errors import ContractBroken, InvalidSpec
 from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
-from loopline.platform_core.training.package import PARITY_ROWS, package, probabilities
+from loopline.platform_core.targets import Binary
+from loopline.platform_core.training.package import PARITY_ROWS, package
 
 X = np.random.default_rng(0).random((3000, 3))
 X[::17, 1] = np.nan
@@ -63,7 +64,7 @@ def test_early_stopped_trees_and_bare_boosters(tmp_path: Path) -> None:
     assert stopped.best_iteration_ < 200
     for name, estimator in (("stopped", stopped), ("bare", stopped.booster_)):
         assert package(estimator, DRAFT, X, tmp_path / name).kind == "lightgbm"
-        np.testing.assert_allclose(load_model(tmp_path / name).predict(X), probabilities(stopped, X), atol=1e-9)
+        np.testing.assert_allclose(load_model(tmp_path / name).predict(X), Binary().predictions(stopped, X), atol=1e-9)
 
 
 def test_scikit_learn_becomes_onnx(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_a_regressor_is_refused_by_name(place: int) -> None:
     """Its answers were taken for probabilities where they lay between 0 and 1, and nothing was said."""
     estimator = _regressors()[place]
     with pytest.raises(InvalidSpec, match=f"'fit' returned a {type(estimator).__name__}, which is a regressor"):
-        probabilities(estimator, np.nan_to_num(X))
+        Binary().predictions(estimator, np.nan_to_num(X))
 
 
 def test_what_gives_no_probabilities_of_two_labels_is_refused() -> None:
@@ -151,7 +152,7 @@ def test_what_gives_no_probabilities_of_two_labels_is_refused() -> None:
 
     three = LogisticRegression().fit(np.nan_to_num(X), np.arange(len(X)) % 3)
     with pytest.raises(InvalidSpec, match=r"LogisticRegression, which gives probabilities of shape \(3000, 3\)"):
-        probabilities(three, np.nan_to_num(X))
+        Binary().predictions(three, np.nan_to_num(X))
 
     class Sums:
         """Predicts sums."""
@@ -161,4 +162,4 @@ def test_what_gives_no_probabilities_of_two_labels_is_refused() -> None:
             return x.sum(axis=1)
 
     with pytest.raises(InvalidSpec, match="a Sums, which has no predict_proba"):
-        probabilities(Sums(), np.nan_to_num(X))
+        Binary().predictions(Sums(), np.nan_to_num(X))

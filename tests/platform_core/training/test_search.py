@@ -6,16 +6,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.specs import Examples, Params, Report, Search, choice, int_range, log_range, uniform
+from loopline.platform_core.specs import Binary, Examples, Params, Report, Search, choice, int_range, log_range, uniform
+from loopline.platform_core.specs.automatic import Automatic
+from loopline.platform_core.training.average import weighed
 from loopline.platform_core.training.journal import Journal
-from loopline.platform_core.training.search import Fitting, SearchResult, find
+from loopline.platform_core.training.search import ALONE, Bounds, Fitting, SearchResult, find
 
 NONE = Examples(np.empty((0, 1)), np.empty(0), ("a",), {})
 SPACE = {"x": uniform(-1, 1), "rate": log_range(0.01, 1), "depth": int_range(2, 9), "kind": choice("a", "b")}
@@ -40,7 +44,9 @@ class Hill:
 
 def search(fit: Any, journal: Path, workers: int = 2, trials: int = 12) -> SearchResult:
     """Search with the estimator itself as its score."""
-    return find(Search(trials, SPACE), Fitting(fit, NONE, NONE, lambda estimator, _: estimator), journal, workers)
+    fitting = Fitting(fit, NONE, NONE, lambda estimator, _: estimator)
+    found = find(Search(trials, SPACE), fitting, journal, Bounds(workers))
+    return replace(found, trials=tuple(msgspec.structs.replace(trial, seconds=0.0) for trial in found.trials))
 
 
 def test_the_best_trial_is_found_and_typed(tmp_path: Path) -> None:
@@ -163,3 +169,63 @@ def _waiting(until: Any, seconds: float = 60) -> Iterator[None]:
         assert time.monotonic() < end
         time.sleep(0.02)
         yield
+
+
+def steady(train: Examples, valid: Examples, params: Params, report: Report) -> Any:
+    """Climb less, whatever is tried."""
+    return 0.2
+
+
+def hilly(train: Examples, valid: Examples, params: Params, report: Report) -> Any:
+    """Climb as ``Hill`` does."""
+    return 1 - abs(float(params["x"]))
+
+
+SEVERAL = Search(12, {"hilly.x": uniform(-1, 1)}, estimators=(steady, hilly))
+
+
+def several(journal: Path, bounds: Bounds = ALONE, search: Search = SEVERAL) -> SearchResult:
+    """Search among both."""
+    fit = Automatic(search, Binary())
+    return find(search, Fitting(fit, NONE, NONE, lambda estimator, _: estimator), journal, bounds)
+
+
+def test_of_several_estimators_each_is_tried_and_the_better_more_often(tmp_path: Path) -> None:
+    """A trial has the parameters of its own estimator only; a search that is repeated asks the same."""
+    found = several(tmp_path / "j")
+    tried = [str(trial.params["family"]) for trial in found.trials]
+    assert set(tried[:2]) == {"steady", "hilly"}
+    assert found.params["family"] == "hilly"
+    assert {tuple(trial.params) for trial in found.trials} == {("family",), ("family", "hilly.x")}
+    assert several(tmp_path / "j") == found
+
+
+def test_a_champion_s_parameters_come_first(tmp_path: Path) -> None:
+    """Before what is usual."""
+    begin = {"family": "hilly", "hilly.x": 0.125}
+    found = several(tmp_path / "j", Bounds(begins=(begin,)))
+    assert found.trials[0].params == begin
+    assert found.score >= 0.875
+
+
+def test_no_trial_begins_when_the_time_is_over(tmp_path: Path) -> None:
+    """What trials took is in the journal: a search that goes on ends where it would have ended."""
+    slow = Hill(seconds=0.02)
+    fitting = Fitting(slow, NONE, NONE, lambda estimator, _: estimator)
+    found = find(Search(50, SPACE), fitting, tmp_path / "j", Bounds(2, seconds=0.05))
+    assert 2 <= len(found.trials) <= 6
+    assert find(Search(50, SPACE), fitting, tmp_path / "j", Bounds(2, seconds=0.05)) == found
+    assert slow.calls == len(found.trials)
+    assert len(find(Search(50, SPACE), fitting, tmp_path / "j", Bounds(2, seconds=1e-9)).trials) == 2
+
+
+def test_an_average_is_never_worse_than_the_best_alone() -> None:
+    """Errors that lie apart even out; one that helps nobody has no weight."""
+    truth, noise = np.zeros(200), np.random.default_rng(0).normal(size=(2, 200))
+    raw = [noise[0], noise[1], noise[0] + 50]
+    weights, best = weighed(raw, lambda mean: -float(((mean - truth) ** 2).mean()))
+    assert set(weights) == {0, 1}
+    assert sum(weights.values()) == pytest.approx(1)
+    assert best > max(-float((one**2).mean()) for one in raw)
+    alone, _ = weighed([truth, noise[0]], lambda mean: -float((mean**2).mean()))
+    assert alone == {0: 1.0}

@@ -162,7 +162,7 @@ def test_rows_hold_what_was_known(shop: Shop) -> None:
         "label": [1.0, 1.0, 0.0],
     }
     assert table["event_time"].to_pylist() == [at(0), at(2), at(4)]
-    assert (pinned.rows, pinned.positives) == (3, 2)
+    assert (pinned.rows, pinned.described) == (3, {"positives": 2})
     assert pinned.tables == {"shop/raw/orders": 0, "shop/features/spending.v1": 0, "shop/features/order.v1": 0}
     assert pinned.training_set_id.startswith("large-20200101T0600-")
 

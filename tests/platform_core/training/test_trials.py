@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,7 +19,7 @@ from loopline.platform_core.errors import InvalidSpec, TaskFailed
 from loopline.platform_core.specs import Examples, Params, Pruned, Report, Requirements, Search, log_range, uniform
 from loopline.platform_core.training import trials
 from loopline.platform_core.training.journal import Trial
-from loopline.platform_core.training.search import Fitting, SearchResult, find
+from loopline.platform_core.training.search import Bounds, Fitting, SearchResult, find
 from loopline.platform_core.training.trials import Tasks, bars, tried
 from loopline.resources.in_process.compute import InProcessCompute
 
@@ -69,13 +71,20 @@ class Breaking(InProcessCompute):
 
 def searched(compute: Compute, journal: Path) -> SearchResult:
     """Search by tasks, three at a time."""
-    return find(SEARCH, Tasks(compute, {"key": "c1", "team": "t"}, Requirements(memory_gb=0.1)), journal, 3)
+    return timeless(
+        find(SEARCH, Tasks(compute, {"key": "c1", "team": "t"}, Requirements(memory_gb=0.1)), journal, Bounds(3))
+    )
+
+
+def timeless(found: SearchResult) -> SearchResult:
+    """Forget how long it took."""
+    return replace(found, trials=tuple(msgspec.structs.replace(trial, seconds=0.0) for trial in found.trials))
 
 
 def test_tasks_and_threads_search_alike(tmp_path: Path) -> None:
     """The same trials, pruned at the same steps, and the same best one."""
     by_tasks = searched(InProcessCompute(), tmp_path / "tasks")
-    assert by_tasks == find(SEARCH, HILL, tmp_path / "threads", 3)
+    assert by_tasks == timeless(find(SEARCH, HILL, tmp_path / "threads", Bounds(3)))
     assert any(trial.value is None for trial in by_tasks.trials)
 
 
@@ -85,7 +94,7 @@ def test_a_caller_that_ends_early_goes_on_after_what_was_finished(tmp_path: Path
         searched(Breaking(), tmp_path / "j")
     before = len(CALLS)
     assert before == 7
-    assert searched(InProcessCompute(), tmp_path / "j") == find(SEARCH, HILL, tmp_path / "whole", 3)
+    assert searched(InProcessCompute(), tmp_path / "j") == timeless(find(SEARCH, HILL, tmp_path / "whole", Bounds(3)))
     assert len(CALLS) == before + (12 - 7) + 12
 
 
@@ -104,7 +113,7 @@ def test_another_question_under_the_same_number_is_another_task(tmp_path: Path) 
     compute = InProcessCompute()
     searched(compute, tmp_path / "a")
     other = Search(4, {"x": uniform(0.5, 1)}, parallel=3)
-    found = find(other, Tasks(compute, {"key": "c1"}, Requirements(memory_gb=0.1)), tmp_path / "b", 3)
+    found = find(other, Tasks(compute, {"key": "c1"}, Requirements(memory_gb=0.1)), tmp_path / "b", Bounds(3))
     assert all(0.5 <= float(trial.params["x"]) <= 1 for trial in found.trials)
     assert set(found.params) == {"x"}
 

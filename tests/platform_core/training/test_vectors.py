@@ -34,9 +34,8 @@ from loopline.platform_core.scoring.edge import export
 from loopline.platform_core.specs import Drift, Model, Source, Team, feature_view, labels
 from loopline.platform_core.testing.engine_tables import put_contract
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
-from loopline.platform_core.training import examples, publish, training_set
+from loopline.platform_core.training import encode, examples, publish, training_set
 from loopline.platform_core.training.order import Fitted, Order
-from loopline.platform_core.training.package import probabilities
 from loopline.platform_core.training.search import SearchResult
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.duckdb.engine import DuckdbEngine
@@ -111,11 +110,13 @@ class World:
 
         pinned = training_set.build(self.platform, self.team, self.model, BEGIN + timedelta(days=60))
         order = Order(self.platform, self.team, self.model, pinned, "cycle-1", "key-1", {})
-        data = examples.learnable(training_set.rows(self.platform, self.team, self.model, pinned), order.features)
+        data = examples.learnable(
+            training_set.rows(self.platform, self.team, self.model, pinned), order.features, self.model.target
+        )
         learnt = data.part(data.parts.train)
         assert learnt.features == ("paid", "meaning.0", "meaning.1", "meaning.2")
         estimator = LGBMClassifier(n_estimators=20, verbose=-1).fit(learnt.x, learnt.y)
-        fitted = Fitted(estimator, SearchResult({}, 0.0, ()), probabilities(estimator, data.x))
+        fitted = Fitted(estimator, SearchResult({}, 0.0, ()), self.model.target.predictions(estimator, data.x))
         publish.packaged(order, data, fitted, folder)
         assert publish.published(order, data, fitted, {}, folder).version == "1"
         return load_model(folder)
@@ -269,6 +270,6 @@ def test_training_refuses_vectors_that_do_not_fit() -> None:
     """None at all, or of several lengths, is told by name."""
     table = pa.table({"v": pa.array([[1.0], [1.0, 2.0]])})
     with pytest.raises(ContractBroken, match="'v' has vectors of 1 to 2 numbers"):
-        examples.encode.widths(table, ["v"])
+        encode.widths(table, ["v"])
     with pytest.raises(ContractBroken, match="'v' has no vector"):
-        examples.encode.widths(table.slice(0, 0), ["v"])
+        encode.widths(table.slice(0, 0), ["v"])

@@ -17,7 +17,6 @@ from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, prediction_table, raw_table
 from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.calibration import HeldOut
 from loopline.platform_core.monitor.quality_figures import Measured, history
 from loopline.platform_core.monitor.quality_history import measured
 from loopline.platform_core.platform import Platform
@@ -26,7 +25,6 @@ from loopline.platform_core.specs import Model
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.training.encode import matrix
 from loopline.platform_core.training.examples import learnable
-from loopline.platform_core.training.package import probabilities
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.polars.engine import PolarsEngine
 
@@ -66,15 +64,16 @@ def answered(platform: Platform, model: Model, raw: pa.Table) -> None:
     known, first, last = (
         int(np.searchsorted(times, int(at.timestamp()) * 1_000_000)) for at in (LIVE - timedelta(days=31), LIVE, END)
     )
-    data = learnable(table.slice(0, known), features)
+    data = learnable(table.slice(0, known), features, model.target)
     fitted = model.fit(data.part(data.parts.train), data.part(data.parts.valid), PARAMS, lambda _step, _score: None)
     held = slice(data.parts.train.stop, None)
     package = platform.home / "packages" / f"retail.{model.name}" / "1"
     package.mkdir(parents=True)
-    HeldOut.newest(probabilities(fitted, data.x[held]), data.y[held]).save(package)
+    kept = model.target.estimation.held_out(model.target, model.target.predictions(fitted, data.x[held]), data.y[held])
+    kept.save(package, model.target.estimation.file)
     orders = table.slice(first, last - first)
     given = {name: orders.column(name) for name in features}
-    scores = probabilities(fitted, matrix(given, features, data.vocabulary))
+    scores = model.target.predictions(fitted, matrix(given, features, data.encoded.vocabulary))
     platform.lake.append(prediction_table("retail", model.name), log(orders, scores, model))
 
 

@@ -1,17 +1,14 @@
-"""Clients come with the chain's credentials, and each process makes its own."""
+"""Clients come with the chain's credentials."""
 
 from __future__ import annotations
 
-import multiprocessing
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
 
 import pytest
 
 from loopline.platform_core.errors import InvalidEnvironment
-from loopline.resources.aws.client import OneAProcess, Reach, make_client
+from loopline.resources.aws.client import Reach, make_client
 from tests.emulators.aws import REGION, AwsServer
 
 HEAVY = """
@@ -38,25 +35,7 @@ def test_an_endpoint_that_is_no_url_is_the_environments_fault(aws: AwsServer) ->
         make_client("sqs", Reach(REGION, "nonsense"), "a queue")
 
 
-def test_a_process_makes_it_once_and_its_fork_again() -> None:
-    """Threads share it; a fork does not get what its parent holds open."""
-    made = OneAProcess(object)
-    with ThreadPoolExecutor(8) as pool:
-        assert len({id(one) for one in pool.map(lambda _: made.get(), range(50))}) == 1
-    mine, theirs = multiprocessing.Pipe()
-    child = multiprocessing.get_context("fork").Process(target=_tell, args=(made, theirs, made.get()))
-    child.start()
-    assert mine.recv() is False
-    child.join(30)
-    assert made.taken() is not None
-    assert made.taken() is None
-
-
 def test_a_binding_imports_no_client() -> None:
     """Drawing a team's graph binds the store and must stay light."""
     done = subprocess.run([sys.executable, "-c", HEAVY], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def _tell(made: OneAProcess[object], to: Connection, parents: object) -> None:
-    to.send(made.get() is parents)

@@ -114,6 +114,18 @@ def test_set_apart_on_an_object_store_leaves_nothing(s3_server: S3Server) -> Non
     assert numbers(lake, "t/raw/own") == [1]
 
 
+def test_what_it_keeps_on_an_object_store(s3_server: S3Server, tmp_path: Path) -> None:
+    """All files are counted, wherever they lie; where none is nothing is kept."""
+    options = {**s3_server.options, "aws_allow_http": "true"}
+    for root, known in ((f"{s3_server.place()}/lake", options), (f"{tmp_path}/lake", {})):
+        lake = DeltaLake(root=root, storage_options=known)
+        assert lake.kept_bytes() == 0
+        lake.append("kit/raw/size", numbered(*range(1000)))
+        first = lake.kept_bytes()
+        lake.append("kit/raw/size", numbered(*range(1000)))
+        assert 0 < first < lake.kept_bytes()
+
+
 def test_tables_lie_in_months(lake: DeltaLake, root: str) -> None:
     """The files of a month lie in a folder of its own; a table without days is not parted, whatever comes later."""
     lake.append("t/raw/a", numbered(1, day=5))

@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from deltalake import DeltaTable
 
 from loopline.platform_core.contracts.lake import Lake
+from loopline.platform_core.errors import CommitConflict
 from loopline.platform_core.testing.lake import LakeKit, empty_beside, numbered, numbers
 from loopline.resources.delta.lake import DeltaLake
 
@@ -75,3 +77,31 @@ def test_a_log_is_listed_from_an_offset(make_lake: Callable[..., DeltaLake]) -> 
             lake.open(TABLE).create_checkpoint()
     anew = make_lake()
     assert (anew.version(TABLE), anew.open(TABLE).version(), numbers(anew, TABLE)) == (3, 3, [0, 1, 2, 3])
+
+
+def test_the_next_append_opens_no_table(make_lake: Callable[..., DeltaLake], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until another commits, or begins the table anew: what is committed is known all the same, and nothing is lost."""
+    lake, other = make_lake(), make_lake()
+    lake.append(TABLE, numbered(0), {"app": 0})
+    lake.append(TABLE, numbered(1), {"app": 1})
+    opened, unpatched = list[str](), DeltaLake._open
+
+    def noted(self: DeltaLake, folder: str) -> DeltaTable | None:
+        opened.append(folder)
+        return unpatched(self, folder)
+
+    monkeypatch.setattr(DeltaLake, "_open", noted)
+    for n in (2, 3):
+        assert lake.append(TABLE, numbered(n), {"app": n}, after={"app": n - 1}) == n
+        assert lake.append(TABLE, numbered(n), {"app": n}) == n  # a second time: nothing is added
+    assert opened == []
+    assert (lake.committed(TABLE), numbers(lake, TABLE)) == ({"app": 3}, [0, 1, 2, 3])
+    other.append(TABLE, numbered(4), {"app": 4, "other": 1})
+    with pytest.raises(CommitConflict):
+        lake.append(TABLE, numbered(9), {"app": 5}, after={"app": 3})
+    assert lake.append(TABLE, numbered(5), {"app": 5}, after={"app": 4}) == 5
+    assert lake.committed(TABLE) == {"app": 5, "other": 1}
+    other.clear()
+    other.append(TABLE, numbered(7), {"app": 0})
+    assert lake.append(TABLE, numbered(8), {"app": 1}, after={"app": 0}) == 1
+    assert numbers(other, TABLE) == [7, 8]

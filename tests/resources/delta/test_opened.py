@@ -9,7 +9,6 @@ from threading import Thread
 import pyarrow as pa
 import pytest
 
-from loopline.resources.delta import opened
 from loopline.resources.delta.lake import DeltaLake
 
 TABLE = "t/raw/s"
@@ -75,10 +74,10 @@ def test_readers_see_whole_versions_while_others_write(tmp_path: Path) -> None:
     assert set(seen) <= {1}
 
 
-def test_no_more_tables_are_held_than_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_tables_are_held_than_some(tmp_path: Path) -> None:
     """What was not asked for longest is let go."""
-    monkeypatch.setattr(opened, "MOST_TABLES", 2)
     lake = DeltaLake(root=str(tmp_path))
+    lake._opened.most = 2
     for name in ("a", "b", "c"):
         lake.append(f"t/raw/{name}", _rows(0))
     first, *_, last = [lake.find(f"t/raw/{name}") for name in ("a", "b", "c")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import socket
 import threading
 import time
 import uuid
@@ -22,7 +23,6 @@ from loopline.platform_core.errors import (
     StoreUnavailable,
     Transient,
 )
-from loopline.platform_core.testing.inference_server import free_port
 from loopline.platform_core.testing.online_store import events, new_view, view_rows
 from loopline.resources.dynamodb.online_store import DynamodbOnlineStore
 from tests.emulators import faults
@@ -370,17 +370,30 @@ def test_a_refusal_is_told_at_once_as_what_it_is(aws: AwsServer, proxy: FaultPro
 
 def test_nobody_there(aws: AwsServer) -> None:
     """An endpoint that is not reached is told in time, with its address."""
-    url = f"http://127.0.0.1:{free_port()}"
-    store = DynamodbOnlineStore(region=REGION, endpoint_url=url, timeout_seconds=0.4, patience_seconds=0.5)
-    for attempt in (
-        lambda: store.read([("v", ["1"])]),
-        lambda: store.write("v", "customer_id", view_rows([1], [1], spend=[1.0])),
-    ):
-        begun = time.monotonic()
-        with pytest.raises(StoreUnavailable, match=url):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # held, so that no other test's server comes to listen there
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        store = DynamodbOnlineStore(region=REGION, endpoint_url=url, timeout_seconds=0.4, patience_seconds=0.5)
+        for attempt in (
+            lambda: store.read([("v", ["1"])]),
+            lambda: store.write("v", "customer_id", view_rows([1], [1], spend=[1.0])),
+        ):
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable, match=url):
+                attempt()
+            assert time.monotonic() - begun < 10
+        store.close()
+
+
+def test_a_read_that_is_late_tells_why_a_request_before_it_failed(
+    store: DynamodbOnlineStore, proxy: FaultProxy
+) -> None:
+    """Nobody answers: a request is given up and asked again, and time is over within the second."""
+    view, keys = _written(store)
+    proxy.add(READS, faults.slow_answer(30))
+    for attempt in (lambda: store.read([(view, keys)]), lambda: asyncio.run(store.fetch([(view, keys)]))):
+        with pytest.raises(StoreUnavailable, match=r"did not answer within .*; a request before said: .*Read timeout"):
             attempt()
-        assert time.monotonic() - begun < 10
-    store.close()
 
 
 def test_a_read_that_hangs_keeps_no_other_waiting(store: DynamodbOnlineStore, proxy: FaultProxy) -> None:

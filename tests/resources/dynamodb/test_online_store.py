@@ -21,6 +21,7 @@ from loopline.platform_core.testing.online_store import OnlineStoreKit, events, 
 from loopline.resources.dynamodb.items import MOST_KEY_BYTES, PARTS, Places
 from loopline.resources.dynamodb.online_store import DynamodbOnlineStore
 from tests.emulators.aws import REGION, AwsServer
+from tests.resources.nosql.apart import held_apart
 
 READER = ["dynamodb:BatchGetItem"]
 WRITER = ["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:BatchWriteItem"]
@@ -58,6 +59,13 @@ class TestDynamodbOnlineStore(OnlineStoreKit):
 
     tested_on = "emulator: moto"
     many = 350  # four requests of a read; the emulator takes 4 ms a write
+
+
+def test_a_place_set_apart_is_a_table_that_is_gone_with_it(store: DynamodbOnlineStore, aws: AwsServer) -> None:
+    """As `loopline conformance` needs one in an account of others; what a killed run left is found by its name."""
+    before = aws.client("dynamodb").list_tables()["TableNames"]
+    held_apart(store)
+    assert aws.client("dynamodb").list_tables()["TableNames"] == before
 
 
 def test_a_row_is_an_item_that_others_can_read(store: DynamodbOnlineStore, aws: AwsServer) -> None:

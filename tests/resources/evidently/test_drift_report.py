@@ -6,20 +6,24 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from loopline.platform_core.environment import bind
-from loopline.platform_core.errors import Unsupported
+from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, Unsupported
 from loopline.platform_core.foundation.distance import js_distance, wasserstein
 from loopline.platform_core.testing.drift_report import DriftReportKit, table
 from loopline.platform_core.testing.inference_server import free_port
 from loopline.resources.evidently.drift_report import EvidentlyDriftReport
 from loopline.resources.evidently.instead import instead, measurable
+from tests.s3_server import S3Server
 
 
 class TestEvidentlyDriftReport(DriftReportKit):
@@ -77,15 +81,31 @@ class TestEvidentlyDriftReport(DriftReportKit):
         assert "drawn by the number of words" in text
         assert "drawn by the length of the vector" in text
 
+    def test_a_list_of_items_is_drawn_by_its_first(self, report, tmp_path) -> None:
+        """What a ranking answers is no text: its mix shows in what stands first."""
+        mix = (["85123A", "22423"], ["21212"], [], None)
+        sides = tuple(pa.table({"items": pa.array(rows * 50, pa.list_(pa.string()))}) for rows in (mix, mix[:2]))
+        assert measurable(sides[0])["items"].to_pylist()[:4] == ["85123A", "21212", None, None]
+        text = report.render(*sides, tmp_path / "page.html", "title").read_text("utf-8")
+        assert "drawn by the first of each list" in text
+        assert 'data-column="items" data-score=' in text
+
+    def test_a_list_of_texts_is_drawn_by_all_its_words(self) -> None:
+        """The items that a ranking shows are one: what is watched of them is their words."""
+        shown = pa.field("items", pa.list_(pa.string()), metadata={b"loopline.kind": b"text"})
+        table = measurable(pa.table([pa.array([["a lamp", "bell"], [], None], shown.type)], pa.schema([shown])))
+        assert table["items"].to_pylist() == [3.0, 0.0, None]
+
     def test_a_vector_is_what_the_monitor_takes_for_one(self) -> None:
         """Lists of any size of numbers are vectors, lists of words are none."""
+        vector, first = "drawn by the length of the vector", "drawn by the first of each list"
         names = pa.table(
             {
                 "large": pa.array([[3.0, 4.0]], pa.large_list(pa.float64())),
                 "words": pa.array([["so", "it", "is"]]),
             }
         )
-        assert instead(names) == {"large": "drawn by the length of the vector"}
+        assert instead(names) == {"large": vector, "words": first}
         assert measurable(names)["large"].to_pylist() == [5.0]
 
     def test_without_a_workspace_there_is_nothing_to_browse(self, report) -> None:
@@ -134,3 +154,47 @@ def test_evidently_shows_our_snapshots(shown: str) -> None:
         drawn = answered(f"{shown}/api/projects/{project['id']}/{run['id']}/data")
         assert b"amount" in drawn
         assert b"country" in drawn
+
+
+def bound(s3_server: S3Server, place: str, **said: Any) -> EvidentlyDriftReport:
+    """Bind the vendor as an environment file does."""
+    binding: dict[str, Any] = {
+        "vendor": "evidently",
+        "store": place,
+        "storage_options": s3_server.options,
+        "max_rows": 100,
+    }
+    report = bind("drift_report", binding | said)
+    assert isinstance(report, EvidentlyDriftReport)
+    return report
+
+
+def test_what_is_drawn_is_kept_before_it_is_here(s3_server: S3Server, tmp_path: Path) -> None:
+    """A store that is away leaves no page, so that it is drawn again; figures lie beside the page."""
+    page = tmp_path / "t.m" / "3-1.html"
+    page.parent.mkdir()
+    place = s3_server.place()
+    refused = bound(s3_server, place, storage_options=s3_server.wrong_secret())
+    with pytest.raises(StoreUnavailable, match="right to list"):
+        refused.render(table(90, 0), table(80, 1), page, "window 1")
+    assert list(page.parent.iterdir()) == []
+    report = bound(s3_server, place)
+    report.render(table(90, 0), table(80, 1), page, "window 1")
+    assert report.kept("t.m") == ["3-1.html"]
+    assert report.place("t.m", "3-1.html") == f"{place}/t.m/3-1.html"
+    other = tmp_path / "other" / "3-1.html"
+    assert bound(s3_server, place).fetch("t.m", other)
+    assert other.read_bytes() == page.read_bytes()
+    figures = httpx.get(report.link("t.m", "3-1.json"), timeout=60).json()
+    assert "amount" in json.dumps(figures)
+
+
+def test_without_a_store_there_is_no_link(s3_server: S3Server) -> None:
+    """It says what to do; a store that is none is refused, and no secret is shown."""
+    with pytest.raises(Unsupported, match="name a store"):
+        EvidentlyDriftReport().link("t.m", "3-1.html")
+    assert not EvidentlyDriftReport().fetch("t.m", Path("3-1.html"))
+    secret = s3_server.options["aws_secret_access_key"]
+    with pytest.raises(InvalidEnvironment) as told:
+        bound(s3_server, "nowhere").kept("t.m")
+    assert secret not in str(told.value)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, NotFound, Refused
+from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, NotFound, Refused, StoreUnavailable
 from loopline.platform_core.testing.secrets import SecretsKit
 from loopline.resources.files.secrets import LARGEST, Files
 
@@ -96,6 +96,13 @@ def test_a_reader_sees_old_or_new_and_nothing_else(secrets: Files, keeper: Mount
     assert secrets.read("password").get_secret_value() == versions[-1]
 
 
+def test_what_is_nested_beyond_reading_has_no_field(secrets: Files, keeper: Mounted) -> None:
+    """It is told as what is no JSON at all."""
+    keeper.put("deep", '{"a":' * 100_000)
+    with pytest.raises(ContractBroken, match="no JSON object"):
+        secrets.read("deep", "a")
+
+
 def test_folders_are_several_secrets(secrets: Files, tmp_path: Path) -> None:
     """Each Secret of Kubernetes is mounted in a folder; what is hidden, and what a link leads to outside, is none."""
     (secrets.root / "redis").mkdir(parents=True)
@@ -111,6 +118,10 @@ def test_folders_are_several_secrets(secrets: Files, tmp_path: Path) -> None:
             secrets.read(name)
     with pytest.raises(Refused, match="led"):
         secrets.read("led")
+    (secrets.root / "circle").symlink_to("back")
+    (secrets.root / "back").symlink_to("circle")
+    with pytest.raises(StoreUnavailable, match="circle cannot be read"):
+        secrets.read("circle")
     (secrets.root / "large").write_bytes(b"x" * (LARGEST + 1))
     with pytest.raises(ContractBroken, match="large"):
         secrets.read("large")

@@ -26,7 +26,8 @@ from loopline.platform_core.testing.online_store import OnlineStoreKit, events, 
 from loopline.resources.firestore.documents import Place
 from loopline.resources.firestore.online_store import FirestoreOnlineStore
 from loopline.resources.nosql.settling import Change
-from tests.emulators.firestore_fake import Fault, FirestoreFake
+from tests.emulators.firestore_fake import FirestoreFake
+from tests.emulators.google_fake import Fault
 from tests.emulators.metadata_server import metadata_server
 from tests.emulators.process import NODE_MODULES, Emulator, node
 from tests.resources.nosql.faults import Faults

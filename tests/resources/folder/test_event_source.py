@@ -30,6 +30,7 @@ from loopline.resources.folder.csv_rows import read_rows
 from loopline.resources.folder.delivery import FolderDelivery
 from loopline.resources.folder.event_source import FolderEventSource
 from loopline.resources.folder.parquet_rows import read_rows as parquet_rows
+from tests.repeats import repeats
 
 
 @pytest.fixture
@@ -329,7 +330,7 @@ def test_a_quote_inside_a_field_is_a_quote() -> None:
 FIELD = st.text(st.characters(codec="utf-8", exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=5)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=repeats(50))
 @given(st.lists(st.lists(FIELD, min_size=3, max_size=3), max_size=8))
 def test_what_was_written_is_read(table: list[list[str]]) -> None:
     """Any text survives the trip through a file, with commas, quotes and line breaks in it; empty becomes null."""
@@ -341,7 +342,7 @@ def test_what_was_written_is_read(table: list[list[str]]) -> None:
     assert [list(row) for row in read] == [[field or None for field in row] for row in table]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=repeats(100))
 @given(st.text(st.sampled_from('ab,"\n\r'), max_size=30))
 def test_no_line_is_lost(body: str) -> None:
     """Whatever stands in a file, each line that is not blank is in some row, as fields or as raw text."""
@@ -457,3 +458,56 @@ def test_a_replay_s_file_comes_whole_with_the_time_that_it_had(tmp_path: Path) -
     source.lay("shop/orders", "a.csv", b"n\n1\n", at)
     (arrival,) = source.arrivals("shop/orders")
     assert (arrival.name, arrival.arrived_at) == ("a.csv", at)
+
+
+def packed(name: str, content: bytes) -> bytes:
+    """Pack content as a file's name says."""
+    if name.endswith(".gz"):
+        return gzip.compress(content)
+    return bytes(pa.compress(content, "zstd", asbytes=True)) if name.endswith(".zst") else content
+
+
+CSV = b'id,name\r\n1,"ann\r\nof 7"\r\n2,ben\r\nodd\r\n3,"ann"\r\n4,dee'
+JSONL = b'{"id": 1, "name": "ann"}\n\n{"id": 2, "name": "ben"}\nodd\n{"id": 3, "name": "ann"}\n{"id": 4, "name": "dee"}'
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.jsonl", "a.ndjson.zst", "a.parquet", "a.pq.gz"])
+def test_lines_are_taken_out_of_any_kind_of_file(events, tmp_path, name) -> None:
+    """Rows of several lines go whole; all others are as they were, byte by byte where the file is text."""
+    folder = tmp_path / "landing/shop/any"
+    folder.mkdir(parents=True)
+    sink = io.BytesIO()
+    parquet.write_table(pa.table({"id": [1, 2, 3, 4], "name": ["ann", "ben", "ann", "dee"]}), sink)
+    content = sink.getvalue() if ".p" in name else CSV if "csv" in name else JSONL
+    (folder / name).write_bytes(packed(name, content))
+    os.utime(folder / name, (1_500_000_000,) * 2)
+    (arrival,) = events.arrivals("shop/any")
+    rows = events.read("shop/any", arrival).to_pylist()
+    lines = {row["_line"] for row in rows if (row["name"] or "").startswith("ann")}
+    assert len(lines) == 2
+    told: list[str] = []
+    events.redact("shop/any", arrival, lines, told.append)
+    (left,) = events.arrivals("shop/any")
+    assert (told, left.arrived_at) == ([left.arrival_id], arrival.arrived_at)
+    kept = events.read("shop/any", left).to_pylist()
+    assert [row["id"] for row in kept if row["id"]] == ["2", "4"]
+    assert [row["_malformed"] for row in kept if row["_malformed"]] == ([] if ".p" in name else ["odd"])
+    if name in {"a.csv", "a.jsonl"}:
+        wanted = CSV.replace(b'1,"ann\r\nof 7"\r\n', b"").replace(b'3,"ann"\r\n', b"") if name == "a.csv" else None
+        assert wanted is None or (folder / name).read_bytes() == wanted
+    assert b"ann" not in (folder / name).read_bytes()
+    assert sorted(each.name for each in folder.iterdir() if not each.name.startswith(".arrivals")) == [name]
+
+
+def test_what_changed_meanwhile_is_left_alone(events, tmp_path) -> None:
+    """Another file under the name, or none, is nobody's to write."""
+    folder = tmp_path / "landing/shop/any"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text("id\n1\n2\n")
+    os.utime(folder / "a.csv", (1_500_000_000,) * 2)
+    (arrival,) = events.arrivals("shop/any")
+    (folder / "a.csv").write_text("id\n3\n4\n")
+    events.redact("shop/any", arrival, {2}, pytest.fail)
+    assert (folder / "a.csv").read_text() == "id\n3\n4\n"
+    (folder / "a.csv").unlink()
+    events.redact("shop/any", arrival, {2}, pytest.fail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from pathlib import Path
 
@@ -89,3 +90,24 @@ def test_a_name_belongs_to_one(events: FolderEventStream) -> None:
         events.join(stream, "g", "a")
     first.close()
     events.join(stream, "g", "a").close()
+
+
+def test_who_joins_while_another_looks_is_a_member(events: FolderEventStream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """His file was taken away between its making and its lock, and his first look fell."""
+    stream, group = published(events, 6), uuid.uuid4().hex
+    other = events.join(stream, group, "b")
+    lock, looks = members.fcntl.flock, []
+
+    def looked_at_first(file: object, how: int) -> None:
+        if isinstance(file, int):  # the joiner's own file, made and not locked yet
+            looks.append(threading.Thread(target=other.take, args=(6,)))
+            looks[-1].start()
+            looks[-1].join(1)  # it waits for the group until the other has joined
+        lock(file, how)
+
+    monkeypatch.setattr(members.fcntl, "flock", looked_at_first)
+    joined = events.join(stream, group, "a")
+    looks[0].join()
+    assert joined.take(6).num_rows + other.take(6).num_rows > 0
+    joined.close()
+    other.close()

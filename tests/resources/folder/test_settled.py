@@ -20,6 +20,7 @@ from loopline.resources.folder import landing_folder
 from loopline.resources.folder.arrival_log import LOG, ArrivalLog
 from loopline.resources.folder.event_source import FolderEventSource
 from loopline.resources.folder.settled import SETTLED
+from tests.repeats import repeats
 
 MORNING = datetime(2024, 1, 2, tzinfo=UTC)
 TABLE, SOURCE = "shop/raw/orders", "shop/orders"
@@ -193,7 +194,7 @@ STEP = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=repeats(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEP, max_size=14))
 def test_in_any_order_the_same_waits(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, str]]

@@ -6,15 +6,15 @@ to start; its process id is printed.
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import confluent_kafka.admin  # noqa: F401 - imported before the fork
 import pyarrow as pa  # noqa: F401
+from scorer_nursery import forked  # beside this script
 
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.names import ModelRef
@@ -56,16 +56,5 @@ def score(home: Path, servers: str, member: str) -> None:
     StreamScorer(platform, REF, "kit/ask", "kit/say", joined, report, LIMIT).run(threading.Event())
 
 
-def main(home: Path, servers: str) -> None:
-    """Fork a scorer for each line on stdin."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            os.close(0)
-            score(home, servers, line.strip())
-        print(child, flush=True)  # noqa: T201 - the answer
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    forked(partial(score, Path(sys.argv[1]), sys.argv[2]))

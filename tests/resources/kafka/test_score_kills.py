@@ -6,9 +6,7 @@ Every request has one answer, and one record in the log.
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -27,18 +25,20 @@ from loopline.platform_core.loop.deployments import change
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.testing.model_packages import Constant, write_package
+from tests.repeats import repeats
+from tests.resources.kafka.scorer_nursery import Forking
 
 HERE = Path(__file__).parent
-KILLS = 12
+KILLS = repeats(4)
 A_KILL = 150
 POISON_EVERY = 37
 
 
-class Site:
+class Site(Forking):
     """The topics, the scorers, and what was asked."""
 
     def __init__(self, home: Path, platform: Any, nursery: subprocess.Popen[str]) -> None:
-        self.home, self.platform, self.nursery = home, platform, nursery
+        super().__init__(home, platform, nursery)
         self.sent = Counter[str]()
 
     def send(self, count: int) -> None:
@@ -51,18 +51,6 @@ class Site:
             records.append(Record(value, b"%d" % number))
             self.sent[kind] += 1
         self.platform.event_stream.publish("kit/ask", records)
-
-    def start(self, member: str) -> int:
-        """Start a scorer; gives its process."""
-        self.nursery.stdin.write(f"{member}\n")
-        self.nursery.stdin.flush()
-        return int(self.nursery.stdout.readline())
-
-    def kill(self, process: int) -> None:
-        """Kill a scorer and see it gone."""
-        os.kill(process, signal.SIGKILL)
-        while Path(f"/proc/{process}").exists():
-            time.sleep(0.002)
 
     def read(self, stream: str) -> list[dict[str, Any]]:
         """Read what is on a stream."""
@@ -99,7 +87,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_kills_lose_and_double_nothing(site: Site) -> None:
-    """Twelve kills of either member at any moment; each comes back under its name, once under another's absence."""
+    """Kills of either member at any moment; each comes back under its name, once under another's absence."""
     chance = random.Random()
     site.send(A_KILL)
     running = {name: site.start(name) for name in ("a", "b")}

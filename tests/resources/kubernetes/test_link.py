@@ -16,7 +16,7 @@ import yaml
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.resources.kubernetes import link as linking
 from loopline.resources.kubernetes import pod_serving
-from loopline.resources.kubernetes.link import Link
+from loopline.resources.kubernetes.link import Link, is_unknown_path
 from loopline.resources.kubernetes.serving import KubernetesServing
 from loopline.resources.kubernetes.settings import PlainSignIn
 
@@ -116,3 +116,20 @@ def test_discovery_of_kinds_waits_no_longer_than_a_call(api, monkeypatch):
     link = Link(PlainSignIn(file, api_patience_seconds=0))
     with pytest.raises(StoreUnavailable, match="the Kubernetes API was away for 0 s"):
         link.resource("apps/v1", "Deployment")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "unknown"),
+    [
+        (404, "404 page not found\n", True),
+        (404, '{"kind": "Status", "message": "namespaces \\"nowhere\\" not found"}', False),
+        (409, "conflict", False),
+    ],
+)
+def test_a_kind_that_is_gone_is_told_from_an_object_that_is(status: int, body: str, unknown: bool) -> None:
+    """A process that has seen a kind goes on asking for it after its definition went."""
+    from kubernetes.client import ApiException
+
+    error = ApiException(status=status, reason="Not Found" if status == 404 else "Conflict")
+    error.body = body
+    assert is_unknown_path(error) is unknown

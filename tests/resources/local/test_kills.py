@@ -1,4 +1,4 @@
-"""Twenty workers killed at random moments under load: every answer that somebody got is in the lake, once."""
+"""Workers killed at random moments under load: every answer that somebody got is in the lake, once."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import come_to, served
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.local.serving import LocalServing
+from tests.repeats import repeats
 
 REF = ModelRef("kit", "kills")
-KILLS = 20
+KILLS = repeats(6)
 WORKERS = 3
 CALLERS = 6
 
@@ -67,6 +68,7 @@ class Callers:
                 while not self._ended.is_set():
                     n += 1
                     self._ask(connection, f"{number}-{n}")
+                    time.sleep(0.005)
             except (OSError, http.client.HTTPException):
                 time.sleep(0.01)  # the worker is gone; another takes the next connection
             finally:
@@ -112,7 +114,7 @@ def kill_one(root: Path, killed: set[int], chance: random.Random) -> int:
 
 
 @pytest.mark.timeout(240)
-def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     """Compacted now and then while it goes on, and trimmed, the lake holds every acknowledged id exactly once."""
     port, chance = free_port(), random.Random(4)
     file = tmp_path / "environment.yaml"
@@ -130,7 +132,7 @@ bindings:
             for number in range(KILLS):
                 time.sleep(chance.uniform(0.05, 0.4))
                 killed.add(kill_one(tmp_path / "serving", killed, chance))
-                if number % 5 == 4:
+                if number % 3 == 2:
                     compact(opened, team, model)
                     removed += forget(opened, team, model)
         compact(opened, team, model)
@@ -138,7 +140,7 @@ bindings:
         counted = Counter(opened.lake.read(prediction_table(*REF))["request_id"].to_pylist())
         assert callers.refused == []
         assert len(killed) == KILLS
-        assert len(callers.acknowledged) > 500
+        assert len(callers.acknowledged) > 25 * KILLS
         assert set(callers.acknowledged) - set(counted) == set()
         assert [name for name, times in counted.items() if times > 1] == []
         assert removed > 0

@@ -23,6 +23,7 @@ from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import ServingKit, broken, come_to, new_model, served, wait_for
 from loopline.resources.local import folders
 from loopline.resources.local.serving import LocalServing
+from tests.hanging import hang
 
 
 def environment(folder: Path, port: int, grpc_port: int | None = None) -> Path:
@@ -239,7 +240,7 @@ def test_a_server_that_hangs_is_not_ready(place: Place, tmp_path: Path, monkeypa
         come_to(serving, DesiredState(model, 1, served(tmp_path, "1")))
         time.sleep(3)
         assert serving.observe(model).ready
-        os.kill(process, signal.SIGSTOP)
+        hang(process)
         try:
             seen = wait_for(serving, model, lambda seen: not seen.ready)
             assert "has not moved for 2.5 s" in seen.problem

@@ -35,8 +35,9 @@ from loopline.platform_core.testing.inference_server import free_port, inference
 from loopline.platform_core.testing.model_packages import Column, Constant, write_package
 from loopline.platform_core.turn import start_rollout
 from loopline.resources.local.serving import LocalServing
+from tests.repeats import repeats
 
-KILLS = 12
+KILLS = repeats(3)
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +80,13 @@ def in_a_hurry() -> Iterator[None]:
         os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_kills_lose_nothing_and_repeat_nothing(serving: LocalServing, environment: Path, tmp_path, seed: int) -> None:
+def test_kills_lose_nothing_and_repeat_nothing(serving: LocalServing, environment: Path, tmp_path) -> None:
     """Killed again and again at random moments under load, every answer is replayed once; the callers see nothing."""
-    model, stable, dice = new_model(), served(tmp_path, "1"), random.Random(seed)
+    model, stable, dice = new_model(), served(tmp_path, "1"), random.Random()
     come_to(serving, DesiredState(model, 1, stable))
     come_to(serving, DesiredState(model, 2, stable, shadow=served(tmp_path, "2")))
     with Load(serving, ask_over_http, model) as load:
-        for _ in range(KILLS // 2):
+        for _ in range(KILLS):
             before = len(shadowed(serving, model))
             with shadow_process(environment) as process:
                 wait_until(lambda before=before: len(shadowed(serving, model)) > before)

@@ -27,6 +27,34 @@ def test_mlflows_function_takes_raw_rows(register, tmp_path, kind):
     assert loaded.predict(frame) == pytest.approx(made.scores, abs=1e-6, nan_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("what", "kind", "shape"),
+    [
+        ("classes", "pickle", (-1, 4)),
+        ("labels", "pickle", (-1, 3)),
+        ("regression", "onnx", (-1,)),
+        ("count", "onnx", (-1,)),
+    ],
+)
+def test_other_kinds_answer_as_at_the_endpoint(register, tmp_path, what, kind, shape):
+    """Classes of which one was not learnt, sets of them, numbers, and counts, which are never below 0."""
+    made = register(what, tmp_path)
+    loaded = mlflow.pyfunc.load_model(made.source)
+    (output,) = loaded.metadata.signature.outputs.inputs
+    assert (made.kind, output.shape) == (kind, shape)
+    frame = made.rows.to_pandas().astype({"market": object, "orders": float}).dropna()
+    found = loaded.predict(frame)
+    assert found == pytest.approx(np.asarray(made.scores)[frame.index], abs=1e-6)
+    assert (found.min() < 0) == (what == "regression")
+
+
+def test_a_kind_that_the_copied_function_does_not_know_has_no_form_of_mlflows(register, tmp_path, kind_installed):
+    """It would answer otherwise than the endpoint: the version says so, and Loopline serves it all the same."""
+    made = register("upside down", tmp_path)
+    assert made.source.endswith("package")
+    assert "models of this kind return (upside_down)" in made.description
+
+
 def test_a_category_that_nobody_has_seen_is_unknown(register, tmp_path):
     """As at the endpoint: not missing, and no error."""
     made = register("lightgbm", tmp_path)

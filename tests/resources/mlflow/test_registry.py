@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,9 +27,9 @@ class TestMlflowRegistry(RegistryKit):
     tested_on = "disk: SQLite"
 
     @pytest.fixture(scope="class")
-    def elsewhere(self, tmp_path_factory: pytest.TempPathFactory) -> MlflowRegistry:
+    def elsewhere(self, tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> MlflowRegistry:
         """Another one."""
-        return _registry(tmp_path_factory.mktemp("other"))
+        return _registry(Path(shutil.copy(empty_registry, tmp_path_factory.mktemp("other"))).parent)
 
 
 def test_boosted_trees_load_in_mlflow_with_signature_and_example(registry: MlflowRegistry, tmp_path: Path) -> None:
@@ -48,6 +50,25 @@ def test_boosted_trees_load_in_mlflow_with_signature_and_example(registry: Mlflo
     assert loaded.metadata.signature.inputs.input_names() == ["a", "b"]
     assert loaded.metadata.load_input_example(run).shape == (5, 2)
     assert made.url == f"models:/{made.model}/1"
+
+
+def test_trials_are_runs_below_the_version_s_own(registry: MlflowRegistry, tmp_path: Path) -> None:
+    """MLflow's pages compare them; one that was ended early has no score."""
+    trial = {"number": 0, "family": "trees", "params": {"leaves": 7}, "score": 0.75, "seconds": 1.5, "weight": 1.0}
+    trials = [trial, trial | {"number": 1, "family": "", "score": None, "weight": 0.0}]
+    made = registry.publish(replace(publication(new_model(), tmp_path, {"key": "k-1"}), trials=trials))
+    client = registry._client
+    parent = client.get_run(client.get_model_version(made.model, made.version).run_id)
+    below = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    runs = client.search_runs([parent.info.experiment_id], below, order_by=["attributes.run_name"])
+    assert [(run.info.run_name, run.info.status) for run in runs] == [
+        ("trial 0, trees", "FINISHED"),
+        ("trial 1", "KILLED"),
+    ]
+    assert runs[0].data.params == {"family": "trees", "leaves": "7"}
+    assert runs[0].data.metrics == {"score": 0.75, "seconds": 1.5, "weight": 1.0}
+    assert "score" not in runs[1].data.metrics
+    assert len(registry.versions(made.model)) == 1
 
 
 PUBLISH = """
@@ -114,5 +135,5 @@ def test_a_version_has_a_page_where_mlflow_has_a_server(tmp_path: Path) -> None:
     database = _registry(tmp_path)
     assert database.page("shop.returns", "3") == ""
     assert database.page("shop.returns", "3", "http://localhost:5000").startswith("http://localhost:5000/#/models/")
-    assert database.ui(5123)[1:4] == ("-m", "mlflow", "server")
+    assert database.ui(5123)[1:3] == ("-m", "loopline.resources.mlflow.interface")
     assert "5123" in database.ui(5123)

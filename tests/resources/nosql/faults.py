@@ -21,6 +21,7 @@ import pytest
 from loopline.platform_core.contracts.online_store import OnlineRow, OnlineStore
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.testing.online_store import events, view_rows
+from tests.resources.nosql.apart import held_apart
 
 Opened = Callable[..., Any]
 Broken = Callable[..., None]
@@ -29,7 +30,11 @@ FEW = view_rows([1, 2, 3], [10, 20, 30], spend=[1.0, 2.0, 3.0])
 
 
 class Faults:
-    """One test a fault."""
+    """One test a fault, and one of a place set apart."""
+
+    def test_a_place_set_apart_is_gone_with_its_rows(self, opened: Opened) -> None:
+        """As `loopline conformance` needs one in an account of others."""
+        held_apart(opened())
 
     @pytest.mark.parametrize("fault", ["throttled", "away", "lost"])
     def test_a_write_that_fails_for_now_is_made_once(self, opened: Opened, broken: Broken, fault: str) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import gzip
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import obstore
 import pytest
-from obstore.store import ObjectStore, from_url
+from obstore.store import from_url
 
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable
-from loopline.platform_core.testing.event_source import MORNING, Delivery, EventSourceKit
-from loopline.resources.object_store import arrival_pieces, landing_prefix
+from loopline.platform_core.testing.event_source import MORNING, EventSourceKit
+from loopline.resources.object_store import arrival_pieces, delivery, landing_prefix
 from loopline.resources.object_store.event_source import ObjectStoreEventSource
+from loopline.resources.object_store.objects import Objects
 from tests.emulators.store_faults import Fault, FaultProxy
 from tests.emulators.stores import StoreServer
 
@@ -25,35 +26,21 @@ PART = b"x" * (6 << 20)
 Make = Callable[..., ObjectStoreEventSource]
 
 
-class ObjectDelivery(Delivery):
-    """Writes objects as those who copy files do: with the file's time beside each."""
+class ObjectDelivery(delivery.ObjectDelivery):
+    """Begins an upload in parts too, which conformance on somebody's account does not."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        self.store, self._begun = store, []  # type: ignore[var-annotated]
-
-    def whole(self, source: str, name: str, content: bytes, arrived_at: datetime) -> None:
-        """Write an object; each is there whole or not at all."""
-        self.put(f"{source}/{name}.csv", content, mtime=f"{arrived_at.timestamp():.9f}")
-
-    def put(self, key: str, content: bytes, **attributes: str) -> None:
-        """Write any object."""
-        self.store.put(key, content, attributes=attributes or None, use_multipart=False)
+    def __init__(self, place: str, options: Mapping[str, str]) -> None:
+        super().__init__(place, {**options, "allow_http": "true"})
+        config: Any = options
+        self.store = from_url(place, config=config, client_options={"allow_http": True})
+        self._begun: list[Any] = []
 
     def unfinished(self, source: str, name: str, content: bytes) -> None:
-        """Begin an upload in parts, and write drafts under names that say so."""
+        """Begin an upload in parts, and write drafts."""
         writer = obstore.open_writer(self.store, f"{source}/{name}.csv", buffer_size=5 << 20)
         writer.write(PART)
         self._begun.append(writer)
-        for draft in (f"{name}.csv.tmp", f".{name}.csv", f"_temporary/0/{name}.csv"):
-            self.put(f"{source}/{draft}", content)
-
-    def holds(self, source: str, name: str) -> bool:
-        """Look for the object."""
-        try:
-            self.store.head(f"{source}/{name}.csv")
-        except FileNotFoundError:
-            return False
-        return True
+        super().unfinished(source, name, content)
 
 
 @pytest.fixture
@@ -83,14 +70,33 @@ def events(make: Make) -> ObjectStoreEventSource:
 @pytest.fixture
 def deliver(store_server: StoreServer, place: str) -> ObjectDelivery:
     """Deliver there."""
-    config: Any = store_server.options
-    return ObjectDelivery(from_url(place, config=config, client_options={"allow_http": True}))
+    return ObjectDelivery(place, store_server.options)
 
 
 class TestObjectStoreEventSource(EventSourceKit):
     """Every promise, on each."""
 
     tested_on = "emulator: Azurite, fake-gcs-server; and a real server: SeaweedFS"
+
+
+def test_a_place_set_apart_is_gone_with_its_objects(
+    make: Make, deliver: ObjectDelivery, store_server: StoreServer, place: str
+) -> None:
+    """Its files and what is remembered of them; another source's of the same name are not seen, and stay."""
+    elsewhere = f"{store_server.place()}/state"
+    events = make(state=elsewhere)
+    deliver.whole(SOURCE, "theirs", b"id\n1", MORNING)
+    with events.set_apart("kit-1") as apart, apart.set_apart("elsewhere") as below:
+        assert names(apart) == names(below) == []
+        for one in (apart, below):
+            given: Any = one.kit_fixtures()["deliver"]
+            given.whole(SOURCE, "ours", b"id\n2", MORNING)
+            given.unfinished(SOURCE, "begun", b"id\n3")
+            assert names(one) == ["ours.csv"]
+            assert given.holds(SOURCE, "ours")
+    assert names(events) == ["theirs.csv"]
+    options = {**store_server.options, "allow_http": "true"}
+    assert [Objects(url, options).listed("kit-1") for url in (place, elsewhere)] == [[], []]
 
 
 def names(events: ObjectStoreEventSource) -> list[str]:

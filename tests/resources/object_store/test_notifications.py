@@ -11,12 +11,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from obstore.store import from_url
 
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.testing.event_source import MORNING, EventSourceKit
 from loopline.resources.object_store.event_source import ObjectStoreEventSource
 from loopline.resources.object_store.queues import notifications_of
+from tests.emulators import faults
 from tests.emulators.aws import KEY, REGION, SECRET, AwsServer
 from tests.resources.object_store.test_event_source import ObjectDelivery
 
@@ -98,8 +98,7 @@ def events(make: Make) -> ObjectStoreEventSource:
 @pytest.fixture
 def deliver(bucket: Bucket) -> ObjectDelivery:
     """Deliver there."""
-    config: Any = bucket.options
-    return ObjectDelivery(from_url(bucket.place, config=config, client_options={"allow_http": True}))
+    return ObjectDelivery(bucket.place, bucket.options)
 
 
 class TestByNotifications(EventSourceKit):
@@ -194,6 +193,37 @@ def test_a_queue_that_is_away_is_done_without(
     with caplog.at_level(logging.WARNING):
         assert names(events) == ["a.csv"]
     assert "everything is listed" in caplog.text
+
+
+def test_each_request_may_fail_in_each_way(aws: AwsServer, make: Make, bucket: Bucket, deliver: ObjectDelivery) -> None:
+    """Also when messages were received or deleted: what was not told is listed, what is told again is known.
+
+    boto3 takes an answer that breaks off for one without messages: they come when their lease ends.
+    """
+    bucket.sqs.set_queue_attributes(QueueUrl=bucket.queue, Attributes={"VisibilityTimeout": "1"})
+    there: list[str] = []
+    with faults.FaultProxy(aws.url) as proxy:
+        events = make(notification_options={"endpoint_url": proxy.url, "region_name": REGION})
+        names(events)
+        for way, does in enumerate((faults.answer(503), faults.lose_request(), faults.lose_response())):
+            rule = proxy.add(faults.one_later_each_time(), does)
+            for number in range(2):
+                deliver.whole(SOURCE, f"{way}-{number}", b"id\n1", MORNING + timedelta(hours=len(there)))
+                there.append(f"{way}-{number}.csv")
+                assert names(events) == there
+            assert rule.taken > 1
+            proxy.clear()
+        deliver.whole(SOURCE, "torn", b"id\n1", MORNING + timedelta(hours=len(there)))
+        proxy.add(faults.every(), faults.tear_answer(), times=1)
+        end = time.monotonic() + 60
+        while (bucket.waiting() or names(events) == there) and time.monotonic() < end:
+            time.sleep(0.1)
+            assert names(events)[: len(there)] == there
+        found = events.arrivals(SOURCE)
+    assert [each.name for each in found] == [*there, "torn.csv"]
+    assert bucket.waiting() == 0
+    assert len({each.arrival_id for each in found}) == len(there) + 1
+    assert make().arrivals(SOURCE) == found
 
 
 def test_a_queue_of_another_kind_is_refused() -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import os
 import signal
+import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loopline.platform_core.contracts.serving import DesiredState
-from loopline.platform_core.errors import InvalidEnvironment, NotFound, StoreUnavailable, Unsupported
+from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, NotFound, StoreUnavailable, Unsupported
 from loopline.platform_core.testing.endpoints import new_model
 from loopline.platform_core.testing.state_store import READY, ServerReport, StateStoreKit, content, package
 from loopline.resources.object_store import packages, states
@@ -111,6 +116,54 @@ def test_a_package_is_sent_and_fetched_once(objects: Objects, tmp_path: Path) ->
     third = ObjectStates(objects).asked(tmp_path / "elsewhere")
     assert third is not None
     assert "has no package" in third.problems[model]
+
+
+def crafted(folder: Path, fields: Mapping[str, Any], content: bytes = b"", whole: int | None = None) -> Path:
+    """Write an archive of one file with such a header; packed where it ends early."""
+    archive, member = folder / "crafted.tar", tarfile.TarInfo("model.txt")
+    for name, value in fields.items():
+        setattr(member, name, value)
+    member.size = len(content)
+    with tarfile.open(archive, "w") as tar:
+        tar.addfile(member, io.BytesIO(content))
+    if whole is not None:
+        archive.write_bytes(gzip.compress(archive.read_bytes())[:whole])
+    return archive
+
+
+HOLES = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "model.txt"}
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"fields": {}, "whole": 60},
+        {"fields": {"pax_headers": {"mtime": "nan"}}},
+        {"fields": {"pax_headers": {"mtime": "1e30"}}},
+        {"fields": {"pax_headers": {"path": "a\0b"}}},
+        {"fields": {"name": "\udcff"}},
+        {"fields": {"name": "/".join("d" * 1500)}},
+        {"fields": {"type": tarfile.LNKTYPE, "linkname": "model.txt"}},
+        {"fields": {"pax_headers": {**HOLES, "GNU.sparse.realsize": f"{1 << 50}"}}, "content": b"1\n0\n1\n".ljust(513)},
+    ],
+    ids=[
+        "cut",
+        "no time",
+        "a time of no year",
+        "a nul",
+        "no text",
+        "too deep",
+        "a link to itself",
+        "a petabyte of holes",
+    ],
+)
+def test_a_crafted_archive_is_a_broken_package(objects: Objects, tmp_path: Path, how: Mapping[str, Any]) -> None:
+    """And no error that keeps a server from what is asked of its other models, nor work for days."""
+    name = hashlib.sha256(f"{how}".encode()).hexdigest()
+    objects.send(f"{packages.FOLDER}/{name}.tar", crafted(tmp_path, **how))
+    with pytest.raises(ContractBroken, match="is not what was deployed"):
+        packages.fetch(objects, name, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_package_that_is_gone_is_not_asked_for(objects: Objects, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import psycopg2
 import pytest
 
+from loopline.platform_core.testing.inference_server import free_port
 from loopline.resources.postgres.event_source import PostgresEventSource
+from tests.emulators.postgresql import Postgresql, postgresql
 from tests.resources.postgres.reading import Make, Run
 
 TABLE: dict[str, Any] = {"table": "{source}", "watermark": "at"}
@@ -46,3 +48,10 @@ def run(database: str) -> Iterator[Run]:
 
     yield ran
     connection.close()
+
+
+@pytest.fixture(scope="package")
+def guarded() -> Iterator[Postgresql]:
+    """Run a server that asks for a password."""
+    with postgresql(free_port()) as server:
+        yield server

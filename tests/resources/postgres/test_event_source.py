@@ -9,42 +9,34 @@ import psycopg2
 import pytest
 
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, NotFound, Unsupported
+from loopline.platform_core.testing.conformance import hold
 from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.event_source import MORNING, EventSourceKit
-from loopline.platform_core.testing.inference_server import free_port
+from loopline.resources.postgres.delivery import PostgresDelivery
 from loopline.resources.postgres.event_source import PostgresEventSource
-from tests.emulators.postgresql import OWNER, Postgresql, postgresql
-from tests.emulators.table_delivery import TableDelivery
+from tests.emulators.postgresql import OWNER, Postgresql
 from tests.resources.postgres.reading import Make, Run, taken
-
-KIT = {"kit/*": {"table": "{source}", "watermark": "_at", "without": ["_at"], "page_seconds": 60}}
-"""Tables that are called as the kit's sources are."""
-
-
-@pytest.fixture
-def deliver(database: str) -> Iterator[TableDelivery]:
-    """Insert into tables of the sources' names."""
-    connection = psycopg2.connect(database)
-    yield TableDelivery(connection)
-    connection.close()
 
 
 class TestPostgresEventSource(EventSourceKit):
-    """Every promise."""
+    """Every promise, in a schema of its own as ``loopline conformance`` holds it to them; nothing is left of it."""
 
     tested_on = "real server: PostgreSQL"
 
     @pytest.fixture
-    def events(self, make: Make) -> PostgresEventSource:
-        """Give a source whose tables are called as the sources are."""
-        return make(tables=KIT)
+    def events(self, make: Make, run: Run, tmp_path: Path) -> Iterator[PostgresEventSource]:
+        """Give a source whose tables are called as the sources are; what a killed run left is taken over."""
+        run('CREATE SCHEMA IF NOT EXISTS "loopline-kit-x"')
+        with make().set_apart("loopline-kit-x") as place:
+            yield place
+        assert run("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'loopline-kit%'") == []
+        assert not (tmp_path / "landing").exists()
 
-
-@pytest.fixture(scope="module")
-def guarded() -> Iterator[Postgresql]:
-    """Run a server that asks for a password."""
-    with postgresql(free_port()) as server:
-        yield server
+    @pytest.fixture
+    def deliver(self, events: PostgresEventSource) -> PostgresDelivery:
+        """Insert into tables of that schema."""
+        delivery: PostgresDelivery = events.kit_fixtures()["deliver"]
+        return delivery
 
 
 class TestWrongPassword(CredentialsKit):
@@ -203,3 +195,12 @@ def test_a_page_that_was_changed_is_not_read(make: Make, run: Run, tmp_path: Pat
     (tmp_path / "landing/.taken/shop/orders/log/000000000001.json").write_text("{")
     with pytest.raises(ContractBroken, match="restore it"):
         make().arrivals("shop/orders")
+
+
+def test_an_account_that_may_make_no_schema_is_told(guarded: Postgresql, make: Make) -> None:
+    """What conformance needs beyond reading."""
+    with psycopg2.connect(f"postgresql://{OWNER}@/postgres?host={guarded.folder}&port={guarded.port}") as connection:
+        connection.cursor().execute("CREATE ROLE looker LOGIN PASSWORD 'r'")
+    connection.close()
+    held = hold("event_source", make(url=f"postgresql://looker:r@127.0.0.1:{guarded.port}/postgres"), "loopline-kit-y")
+    assert "permission denied" in held.problem

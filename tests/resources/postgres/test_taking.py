@@ -16,10 +16,11 @@ from typing import Any
 import psycopg2
 import pytest
 
-from loopline.platform_core.errors import ContractBroken, InvalidEnvironment
+from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
 from loopline.resources.postgres.event_source import PostgresEventSource
 from loopline.resources.taking import page_log
 from loopline.resources.taking.shelf import FolderShelf
+from tests.emulators import faults
 from tests.resources.postgres.reading import Make, Run, taken
 from tests.s3_server import S3Server
 
@@ -153,6 +154,21 @@ def test_pages_may_lie_in_an_object_store(make: Make, run: Run, s3_server: S3Ser
     assert len(one.arrivals("shop/orders")) == 3
 
 
+def test_a_store_of_pages_whose_answers_are_lost_holds_each_row_once(make: Make, run: Run, s3_server: S3Server) -> None:
+    """Each page's two files are there, and nobody has heard of it; who looks goes on, or the next one does."""
+    run("CREATE TABLE orders AS SELECT n AS id, now() AS at FROM generate_series(1, 3) n")
+    landing = s3_server.place()
+    with faults.FaultProxy(s3_server.url) as proxy:
+        where = {"landing": landing, "storage_options": {**s3_server.options_at(proxy.url), "allow_http": "true"}}
+        rule = proxy.add(faults.every(faults.method("PUT"), faults.one_later_each_time()), faults.lose_response())
+        for _ in range(3):
+            with suppress(StoreUnavailable):
+                make(table={"page_rows": 1}, **where).arrivals("shop/orders")
+        assert rule.taken > 2
+        proxy.clear()
+        assert sorted(map(str, taken(make(table={"page_rows": 1}, **where)))) == ["1", "2", "3"]
+
+
 def test_rows_with_one_watermark_are_more_than_a_page(make: Make, run: Run) -> None:
     """A load gives all rows one instant; rows that are there twice come twice, and those that follow under it too."""
     run("CREATE TABLE orders AS SELECT n % 5 AS id, '2020-01-01'::timestamptz AS at FROM generate_series(1, 10) n")
@@ -278,7 +294,7 @@ def test_a_schema_that_changes_makes_no_row_another(make: Make, run: Run) -> Non
 
 def test_a_row_that_is_larger_than_a_page_is_one(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the next begins another one."""
-    from loopline.resources.postgres import taking
+    from loopline.resources.tables import taking
 
     monkeypatch.setattr(taking, "MOST_BYTES", 1000)
     run("CREATE TABLE orders AS SELECT repeat(n::text, 5000) AS id, now() AS at FROM generate_series(1, 3) n")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -17,6 +19,7 @@ import uvloop
 from loopline.platform_core.contracts.online_store import OnlineRow
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.testing.online_store import view_rows
+from loopline.resources.redis import link
 from loopline.resources.redis.online_store import RedisOnlineStore
 
 KEYS = 50
@@ -229,6 +232,17 @@ print(rows[0][0].values, "redis" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(7.0,) False"
+
+
+def test_a_key_with_a_password(tmp_path: Path) -> None:
+    """The url gives it; without it nobody is asked at the terminal, while the server stands still."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-passout", "pass:word", "-keyout", key]
+    subprocess.run([*command, "-out", certificate, "-subj", "/CN=client"], check=True, capture_output=True)
+    url = f"rediss://localhost?ssl_certfile={certificate}&ssl_keyfile={key}"
+    with pytest.raises(ssl.SSLError):
+        link._tls(urlsplit(url))
+    assert link._tls(urlsplit(f"{url}&ssl_password=word"))
 
 
 def test_tls_and_sockets(own_redis_server: Any, tmp_path: Path) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg2
 import pytest
 
 from loopline.platform_core.testing.event_source import EventSourceKit
+from loopline.resources.postgres.delivery import PostgresDelivery
 from loopline.resources.redshift.event_source import RedshiftEventSource
-from tests.emulators.table_delivery import TableDelivery
 
 TABLES = {"kit/*": {"table": "{source}", "watermark": "_at", "without": ["_at"], "page_seconds": 60}}
 
@@ -36,8 +36,6 @@ class TestRedshiftEventSource(EventSourceKit):
         return RedshiftEventSource.model_validate(given)
 
     @pytest.fixture
-    def deliver(self, database: str) -> Iterator[TableDelivery]:
+    def deliver(self, database: str) -> PostgresDelivery:
         """Insert there."""
-        connection = psycopg2.connect(database)
-        yield TableDelivery(connection)
-        connection.close()
+        return PostgresDelivery(database)

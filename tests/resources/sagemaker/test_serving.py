@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.errors import LooplineError, StoreUnavailable
 from loopline.platform_core.testing.endpoints import Answered, Ask, new_model, served
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import ServingKit
@@ -129,3 +131,33 @@ class TestSageMakerServing(ServingKit):
     def ask(self, ask_by_client: Ask) -> Ask:
         """Ask by ``InvokeEndpoint``."""
         return ask_by_client
+
+
+def test_an_application_asks_without_knowing_whose_endpoint_it_is(
+    shared: SageMakerServing, tmp_path: Path, server: SageMakerServer
+) -> None:
+    """The contract's caller signs and names the model; what the server refuses comes in the server's own words."""
+    model = new_model()
+    started(shared, model, tmp_path)
+    inputs = [
+        {"name": ENTITY, "shape": [1], "datatype": "BYTES", "data": ["a"]},
+        {"name": AMOUNT, "shape": [1], "datatype": "FP64", "data": [1.0]},
+    ]
+    with closing(shared.caller(model)) as caller:
+        status, said = caller.ask(json.dumps({"inputs": inputs}).encode())
+        assert (status, json.loads(said)["outputs"][0]["data"]) == (200, [0.1])
+        status, said = caller.ask(b"{}")
+        assert status == 400
+        assert "inputs" in json.loads(said)["error"]
+        for fault in ({"code": "ThrottlingException"}, {"code": "InternalFailure", "status": 500}):
+            server.fail("InvokeEndpoint", **fault)
+            with pytest.raises(StoreUnavailable):
+                caller.ask(b"{}")
+    assert server.asked("InvokeEndpoint")[-1]["CustomAttributes"] == f"model={model}"
+
+
+def test_an_endpoint_that_was_never_made_is_told(bind: Bind) -> None:
+    """By the name under which it was asked for."""
+    serving = bind(endpoint_group="never")
+    with closing(serving.caller(new_model())) as caller, pytest.raises(LooplineError, match="never"):
+        caller.ask(b"{}")

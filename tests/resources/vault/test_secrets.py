@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, NotFound, Refused
+from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, NotFound, Refused, StoreUnavailable
 from loopline.platform_core.testing.secrets import Mood, SecretsServerKit
 from loopline.resources.vault.secrets import VaultSecrets
 from tests.emulators.faults import FaultProxy
@@ -131,6 +131,24 @@ def test_a_revoked_token_is_replaced_once(openbao: OpenBao, keeper: Administrato
         openbao.root.sys.revoke_prefix("auth/approle/login")
         with pytest.raises(Refused):
             secrets.read("kit/revoked")
+
+
+def test_a_sealed_server_is_told_and_asked_again(
+    openbao: OpenBao, keeper: Administrator, approle: dict[str, Any]
+) -> None:
+    """Whoever had signed in and who has not: worth another try, and answered once it is unsealed."""
+    keeper.put("kit/sealed", "v")
+    signed_in, new = (VaultSecrets(url=openbao.url, **approle) for _ in range(2))
+    signed_in.read("kit/sealed")
+    openbao.root.sys.seal()
+    try:
+        for secrets in (signed_in, new):
+            with pytest.raises(StoreUnavailable, match="Vault does not answer: VaultDown") as caught:
+                secrets.read("kit/sealed")
+            assert "unsealed" in caught.value.fix
+    finally:
+        openbao.unseal()
+    assert [secrets.read("kit/sealed").get_secret_value() for secrets in (signed_in, new)] == ["v", "v"]
 
 
 def test_a_token_of_a_file_or_a_variable(

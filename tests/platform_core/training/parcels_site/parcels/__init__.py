@@ -81,7 +81,7 @@ late = Model(
     features=(sender_history, parcel_shape),
     labels=late_within_a_week,
     fit=fit,
-    search=Search(trials=6, space={"learning_rate": log_range(0.02, 0.3), "num_leaves": int_range(4, 16)}),
+    search=Search(trials=4, space={"learning_rate": log_range(0.02, 0.3), "num_leaves": int_range(4, 16)}),
     compute=Requirements(cpu=2, memory_gb=0.5),
     threshold=0.3,
 )

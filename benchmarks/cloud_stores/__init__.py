@@ -1,0 +1,1 @@
+"""Online reads and writes in DynamoDB, Firestore, Cosmos DB and Bigtable, beside each client by hand."""

@@ -1,0 +1,1 @@
+"""What a graph of steps costs beside calling its estimators by hand."""

@@ -1,0 +1,1 @@
+"""Events a second that are scored with state, exactly once."""

@@ -1,0 +1,1 @@
+"""What the platform holds on a person: shown, erased, and looked for again."""

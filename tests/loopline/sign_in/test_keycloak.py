@@ -1,0 +1,28 @@
+"""Signing in at a real Keycloak: the same promises as at the light provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.loopline.sign_in.provider_kit import ProviderKit
+from tests.loopline.sign_in.providers import Keycloak
+from tests.s3_server import free_ports
+
+
+@pytest.fixture(scope="module")
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
+    """Run it."""
+    provider = Keycloak(tmp_path_factory.mktemp("keycloak"), *free_ports(2))
+    yield provider
+    provider.end()
+
+
+class TestKeycloak(ProviderKit):
+    """The provider of many companies."""
+
+    @pytest.fixture
+    def provider(self, keycloak: Keycloak) -> Keycloak:
+        """Give it."""
+        return keycloak
