@@ -6,7 +6,6 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 # Of the tests: twice as many as CI's machine has cores, because they wait for servers that they start.
 WORKERS ?= 4
-STORIES := tests/loopline/demo/test_stories.py
 TEAMS := $(addprefix -e ,$(wildcard plugins/*))
 # Files stay together, in the order of tests/conftest.py: those that take longest come first. Servers of tests are killed,
 # but no machine loses its power: with eatmydata nobody waits for a disk.
@@ -16,7 +15,7 @@ IN_PARALLEL = $$(command -v eatmydata) $(BIN)/python -m pytest -n $(WORKERS) --d
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-thorough test-stories cluster test-cluster test-spark images lowest pythons check peers bench habits format constraints clean
+.PHONY: help install demo up test test-heavy quick flaky ci cluster images lowest pythons check peers bench habits format constraints clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,38 +54,33 @@ up: $(INSTALLED) ## The same, left running to look at
 	@scripts/system-packages.sh run
 	$(BIN)/loopline demo --keep
 
-test: $(TOOLS) ## The tests, services started by them; what takes long is left to test-thorough
+test: $(TOOLS) ## The tests, with real servers that they start; heavy ones are left to test-heavy. ARGS go to pytest
 	@scripts/system-packages.sh
 	@scripts/kafka.sh
 	@scripts/emulators.sh
 	@scripts/peer.sh feast
 	@scripts/peer.sh kserve
-	$(IN_PARALLEL) -m "not daemon and not cluster and not spark and not thorough"
-	$(IN_PARALLEL) -m "daemon and not thorough"
+	$(IN_PARALLEL) -m "not heavy" $(ARGS)
 
-test-thorough: $(TOOLS) ## What takes long and a quicker test shows as well: kills at every step, fine statistics, each cloud's twins
+test-heavy: $(TOOLS) ## Heavy tests, all or GROUPS="kills faults": daemons, a cluster, Spark, browsers, kills (docs/testing.md)
 	@scripts/system-packages.sh
-	@scripts/kafka.sh
-	@scripts/emulators.sh
-	@scripts/peer.sh kserve
-	$(IN_PARALLEL) -m "thorough and not cluster and not spark" --ignore=$(STORIES) $(ONLY)
+	$(BIN)/python -m scripts.ci heavy $(GROUPS)
 
-test-stories: $(TOOLS) ## The teams' stories, one after the other, since each is told at a pace of its own
+quick: $(TOOLS) ## check, and the tests that the change since main reaches: three minutes, before a push
 	@scripts/system-packages.sh
-	$(BIN)/python -m pytest $(STORIES) $(ONLY)
+	$(BIN)/python -m scripts.ci quick
+
+flaky: $(TOOLS) ## Heavy tests N=20 times under load, by GROUPS: how often each fails
+	@scripts/system-packages.sh
+	$(BIN)/python -m scripts.ci flaky $(or $(N),20) $(GROUPS)
+
+ci: $(TOOLS) ## What .ci/run runs: check, test, demo, the heavy tests that are due, within an hour
+	@scripts/system-packages.sh
+	$(BIN)/python -m scripts.ci
 
 cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C ends it
 	@scripts/cluster.sh
 	$(BIN)/python -m scripts.cluster
-
-test-cluster: $(TOOLS) ## The tests on a Kubernetes of their own; needs root
-	@scripts/cluster.sh
-	@scripts/peer.sh kserve
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m cluster $(ONLY)
-
-test-spark: $(TOOLS) ## The engine's tests on a Spark cluster of their own: a master, two workers, a Spark Connect server
-	@scripts/system-packages.sh
-	$(BIN)/python -m pytest -m spark
 
 images: $(TOOLS) ## Images of a release as OCI archives with a bill of materials, without Docker
 	$(BIN)/python -m scripts.images

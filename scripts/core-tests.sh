@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-exec "$1" -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m "not daemon and not cluster" tests/test_imports.py \
+exec "$1" -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder \
+    -m "not cluster and not endpoints and not chart and not kills and not faults" tests/test_imports.py \
     tests/walk tests/platform_core/runtime/test_app.py tests/platform_core/runtime/test_uvicorn_private.py \
     tests/asset_defs/test_dagster_private.py \
     tests/resources/polars tests/resources/delta tests/resources/duckdb \

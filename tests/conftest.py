@@ -22,11 +22,10 @@ import pytest
 
 from tests.emulators.postgresql import OWNER
 from tests.emulators.postgresql import postgresql as postgresql_server
+from tests.groups import FILES, GROUPS, group_of
 from tests.hanging import hang
 from tests.repeats import repeats
 from tests.s3_server import S3Server
-from tests.thorough import FILES as THOROUGH_FILES
-from tests.thorough import is_thorough
 from tests.workers import LONGEST, Together
 
 gc.disable()  # until all tests are there: of what is imported nothing goes, and to look for it took a fifth of the time
@@ -49,26 +48,32 @@ pytest_plugins = [
     "tests.emulators.key_vault",
     "tests.emulators.stores",
 ]
-FEW = ("daemon", "cluster", "spark")
-"""Markers of a few files each."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the markers of heavy tests: ``heavy``, and one a group."""
+    config.addinivalue_line("markers", "heavy: left out of make test (tests/groups.py)")
+    for name, group in GROUPS.items():
+        config.addinivalue_line("markers", f"{name}: {group.subject}")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Let ``-m daemon`` and its like import the files that have such tests only: all take half a minute of CPU."""
-    marker = (config.option.markexpr.split() or [""])[0]
-    if marker not in (*FEW, "thorough") or not collection_path.match("test_*.py"):
+    """With ``-m GROUP``, import only the files of that group: to import all takes half a minute of CPU."""
+    files = FILES.get(config.option.markexpr)
+    if files is None or not collection_path.match("test_*.py"):
         return None
-    if marker == "thorough":
-        return collection_path.relative_to(config.rootpath).as_posix() not in THOROUGH_FILES or None
-    return f"mark.{marker}" not in collection_path.read_text(encoding="utf-8") or None
+    return collection_path.relative_to(config.rootpath).as_posix() not in files or None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is thorough, and begin with the files that take longest: none is left to one worker at the end."""
+    """Mark heavy tests, and put the files that take longest first, so that no worker is left with one at the end."""
     for item in items:
-        if is_thorough(item.nodeid):
-            item.add_marker("thorough")
+        if name := group_of(item.nodeid):
+            item.add_marker("heavy")
+            item.add_marker(name)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(GROUPS[name].timeout_seconds))
     tests = Counter(item.location[0] for item in items)
     rank = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (rank.get(item.location[0], len(rank)), -tests[item.location[0]], item.location[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.thorough import THOROUGH, is_thorough
+from tests.groups import GROUPS, group_of
 from tests.workers import LONGEST, SHARED, scope
 
 ROOT = Path(__file__).parents[1]
@@ -12,22 +12,28 @@ ROOT = Path(__file__).parents[1]
 
 def test_every_name_is_a_file_s() -> None:
     """One that was renamed would quietly be a file like all others."""
-    assert [name for name in (*LONGEST, *SHARED) if not (ROOT / name).exists()] == []
+    assert [name for name in (*LONGEST, *SHARED) if not list(ROOT.glob(f"{name.rstrip('/')}*"))] == []
     assert len(set(LONGEST)) == len(LONGEST)
 
 
-def test_what_is_thorough_is_there() -> None:
-    """A pattern that names nothing would quietly leave nothing out; what is before its wildcard stands in the file."""
-    for pattern in THOROUGH:
+def test_every_pattern_of_a_group_names_a_test() -> None:
+    """A pattern that matches nothing would silently leave nothing out; the text before its wildcard is in the file."""
+    for pattern in [pattern for group in GROUPS.values() for pattern in group.tests]:
         file, _, name = pattern.partition("::")
-        assert name.split("*")[0].split("[")[0] in (ROOT / file).read_text(encoding="utf-8"), pattern
+        assert name.split("*")[0].split("[")[0].strip(":") in (ROOT / file).read_text(encoding="utf-8"), pattern
+
+
+def test_no_pattern_is_in_two_groups() -> None:
+    """Each heavy test belongs to one group."""
+    patterns = [pattern for group in GROUPS.values() for pattern in group.tests]
+    assert len(patterns) == len(set(patterns))
 
 
 def test_a_pattern_is_a_file_or_some_of_its_tests() -> None:
     """One cloud of three, one class, or all that a file has."""
-    assert is_thorough("tests/acme/test_traces.py::test_a_request_leads_to_the_file")
-    assert is_thorough("tests/resources/delta/test_lake_on_clouds.py::test_moved[gs]")
-    assert not is_thorough("tests/resources/delta/test_lake_on_clouds.py::test_moved[s3]")
+    assert group_of("tests/acme/test_traces.py::test_a_request_leads_to_the_file") == "pages"
+    assert group_of("tests/resources/delta/test_lake_on_clouds.py::test_moved[gs]") == "kits"
+    assert group_of("tests/resources/delta/test_lake_on_clouds.py::test_moved[s3]") is None
 
 
 def test_files_that_share_a_server_have_one_worker() -> None:

@@ -31,7 +31,6 @@ def test_figures_are_held_to_what_is_promised():
     assert "rendered: " not in text
 
 
-@pytest.mark.cluster
 @pytest.mark.timeout(600)
 def test_a_task_ends_on_a_simulated_node_and_its_calls_are_counted(cluster, kubernetes_api, team_namespace):
     """A Job's pod runs, leaves its answer and ends; others' calls are not among those counted."""

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,23 +20,6 @@ OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT = 8333, 30080, 30081, 3008
 WALK_PORT, WEB_PORT = 30090, 30030
 PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT, WALK_PORT, WEB_PORT)
 """Ports of the node that tests reach from outside."""
-
-_ON_THE_CHART = ("tests/cluster/test_walk.py", "tests/deploy/test_chart_on_cluster.py")
-"""Files whose tests share one installation of the chart; they take about as long as all the others."""
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Let two workers, each with a cluster of its own, run ``-m cluster``: one what is on the chart, one the others."""
-    if config.option.markexpr != "cluster":
-        return None
-    from xdist.scheduler import LoadFileScheduling
-
-    class Halves(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return str(super()._split_scope(nodeid) in _ON_THE_CHART)
-
-    return Halves(config, log)
 
 
 @pytest.fixture(scope="session")

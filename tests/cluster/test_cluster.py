@@ -16,7 +16,7 @@ from scripts.cluster.images import only_pause
 from scripts.cluster.outside import running
 from scripts.cluster.settings import CGROUPS, NODE
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # the first one brings the cluster up
+pytestmark = pytest.mark.timeout(600)  # the first one brings the cluster up
 OWNER = """
 import sys, time
 from pathlib import Path

@@ -12,7 +12,7 @@ from scripts.cluster.settings import NAMES_ADDRESS
 from tests.cluster import knocking
 from tests.cluster.knocking import DENIED, OTHER_PORT, PORT, REACHED
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 NORTH, SOUTH = "policed-north", "policed-south"
 SERVICE = f"knocker.{SOUTH}.svc.cluster.local"
 ALL = {"podSelector": {}}

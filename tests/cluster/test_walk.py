@@ -31,7 +31,7 @@ from tests.cluster.kubernetes_cluster import WALK_PORT
 from tests.cluster.model_routes import ModelRoutes, followed
 from tests.cluster.walk import CODE, REF, SERVING, Walk
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 USUAL, HOTTER = 100.0, 130.0
 ENDPOINT = "app.kubernetes.io/component=serving"
 AWAY_SECONDS, TOLD_SECONDS = 120, 60

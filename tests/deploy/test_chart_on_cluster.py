@@ -17,7 +17,7 @@ from loopline.resources.kubernetes.names import MANAGED, SERVING
 from tests.cluster import knocking
 from tests.cluster.installed_chart import CHART, NAMESPACE, READY_SECONDS, RELEASE, values, wait_until_ready
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 MATERIALIZED = """
 {assetOrError(assetKey: {path: ["retail", "kept"]}) {... on Asset {assetMaterializations(limit: 10) {runId}}}}"""
 

@@ -37,7 +37,7 @@ from tests.cluster.installed_chart import CHART, merged
 from tests.cluster.kserve_controller import KServeController, controlling
 from tests.s3_server import SECRET, VARIABLE
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 TEAMS = ("north", "far_east")
 VENDORS: dict[str, type[PodServing]] = {"kubernetes": KubernetesServing, "kserve": KServeServing}
 Serves = Callable[[str], PodServing]

@@ -21,7 +21,7 @@ MODULES = {
 """Modules in which definitions are published, and where. Of Linkerd's none is: its module is not served."""
 GROUPS = frozenset({"security.istio.io", "cert-manager.io", "monitoring.coreos.com", "gateway.networking.k8s.io"})
 KINDS = {"PeerAuthentication", "AuthorizationPolicy", "Certificate", "PrometheusRule", "ServiceMonitor", "HTTPRoute"}
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

@@ -173,7 +173,6 @@ def test_what_was_not_written_anew_yet_is_progressing(loop):
     assert health(Mirrored("LoopModel", "x", "y", {}, {}, {}))[0] == "Progressing"
 
 
-@pytest.mark.cluster
 def test_a_real_api_server_takes_every_manifest(kubernetes_api, tmp_path):
     """Strictly, under the definitions that Argo CD and Flux publish: an unknown field would be refused, and is."""
     from kubernetes.dynamic import DynamicClient

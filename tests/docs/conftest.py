@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import venv
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
@@ -60,9 +61,11 @@ class Shell:
         return said.removesuffix("\n"), int(last.removeprefix(MARK))
 
     def end(self) -> None:
-        """End whatever still runs."""
-        os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(30)
+        """End whatever still runs; what does not leave when asked is killed."""
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(self.process.pid, signum)
+                self.process.wait(10)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 
-@pytest.mark.daemon
 @pytest.mark.timeout(400)
 def test_the_page_does_what_it_says(done: Callable[[str], None]) -> None:
     """From an empty folder to a live model, under the real daemon."""

@@ -18,7 +18,6 @@ from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.specs import Drift
 from loopline.up.app import App
 
-pytestmark = pytest.mark.daemon
 WEB = True
 REF = ModelRef("mill", "jams")
 DAYS = ("2024-05-01", "2024-05-02", "2024-05-03", "2024-05-04")

@@ -17,7 +17,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import dagster as dg
-import pytest
 
 from loopline.asset_defs.keys import CYCLE_TAG
 from loopline.platform_core.foundation.names import ModelRef, raw_table
@@ -26,7 +25,6 @@ from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.specs import Drift
 from loopline.up.app import App
 
-pytestmark = pytest.mark.daemon
 REF = ModelRef("mill", "jams")
 ONCE = ("cycle.opened", "training_set.pinned", "model.registered", gates.JUDGED, "rollout.started", "cycle.closed")
 

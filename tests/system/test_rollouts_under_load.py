@@ -45,7 +45,7 @@ end
 delay = function() return 5 end
 """
 
-pytestmark = [pytest.mark.daemon, pytest.mark.timeout(420)]
+pytestmark = pytest.mark.timeout(420)
 
 
 def body(request: object, key: object) -> str:

@@ -123,7 +123,6 @@ def test_the_team_is_sound(begun):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.daemon
 @pytest.mark.timeout(900)
 def test_up_answers(begun):
     """Everything starts, the team's models are served for, and ends when it is told to."""
@@ -147,7 +146,6 @@ def test_up_answers(begun):
     assert "Traceback" not in said
 
 
-@pytest.mark.daemon
 @pytest.mark.timeout(1500)
 def test_the_demo_tells_its_story(begun):
     """The demo's team comes with the wheel, and its story holds as it does in a checkout."""

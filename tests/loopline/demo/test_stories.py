@@ -17,7 +17,6 @@ TOLD_ELSEWHERE = {"cancellations": "make demo"}
 LOOPLINE = Path(sys.executable).with_name("loopline")
 
 
-@pytest.mark.daemon
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", sorted({*found.names()} - {*TOLD_ELSEWHERE}))
 def test_a_story_holds(name: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from scripts.cluster import images
 from scripts.cluster.python_layer import interpreter
 from tests.loopline.pod.test_pods import ENVIRONMENT, Pods, states, until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},

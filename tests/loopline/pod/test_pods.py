@@ -18,7 +18,7 @@ from loopline.graphql import Dagster
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.up.ports import free_port
 
-pytestmark = [pytest.mark.daemon, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 ENVIRONMENT = """
 name: apart
 bindings:

@@ -18,7 +18,7 @@ from tests.cluster.let_in import let_in
 from tests.loopline.pod.test_pods import Pods, states, until
 from tests.s3_server import KEY, SECRET
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 ENVIRONMENT = """
 name: apart
 bindings:

@@ -47,7 +47,6 @@ def process(world, environment):
     started.wait()
 
 
-@pytest.mark.daemon
 def test_up_starts_everything_and_ends_cleanly(process, world):
     """All answers, a broken team is quarantined while another runs, a dead server comes back, Ctrl-C ends all."""
     said = process.stdout.readline()
@@ -93,7 +92,6 @@ def test_up_starts_everything_and_ends_cleanly(process, world):
     assert "inference: restarted" in log
 
 
-@pytest.mark.daemon
 def test_a_stop_before_all_is_ready_ends_cleanly_too(process, world):
     """Ctrl-C while things start leaves nothing behind, and the exit code is 0."""
     give_up = time.monotonic() + 300

@@ -16,7 +16,7 @@ from loopline.up.app import App
 from loopline.up.ports import free_port
 from loopline.up.running import Options, running
 
-pytestmark = [pytest.mark.daemon, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 LAMP = "[loopline.teams]\nlamp = lamp_shop:team\n"
 WELL = (
     "from dataclasses import replace\n\nfrom corner_shop import team as corner\n\nteam = replace(corner, name='lamp')\n"

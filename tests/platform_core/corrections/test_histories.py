@@ -97,9 +97,7 @@ def test_all_histories_on_duckdb(opened: Any) -> None:
     tell(shop, together(list(HISTORIES.values())))
 
 
-@pytest.mark.parametrize(
-    "names", [sorted(HISTORIES)[::5], pytest.param(sorted(HISTORIES), marks=pytest.mark.spark)], ids=["some", "all"]
-)
+@pytest.mark.parametrize("names", [sorted(HISTORIES)[::5], sorted(HISTORIES)], ids=["some", "all"])
 def test_histories_on_pyspark(opened: Any, pyspark: PysparkEngine, names: list[str]) -> None:
     """Told at once, by increments; training sets are pinned before, between and behind the corrections.
 

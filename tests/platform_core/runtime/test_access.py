@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -190,8 +191,8 @@ def test_changes_do_not_undo_each_other(file):
     old = [api_keys.create(file, f"old{number}").split("_")[1] for number in range(10)]
     asked = [(api_keys.create, file, f"new{number}") for number in range(10)]
     asked += [(api_keys.revoke, file, identity) for identity in old]
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.starmap(called, asked, chunksize=1)
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as workers:
+        list(workers.map(called, *zip(*asked, strict=True)))
     assert {key.tenant for key in api_keys.read(file).keys.values()} == {f"new{number}" for number in range(10)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 import psutil
 import pytest
@@ -101,8 +102,8 @@ def granted(folder, asked):
 
 def test_workers_count_together(tmp_path):
     """Four processes at once are granted the day's requests, and not one more; the count outlives them."""
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        assert sum(pool.starmap(granted, [(tmp_path, 600)] * 4)) == 1_000
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as workers:
+        assert sum(workers.map(granted, [tmp_path] * 4, [600] * 4)) == 1_000
     assert granted(tmp_path, 10) == 0
 
 

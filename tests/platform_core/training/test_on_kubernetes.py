@@ -31,7 +31,6 @@ def shared_post(post):
     return post, env | {"PYTHONPATH": f"{SITE}:{post.home / 'site'}:{team}"}
 
 
-@pytest.mark.cluster
 @pytest.mark.timeout(600)  # it may bring the cluster up
 def test_a_training_runs_in_a_pod(shared_post, kubernetes_compute):
     """Its environment comes as text, its team's package by a path that the pod has; the caller finds the version."""
@@ -48,7 +47,6 @@ def test_a_training_runs_in_a_pod(shared_post, kubernetes_compute):
     with_registry.close()
 
 
-@pytest.mark.cluster
 @pytest.mark.timeout(600)
 def test_a_distributed_training_runs_in_pods(shared_post, kubernetes_compute):
     """LightGBM's own protocol between two pods: both end with the same trees, and one version is registered."""
@@ -64,7 +62,6 @@ def test_a_distributed_training_runs_in_pods(shared_post, kubernetes_compute):
     registry.close()
 
 
-@pytest.mark.cluster
 @pytest.mark.timeout(600)
 def test_trials_run_as_jobs_of_their_own(shared_post, kubernetes_compute, tmp_path):
     """Two at a time; a caller that has lost its journal is answered by the Jobs, and fits nothing again."""

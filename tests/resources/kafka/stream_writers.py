@@ -1,7 +1,8 @@
 """Processes that land a stream until they are killed: forked from one that has imported everything, to start at once.
 
 Run as a script: ``stream_writers.py <home> <bootstrap servers>``. Each line on stdin starts a writer; its process id is
-printed. A writer notes in ``<home>/phase.<pid>`` what it is about to do.
+printed. A writer notes in ``<home>/phase.<pid>`` what it is about to do, and adds to ``<home>/overtaken.<pid>`` each
+error for which it began again.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def write(home: Path, servers: str) -> None:
             batch: Landed = streaming.land_stream(*args, limit=BATCH, wait_seconds=0.2)
             note("done" if batch.arrivals else "waiting")
         except Transient as error:
-            note(f"overtaken: {type(error).__name__}")
+            with Path(os.environ["PHASES"], f"overtaken.{os.getpid()}").open("a") as file:
+                file.write(f"{type(error).__name__}\n")
             time.sleep(0.01)
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.ingestion.dead_records import dead_stream
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.streaming import catch_up, lag
+from tests.hanging import hang
 from tests.repeats import repeats
 
 HERE = Path(__file__).parent
@@ -28,6 +29,8 @@ RECORDS_A_KILL = 300
 POISON_EVERY = 53
 AT_STAKE = ("checking", "letters", "publishing", "published", "rows")
 """Phases between the read and the commit of a batch."""
+BEFORE_COMMIT = AT_STAKE[:-1]
+"""Those in which rows are not being committed yet."""
 
 
 @pytest.fixture
@@ -86,6 +89,25 @@ class Site:
         noted = self.home / f"phase.{process}"
         return (noted.read_text().strip() if noted.exists() else "") or "starting"
 
+    def overtaken(self, process: int) -> int:
+        """Count how often a writer began again since the other had committed first."""
+        noted = self.home / f"overtaken.{process}"
+        return noted.read_text().count("CommitConflict") if noted.exists() else 0
+
+    def stop_before_its_commit(self, writers: list[int]) -> int:
+        """Stop one of the writers that has read a batch and not committed it; there is always more to land."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for writer in writers:
+                if self.phase(writer) in BEFORE_COMMIT:
+                    hang(writer)
+                    if self.phase(writer) in BEFORE_COMMIT:
+                        return writer
+                    os.kill(writer, signal.SIGCONT)
+            if lag(*self.args).total == 0:
+                self.send(300)
+        pytest.fail("no writer was found between its read and its commit within a minute")
+
     def kill(self, process: int) -> str:
         """Kill a writer; gives what it was about to do."""
         os.kill(process, signal.SIGKILL)
@@ -128,14 +150,22 @@ def test_kills_at_random_moments_lose_and_double_nothing(site: Site) -> None:
 
 def test_two_writers_at_once_land_each_record_once(site: Site) -> None:
     """They overtake each other all the time; the one that is stale is refused, and goes on from where the other is."""
-    writers, refused = [site.start(), site.start()], False
-    for turn in range(40):
-        site.send(200)
-        time.sleep(0.1)
-        refused |= any("CommitConflict" in site.phase(writer) for writer in writers)
-        if refused and turn >= repeats(10):
-            break
+    writers = [site.start(), site.start()]
+    for _ in range(repeats(3)):
+        site.send(300)
+        stale = site.stop_before_its_commit(writers)
+        until(lambda: lag(*site.args).total == 0, "the other writer lands everything")
+        before = site.overtaken(stale)
+        os.kill(stale, signal.SIGCONT)
+        until(lambda stale=stale, before=before: site.overtaken(stale) > before, "the stale writer is refused")
     for writer in writers:
         site.kill(writer)
     site.exact()
-    assert refused
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Wait until something holds, for a minute at most."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end, f"not within a minute: {what}"
+        time.sleep(0.005)

@@ -25,8 +25,6 @@ from tests.cluster.kserve_controller import KServeController, controlling, host
 from tests.cluster.kserve_gateway import Gateway, run_gateway
 from tests.cluster.kubernetes_cluster import GATEWAY_PORT
 
-pytestmark = pytest.mark.cluster
-
 
 @pytest.fixture(scope="module")
 def kserve(

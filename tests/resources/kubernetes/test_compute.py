@@ -32,7 +32,7 @@ from scripts.cluster.pools import Pool, grant
 from scripts.cluster.settings import NODE
 from tests.cluster.killing import api_server, away
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # the first one brings the cluster up
+pytestmark = pytest.mark.timeout(600)  # the first one brings the cluster up
 GPU = "nvidia.com/gpu"
 TOLD_SECONDS = 30
 

@@ -171,7 +171,6 @@ def test_a_large_ledger_is_not_read_all_the_time(loop, monkeypatch):
     assert len(looks) == 2
 
 
-@pytest.mark.cluster
 class TestOnACluster:
     """With the definitions that the chart ships."""
 

@@ -19,8 +19,6 @@ from loopline.resources.kubernetes.serving import KubernetesServing
 from scripts.cluster.outside import Cluster
 from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start, told
 
-pytestmark = pytest.mark.cluster
-
 
 @pytest.fixture(scope="module")
 def bind(cluster: Cluster, bind_pods: Bind) -> Callable[..., KubernetesServing]:

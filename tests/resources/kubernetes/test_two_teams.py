@@ -17,7 +17,7 @@ from scripts.cluster.python_layer import interpreter
 from tests.cluster import chart_policies, endpoints_in_pods
 from tests.deploy.helm_chart import LEAST
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 TEAMS = ("north", "south")
 NUMBERS = count(1)
 RULES = [

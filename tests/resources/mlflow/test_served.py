@@ -64,7 +64,6 @@ def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-@pytest.mark.daemon
 def test_mlflow_serves_raw_rows_in_a_fresh_environment(register, tmp_path):
     """Texts and nulls are answered as the endpoint does; nothing of Loopline is installed there."""
     made = register("lightgbm", tmp_path)

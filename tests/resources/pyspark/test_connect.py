@@ -13,8 +13,6 @@ from tests.resources.pyspark.conftest import end_session
 from tests.resources.pyspark.on_cluster import OnClusterKit, staged_engine
 from tests.s3_server import S3Server
 
-pytestmark = pytest.mark.spark
-
 
 @pytest.fixture(scope="module")
 def engine(spark_cluster: SparkCluster, s3_server: S3Server, no_session: None) -> Iterator[PysparkEngine]:

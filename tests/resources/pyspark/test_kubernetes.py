@@ -22,7 +22,7 @@ from tests.cluster.endpoints_in_pods import BUCKET, object_store, storage  # noq
 from tests.cluster.kubernetes_cluster import OBJECT_STORE_PORT, images_built, images_folder
 from tests.deploy.helm_chart import EVERYTHING, LEAST, objects, of_kind
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3000)]
+pytestmark = pytest.mark.timeout(3000)
 NUMBERS = count(1)
 LIMIT_SECONDS = 900
 LITTLE = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"

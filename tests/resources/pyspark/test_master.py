@@ -16,7 +16,6 @@ from tests.resources.pyspark.conftest import end_session
 from tests.resources.pyspark.on_cluster import OnClusterKit, staged_engine
 from tests.s3_server import S3Server
 
-pytestmark = pytest.mark.spark
 ORDER = raw_orders((1, 0, 1, 1.0, "a"))
 
 

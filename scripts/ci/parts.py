@@ -1,0 +1,145 @@
+"""Runs one part of CI: a command under a deadline, its failed tests once more by themselves, and what that took."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+REPORTS = ROOT / ".pytest_cache" / "ci"
+MOST_RETRIED = 20
+"""More failed tests than this are no chance, and are not asked once more."""
+GRACE_SECONDS = 60
+"""How long a part may take to end after it was interrupted."""
+
+Command = Callable[[Sequence[str]], list[str]]
+
+
+@dataclass
+class Part:
+    """What a part of CI did.
+
+    ``failed`` are node ids that failed twice, ``retried`` those that passed when they ran once more. ``cut`` says that
+    time ran out before all was run.
+    """
+
+    name: str
+    seconds: float = 0.0
+    passed: int = 0
+    skipped: int = 0
+    failed: list[str] = field(default_factory=list)
+    retried: list[str] = field(default_factory=list)
+    cut: bool = False
+    slowest: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def is_red(self) -> bool:
+        """Return whether something failed; a part that ran out of time has not."""
+        return bool(self.failed)
+
+
+def run_command(name: str, command: Sequence[str], deadline: float, *, again: bool) -> Part:
+    """Run a command that is no run of tests; ``again`` runs it once more if it fails."""
+    part, began = Part(name), time.monotonic()
+    code = run(command, deadline)
+    if code not in (0, None) and again:
+        print(f"== {name} failed with exit code {code}: once more", flush=True)
+        first, code = code, run(command, deadline)
+        part.retried = [f"{name} (exit code {first})"] if code == 0 else []
+    part.cut = code is None
+    part.passed = int(code == 0)
+    part.failed = [f"{name} (exit code {code})"] if code else []
+    part.seconds = time.monotonic() - began
+    return part
+
+
+def run_tests(name: str, command: Command, retry: Command, deadline: float) -> Part:
+    """Run tests; those that failed run once more by the ``retry`` command, one after the other.
+
+    Both commands are functions that take pytest's further options and return the words of the command.
+    """
+    part, began = Part(name), time.monotonic()
+    shutil.rmtree(REPORTS / name, ignore_errors=True)
+    code = run(command(_reported(name, "first")), deadline)
+    part.cut = code is None
+    _count(part, REPORTS / name / "first.xml")
+    failed = _last_failed(name)
+    if 0 < len(failed) <= MOST_RETRIED:
+        print(f"== {name}: {len(failed)} failed and run once more", *failed, sep="\n   ", flush=True)
+        again = ["--last-failed", "--last-failed-no-failures=none", *_reported(name, "retry")]
+        second = run(retry(again), max(deadline, time.monotonic() + GRACE_SECONDS))
+        still = set(failed if second is None else _last_failed(name))
+        part.retried = [one for one in failed if one not in still]
+        failed = [one for one in failed if one in still]
+    elif code not in (0, 5, None) and not failed:
+        failed = [f"{name} (pytest ended with exit code {code})"]
+    part.failed = failed
+    part.passed += len(part.retried)
+    part.seconds = time.monotonic() - began
+    return part
+
+
+def run(command: Sequence[str], deadline: float) -> int | None:
+    """Run a command until a deadline of the monotonic clock; return its exit code, or None if it was ended for time."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        return None
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdin=subprocess.DEVNULL)
+    try:
+        return process.wait(left)
+    except subprocess.TimeoutExpired:
+        print(f"== out of time: {' '.join(command)[:100]}", flush=True)
+        _end(process)
+        return None
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for signum, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(process.pid, signum)
+            process.wait(patience)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        else:
+            return
+
+
+def python(*words: str) -> list[str]:
+    """Return a command of this interpreter; with ``eatmydata``, where it is installed, no test waits for a disk."""
+    quick = shutil.which("eatmydata")
+    return [*([quick] if quick else []), sys.executable, *words]
+
+
+def _reported(name: str, which: str) -> list[str]:
+    folder = REPORTS / name
+    return [f"--junitxml={folder / which}.xml", "-o", f"cache_dir={folder / 'cache'}"]
+
+
+def _last_failed(name: str) -> list[str]:
+    file = REPORTS / name / "cache" / "v" / "cache" / "lastfailed"
+    return sorted(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else []
+
+
+def _count(part: Part, report: Path) -> None:
+    if not report.exists():
+        return
+    for case in ET.parse(report).iter("testcase"):
+        kinds = {child.tag for child in case}
+        part.skipped += "skipped" in kinds
+        part.passed += not kinds & {"skipped", "failure", "error"}
+        part.slowest.append((float(case.get("time", 0)), f"{case.get('classname')}::{case.get('name')}"))
+    part.slowest = sorted(part.slowest, reverse=True)[:20]
