@@ -58,8 +58,6 @@ test: $(TOOLS) ## The tests, with real servers that they start; heavy ones are l
 	@scripts/system-packages.sh
 	@scripts/kafka.sh
 	@scripts/emulators.sh
-	@scripts/peer.sh feast
-	@scripts/peer.sh kserve
 	$(IN_PARALLEL) -m "not heavy" $(ARGS)
 
 test-heavy: $(TOOLS) ## Heavy tests, all or GROUPS="kills faults": daemons, a cluster, Spark, browsers, kills (docs/testing.md)

@@ -38,9 +38,14 @@ CLUSTER = ("scripts/cluster.sh", "scripts/peer.sh kserve")
 
 GROUPS: dict[str, Group] = {
     "daemon": Group(
-        "one model's story in process, and Dagster's daemon: cycles, backfills, start and end of `loopline up`, alarms",
+        "one model's story, and Dagster: daemon, backfills, lineage, start and end of `loopline up`, alarms",
         480,
         (
+            "tests/loopline/watchdog/test_rounds.py",
+            "tests/loopline/watchdog/test_looks.py",
+            "tests/asset_defs/test_lineage.py",
+            "tests/asset_defs/test_dagster_private.py",
+            "tests/asset_defs/test_code_server.py::test_arrow_makes_arrays_without_pandas_and_pandas_on_demand",
             "tests/sites/test_two_sites.py",
             "tests/walk/test_story.py",
             "tests/system/test_daemon.py",
@@ -111,6 +116,11 @@ GROUPS: dict[str, Group] = {
         "contracts' kits on the vendors whose twin `make test` asks: other clouds' stores, services and streams",
         420,
         (
+            "tests/resources/dynamodb/test_online_store.py",
+            "tests/resources/s3/test_tenants.py",
+            "tests/resources/evidently/test_page_store.py::test_a_page_is_read_elsewhere_and_by_a_link",
+            "tests/platform_core/testing/test_event_stream_kit.py",
+            "tests/platform_core/testing/test_event_stream_groups_kit.py",
             "tests/platform_core/testing/test_matrix.py",
             "tests/platform_core/testing/test_compute_kit.py",
             "tests/platform_core/migration/test_move.py",
@@ -137,9 +147,6 @@ GROUPS: dict[str, Group] = {
             "tests/emulators/test_clouds.py",
             "tests/resources/kafka/test_tenants.py",
             "tests/tenants/test_attempts.py::*[[]kafka*",
-            "tests/resources/s3/test_tenants.py::*test_policies_as_aws_reads_them",
-            "tests/resources/s3/test_tenants.py::*test_2_a_crafted_tenant*",
-            "tests/resources/s3/test_tenants.py::*test_[134]_*",
         ),
         prepare=EMULATORS,
     ),
@@ -192,20 +199,15 @@ GROUPS: dict[str, Group] = {
         prepare=EMULATORS,
     ),
     "engines": Group(
-        "the same answers on every engine, database and server: DuckDB, Spark, Feast, MLflow",
+        "the same answers on every engine, database and server: DuckDB, Spark, MLflow",
         480,
         (
-            "tests/differential/test_feast_history.py",
-            "tests/differential/test_feast_differs.py",
             "tests/resources/evidently/test_drift_report.py::test_evidently_shows_our_snapshots",
             "tests/resources/mlflow/test_raw_rows.py::test_mlflows_function_takes_raw_rows",
-            "tests/asset_defs/test_code_server.py::test_arrow_makes_arrays_without_pandas_and_pandas_on_demand",
             "tests/platform_core/corrections/test_histories.py::test_a_history_on_*",
             "tests/platform_core/corrections/test_histories.py::test_histories_on_pyspark*",
             "tests/platform_core/corrections/test_histories.py::test_all_histories_on_duckdb",
             "tests/plugins/retail/test_every_engine.py",
-            "tests/differential/test_feast_export.py",
-            "tests/differential/test_feast_online.py",
             "tests/resources/pyspark/test_engine.py",
             "tests/resources/duckdb/test_engine.py",
             "tests/resources/pyspark/test_connect.py",
@@ -213,7 +215,47 @@ GROUPS: dict[str, Group] = {
             "tests/resources/mlflow/test_registry.py::test_two_processes_make_the_tables_once_and_quietly*",
             "tests/resources/mlflow/test_registry.py::test_a_server_keeps_the_artifacts_of_who_shares_no_disk_with_it",
         ),
-        prepare=("scripts/peer.sh feast",),
+    ),
+    "peers": Group(
+        "other projects in environments of their own: Feast's answers beside ours, KServe's client and its fields",
+        180,
+        (
+            "tests/differential/test_feast_export.py",
+            "tests/differential/test_feast_online.py",
+            "tests/differential/test_feast_history.py",
+            "tests/differential/test_feast_differs.py",
+            "tests/platform_core/runtime/test_kserve_client.py",
+            "tests/docs/test_call_page.py::test_kserve",
+            "tests/resources/kserve/test_apart.py::test_kserve_s_client_knows_every_field_of_a_canary",
+            "tests/resources/kserve/test_inference_service.py::test_kserve_s_client_knows_every_field*",
+            "tests/resources/kserve/test_inference_service.py::test_a_field_that_kserve_does_not_know_is_found",
+        ),
+        prepare=("scripts/peer.sh feast", "scripts/peer.sh kserve"),
+    ),
+    "postgresql": Group(
+        "rollouts, deployments, registry, alarms and scorecard on PostgreSQL, as `make test` asks them on SQLite",
+        120,
+        (
+            "tests/platform_core/alarms/test_deliver.py::*[[]postgresql*",
+            "tests/platform_core/alarms/test_escalation.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_rollouts.py::*[[]postgresql*",
+            "tests/platform_core/features/test_registry.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_deployments.py::*[[]postgresql*",
+            "tests/loopline/features_api/test_registry_routes.py::*[[]postgresql*",
+            "tests/loopline/scorecard/test_reuse.py::*[[]postgresql*",
+            "tests/loopline/scorecard/test_delivery.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_history.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_shadow_rollouts.py::*[[]postgresql*",
+            "tests/platform_core/observability/test_exposition.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_split_rollouts.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_retirement.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_fleet.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_presence.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_gates.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_quarantines.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_freezes.py::*[[]postgresql*",
+            "tests/platform_core/loop/test_paired_rollouts.py::*[[]postgresql*",
+        ),
     ),
     "pages": Group(
         "pages in Chromium and under an HTML validator, their looks and weight, and traces",
@@ -232,6 +274,8 @@ GROUPS: dict[str, Group] = {
         "what others install: the wheel, templates, a team and a vendor from outside, the SDK in Java",
         360,
         (
+            "tests/test_imports.py::test_every_module_imports",
+            "tests/loopline/scorecard/test_reuse.py::test_a_template_of_another_tool_stops_nobody*",
             "tests/wheel/test_wheel.py",
             "tests/loopline/templates/test_templates.py",
             "tests/acme/test_outside.py",
@@ -275,6 +319,13 @@ GROUPS: dict[str, Group] = {
         "long histories, and statistics over many draws",
         300,
         (
+            "tests/platform_core/observability/test_exposition.py::test_a_thousand_models_are_told_in_a_moment*",
+            "tests/platform_core/ingestion/test_poll_growth.py",
+            "tests/platform_core/monitor/test_quality_look.py::test_who_dies_while_keeping_leaves_the_look_of_before*",
+            "tests/platform_core/monitor/test_quality_look.py::test_one_more_file_costs_as_much_after_a_long_history",
+            "tests/plugins/retail/test_live_drift.py",
+            "tests/plugins/retail/test_live_quality.py",
+            "tests/platform_core/loop/test_slow_endpoints.py::test_an_endpoint_that_fails_half_way_is_taken_back*",
             "tests/platform_core/corrections/test_skew_over_corrections.py",
             "tests/platform_core/corrections/test_histories.py::test_a_history_by_increments*",
             "tests/platform_core/corrections/test_histories.py::test_all_histories_on_real_vendors",
@@ -325,7 +376,6 @@ GROUPS: dict[str, Group] = {
         (
             "tests/loopline/up/test_web_server.py",
             "tests/walk/test_planted_secrets.py",
-            "tests/loopline/watchdog/test_looks.py::test_a_web_server_that_does_not_answer_is_an_alarm",
             "tests/loopline/sign_in/test_keycloak.py",
             "tests/loopline/up/test_web_server_signed_in.py",
             "tests/loopline/mlflow_ui/test_server.py",
@@ -347,8 +397,8 @@ GROUPS: dict[str, Group] = {
 }
 """In order of worth: what is asked first where nothing else decides."""
 QUICK = (
+    "tests/asset_defs/test_lineage.py::test_a_training_set_names_the_versions_that_it_read",
     "tests/loopline/subject/test_subject.py::test_nothing_is_left_but_what_is_said",
-    "tests/acme/test_outside.py::test_the_vendor_passes_the_kit",
     "tests/acme/test_outside.py::test_dagster_loads_the_team",
     "tests/loopline/templates/test_templates.py::test_a_fresh_team_passes_its_own_tests",
     "tests/resources/kafka/test_member.py::TestKafkaGroups::test_11_answers_and_place_move_together",
@@ -358,8 +408,6 @@ QUICK = (
     "tests/resources/local/test_shadow.py::test_a_rollout_on_the_real_parts_judges_what_was_replayed",
     "tests/platform_core/signing/test_servers.py::test_a_server_goes_on_with_the_version_that_is_proven",
     "tests/platform_core/corrections/test_skew_over_corrections.py::*[[]a corrected file]",
-    "tests/differential/test_feast_history.py::test_equal_on_every_row_when_asked_for_known_values",
-    "tests/loopline/portal/test_in_chromium_clicks.py::test_a_model_is_rolled_back_by_three_clicks",
 )
 """Tests that stay in `make test` though their file is heavy: the one walk that shows a capability."""
 _PATTERNS = {pattern: name for name, group in GROUPS.items() for pattern in group.tests}
