@@ -227,12 +227,13 @@ def _print_table(parts: list[Part]) -> None:
         counts = f"{part.passed:7} {part.skipped:8} {len(part.failed):7} {len(part.retried):24}"
         print(f"{part.name:10} {part.seconds:8.0f} {counts}{'  (cut)' if part.cut else ''}")
     for part in parts:
-        print(*(f"failed twice: {one}" for one in part.failed), sep="\n", end="\n" if part.failed else "")
-        print(
-            *(f"passed only when asked again: {one}" for one in part.retried),
-            sep="\n",
-            end="\n" if part.retried else "",
-        )
+        for what, tests in (
+            ("failed twice", part.failed),
+            ("passed only when its file ran again", part.retried),
+            ("failed only when its file ran again", part.late),
+        ):
+            for test in tests:
+                print(f"{what}: {test}")
 
 
 def _git(*words: str) -> str:

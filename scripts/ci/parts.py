@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / ".pytest_cache" / "ci"
 MOST_RETRIED = 20
 """More failed tests than this are no chance, and are not asked once more."""
+RETRY_SECONDS = 300
+"""What has failed may run once more for so long, also where time is over."""
 GRACE_SECONDS = 60
 """How long a part may take to end after it was interrupted."""
 
@@ -28,8 +30,8 @@ Command = Callable[[Sequence[str]], list[str]]
 class Part:
     """What a part of CI did.
 
-    ``failed`` are node ids that failed twice, ``retried`` those that passed when they ran once more. ``cut`` says that
-    time ran out before all was run.
+    ``failed`` are node ids that failed twice, ``retried`` those that passed when their file ran once more, and ``late``
+    those that failed only then. ``cut`` says that time ran out before all was run.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Part:
     skipped: int = 0
     failed: list[str] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
     cut: bool = False
     slowest: list[tuple[float, str]] = field(default_factory=list)
 
@@ -63,22 +66,24 @@ def run_command(name: str, command: Sequence[str], deadline: float, *, again: bo
 
 
 def run_tests(name: str, command: Command, retry: Command, deadline: float) -> Part:
-    """Run tests; those that failed run once more by the ``retry`` command, one after the other.
+    """Run tests; the files of those that failed run once more by the ``retry`` command, one after the other.
 
-    Both commands are functions that take pytest's further options and return the words of the command.
+    Files, since some tell a story whose later tests rest on the earlier ones. Both commands are functions that take
+    pytest's further words and return all words of the command.
     """
     part, began = Part(name), time.monotonic()
     shutil.rmtree(REPORTS / name, ignore_errors=True)
     code = run(command(_reported(name, "first")), deadline)
     part.cut = code is None
     _count(part, REPORTS / name / "first.xml")
-    failed = _last_failed(name)
+    failed = _last_failed(name, "first")
     if 0 < len(failed) <= MOST_RETRIED:
         print(f"== {name}: {len(failed)} failed and run once more", *failed, sep="\n   ", flush=True)
-        again = ["--last-failed", "--last-failed-no-failures=none", *_reported(name, "retry")]
-        second = run(retry(again), max(deadline, time.monotonic() + GRACE_SECONDS))
-        still = set(failed if second is None else _last_failed(name))
+        files = sorted({one.split("::")[0] for one in failed})
+        second = run(retry([*files, *_reported(name, "retry")]), max(deadline, time.monotonic() + RETRY_SECONDS))
+        still = set(failed if second not in (0, 1) else _last_failed(name, "retry"))
         part.retried = [one for one in failed if one not in still]
+        part.late = sorted(still - set(failed))
         failed = [one for one in failed if one in still]
     elif code not in (0, 5, None) and not failed:
         failed = [f"{name} (pytest ended with exit code {code})"]
@@ -126,11 +131,11 @@ def python(*words: str) -> list[str]:
 
 def _reported(name: str, which: str) -> list[str]:
     folder = REPORTS / name
-    return [f"--junitxml={folder / which}.xml", "-o", f"cache_dir={folder / 'cache'}"]
+    return [f"--junitxml={folder / which}.xml", "-o", f"cache_dir={folder / which}"]
 
 
-def _last_failed(name: str) -> list[str]:
-    file = REPORTS / name / "cache" / "v" / "cache" / "lastfailed"
+def _last_failed(name: str, which: str) -> list[str]:
+    file = REPORTS / name / which / "v" / "cache" / "lastfailed"
     return sorted(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else []
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.ci import parts
-from scripts.ci.parts import Command, Part, run_command, run_tests
+from scripts.ci.parts import Part, run_command, run_tests
 
 BY_CHANCE = """
 from pathlib import Path
@@ -29,14 +29,14 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(parts, "REPORTS", tmp_path / "reports")
     monkeypatch.setattr(parts, "GRACE_SECONDS", 10)
 
-    def command() -> Command:
-        words = ["env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", sys.executable, "-m", "pytest", "-q", str(tmp_path)]
-        words += ["-c", "/dev/null", "--rootdir", str(tmp_path)]
-        return lambda more: [*words, *more]
+    def command(more: Sequence[str]) -> list[str]:
+        files = [str(tmp_path / one) for one in more if one.endswith(".py")] or [str(tmp_path)]
+        words = ["env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", sys.executable, "-m", "pytest", "-q", "-c", "/dev/null"]
+        return [*words, "--rootdir", str(tmp_path), *files, *(one for one in more if not one.endswith(".py"))]
 
     def ask(text: str, seconds: float = 60) -> Part:
         (tmp_path / "test_file.py").write_text(text)
-        return run_tests("part", command(), command(), time.monotonic() + seconds)
+        return run_tests("part", command, command, time.monotonic() + seconds)
 
     return ask
 
@@ -46,6 +46,18 @@ def test_what_passes_the_second_time_is_named_and_not_red(asked) -> None:
     part = asked(BY_CHANCE)
     assert (part.retried, part.failed, part.is_red) == (["test_file.py::test_chance"], [], False)
     assert part.passed == 2
+
+
+def test_the_whole_file_runs_again(asked) -> None:
+    """A test may rest on an earlier one of its file; what fails only then is told as well, and not red."""
+    once = """
+def test_only_once(seen=Path(__file__).with_name("once")):
+    assert not seen.exists()
+    seen.touch()
+"""
+    part = asked(BY_CHANCE + once)
+    assert (part.retried, part.late) == (["test_file.py::test_chance"], ["test_file.py::test_only_once"])
+    assert not part.is_red
 
 
 def test_what_fails_twice_is_red(asked) -> None:
