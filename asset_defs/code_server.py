@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.abc import MetaPathFinder
-from importlib.metadata import entry_points
 
 from loopline.asset_defs.dagster_private import fork_run_workers, keep_connections, keep_engines, keep_instance
 from loopline.platform_core import plugins
 from loopline.platform_core.environment import sites
+from loopline.platform_core.foundation.distributions import entry_points
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.plugins import TEAMS
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from loopline.platform_core.contracts import CONTRACTS, OPERATORS, OPTIONAL, SEV
 from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec, NotFound
 from loopline.platform_core.foundation import validation
 from loopline.platform_core.foundation.credentials import placed, references
+from loopline.platform_core.foundation.distributions import entry_points
 from loopline.platform_core.foundation.files import write
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
 from loopline.platform_core.quota_settings import Quotas

@@ -7,13 +7,14 @@ import os
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loopline.platform_core import sites as places
 from loopline.platform_core.environment import sites
 from loopline.platform_core.errors import InvalidSpec, NotFound
+from loopline.platform_core.foundation.distributions import entry_points
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.specs.team import Team
 

@@ -71,10 +71,9 @@ def _environment() -> Iterator[Problem]:
 
 def _of_nobody() -> Iterator[Problem]:
     """Yield the teams that the environment file places at sites, and that are not installed."""
-    from importlib.metadata import entry_points
-
     from loopline.cli.problems import Problem
     from loopline.platform_core import environment, plugins
+    from loopline.platform_core.foundation.distributions import entry_points
 
     there, every = {point.name for point in entry_points(group=plugins.TEAMS)}, environment.sites()
     here = {team for team in every.teams if set(every.spread(team)) - set(every.code_servers)}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from loopline.cli.problems import Problem
 from loopline.platform_core.environment import sites
+from loopline.platform_core.foundation.distributions import entry_points
 from loopline.platform_core.plugins import TEAMS
 
 COMPONENT = "LooplineModel"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from loopline import shipped
 from loopline.demo.declared import Story
 from loopline.platform_core import plugins
 from loopline.platform_core.errors import InvalidSpec, NotFound
+from loopline.platform_core.foundation.distributions import entry_points
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import ContractBroken, InvalidSpec, NotFound, one_line
+from loopline.platform_core.foundation.distributions import entry_points
 from loopline.platform_core.targets.binary import Binary
 from loopline.platform_core.targets.count import Count
 from loopline.platform_core.targets.forecast import Forecast
