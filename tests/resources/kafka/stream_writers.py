@@ -73,10 +73,10 @@ class NotedStream(KafkaEventStream):
     """Notes that a batch is read."""
 
     def read(self, stream: str, offsets: Mapping[int, int], limit: int, wait_seconds: float = 0.0) -> pa.Table:
-        """Read, then check."""
+        """Read, then check, if there is anything."""
         note("reading")
         records = super().read(stream, offsets, limit, wait_seconds)
-        note("checking")
+        note("checking" if len(records) else "waiting")
         return records
 
     def publish(self, stream: str, records: Any) -> None:
@@ -105,6 +105,7 @@ def write(home: Path, servers: str) -> None:
             batch: Landed = streaming.land_stream(*args, limit=BATCH, wait_seconds=0.2)
             note("done" if batch.arrivals else "waiting")
         except Transient as error:
+            note("overtaken")
             with Path(os.environ["PHASES"], f"overtaken.{os.getpid()}").open("a") as file:
                 file.write(f"{type(error).__name__}\n")
             time.sleep(0.01)

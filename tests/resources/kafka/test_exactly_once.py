@@ -152,12 +152,12 @@ def test_two_writers_at_once_land_each_record_once(site: Site) -> None:
     """They overtake each other all the time; the one that is stale is refused, and goes on from where the other is."""
     writers = [site.start(), site.start()]
     for _ in range(repeats(3)):
+        before = {writer: site.overtaken(writer) for writer in writers}
         site.send(300)
         stale = site.stop_before_its_commit(writers)
         until(lambda: lag(*site.args).total == 0, "the other writer lands everything")
-        before = site.overtaken(stale)
         os.kill(stale, signal.SIGCONT)
-        until(lambda stale=stale, before=before: site.overtaken(stale) > before, "the stale writer is refused")
+        until(lambda stale=stale, before=before: site.overtaken(stale) > before[stale], "the stale writer is refused")
     for writer in writers:
         site.kill(writer)
     site.exact()
