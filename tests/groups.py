@@ -324,6 +324,7 @@ GROUPS: dict[str, Group] = {
             "tests/resources/kserve/test_apart.py::test_kserve_s_client_knows_every_field_of_a_canary",
             "tests/resources/kserve/test_inference_service.py::test_kserve_s_client_knows_every_field*",
             "tests/resources/kserve/test_inference_service.py::test_a_field_that_kserve_does_not_know_is_found",
+            "tests/resources/kserve/test_runtimes.py::test_a_version_is_put_where_its_runtime_finds_it",
         ),
         prepare=("scripts/peer.sh feast", "scripts/peer.sh kserve"),
     ),
