@@ -242,8 +242,6 @@ GROUPS: dict[str, Group] = {
             "tests/plugins/retail/test_every_engine.py",
             "tests/resources/pyspark/test_engine.py",
             "tests/resources/duckdb/test_engine.py",
-            "tests/resources/pyspark/test_connect.py",
-            "tests/resources/pyspark/test_master.py",
             "tests/resources/mlflow/test_registry.py::test_two_processes_make_the_tables_once_and_quietly*",
             "tests/resources/mlflow/test_registry.py::test_a_server_keeps_the_artifacts_of_who_shares_no_disk_with_it",
         ),
@@ -345,6 +343,13 @@ GROUPS: dict[str, Group] = {
         420,
         (),
         command=("make", "lowest"),
+    ),
+    "spark": Group(
+        "the engine on a Spark cluster of the tests' own: a master, two workers, a Spark Connect server",
+        300,
+        ("tests/resources/pyspark/test_connect.py", "tests/resources/pyspark/test_master.py"),
+        workers=0,
+        timeout_seconds=600,
     ),
     "chart": Group(
         "the Helm chart installed on a Kubernetes of the tests' own: drift turns the loop, kills, upgrade, rollback",
