@@ -65,7 +65,8 @@ class Reach:
                 distance = self._distance(test, module_of(path))
                 distances[test] = min(distance, distances.get(test, distance))
         closest = sorted(distances, key=lambda test: (distances[test], test))
-        return [test.replace(".", "/") + ".py" for test in closest]
+        files = [test.replace(".", "/") + ".py" for test in closest]
+        return [file for file in files if not _is_of_another_distribution(file)]
 
     def _distance(self, test: str, module: str) -> int:
         """Return the length of the shortest chain of imports; a test reached through a conftest is the furthest."""
@@ -120,6 +121,11 @@ def changed_since(commit: str) -> list[str] | None:
         ["git", "diff", "--name-only", commit, "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return done.stdout.split("\n")[:-1] if done.returncode == 0 else None
+
+
+def _is_of_another_distribution(path: str) -> bool:
+    """Return whether a test comes with a package of its own, which its tests need installed."""
+    return any(ROOT.joinpath(folder, "pyproject.toml").exists() for folder in list(Path(path).parents)[:-1])
 
 
 def _text(path: str) -> str:

@@ -57,6 +57,11 @@ def test_the_closest_tests_of_a_change_come_first(reach: Reach) -> None:
     assert reach.test_files(["tests/ci/test_reach.py"]) == ["tests/ci/test_reach.py"]
 
 
+def test_tests_of_other_distributions_are_left_out(reach: Reach) -> None:
+    """They run where their package is installed."""
+    assert not [one for one in reach.test_files(["platform_core/errors.py"]) if one.startswith("tests/acme/team/")]
+
+
 def test_paths_become_modules() -> None:
     """Through the links in ``loopline/`` and the teams' packages."""
     assert module_of("platform_core/errors.py") == "loopline.platform_core.errors"
