@@ -113,7 +113,7 @@ def many_times(times: int, names: list[str]) -> int:
         for turn in range(times):
             for name in names:
                 part = heavy_part(name, time.monotonic() + 86_400)
-                failures.update([*part.failed, *part.retried])
+                failures.update([*part.failed, *part.retried, *part.late])
             print(f"== {turn + 1} of {times}: {sum(failures.values())} failures so far", flush=True)
     finally:
         for process in busy:

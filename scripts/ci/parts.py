@@ -56,8 +56,9 @@ def run_command(name: str, command: Sequence[str], deadline: float, *, again: bo
     code = run(command, deadline)
     if code not in (0, None) and again:
         print(f"== {name} failed with exit code {code}: once more", flush=True)
-        first, code = code, run(command, deadline)
-        part.retried = [f"{name} (exit code {first})"] if code == 0 else []
+        first, second = code, run(command, deadline)
+        part.retried = [f"{name} (exit code {first})"] if second == 0 else []
+        code = first if second is None else second  # without time for another try it has failed
     part.cut = code is None
     part.passed = int(code == 0)
     part.failed = [f"{name} (exit code {code})"] if code else []

@@ -103,6 +103,13 @@ def test_a_command_that_passes_the_second_time_is_named(tmp_path: Path) -> None:
     assert (part.retried, part.is_red) == (["demo (exit code 7)"], False)
 
 
+def test_a_command_that_failed_and_has_no_time_for_another_try_is_red(tmp_path: Path) -> None:
+    """As a failed test is."""
+    program: Sequence[str] = ["bash", "-c", f"test -e {tmp_path}/seen && sleep 600; touch {tmp_path}/seen; exit 7"]
+    part = run_command("demo", program, time.monotonic() + 5, again=True)
+    assert part.failed == ["demo (exit code 7)"]
+
+
 def test_a_command_without_time_does_not_begin(tmp_path: Path) -> None:
     """It is cut, and not red."""
     part = run_command("demo", ["touch", str(tmp_path / "begun")], time.monotonic() - 1, again=True)
