@@ -22,7 +22,7 @@ import pytest
 
 from tests.emulators.postgresql import OWNER
 from tests.emulators.postgresql import postgresql as postgresql_server
-from tests.groups import FILES, GROUPS, group_of
+from tests.groups import FILES, GROUPS, WHOLE, group_of
 from tests.hanging import hang
 from tests.repeats import repeats
 from tests.s3_server import S3Server
@@ -58,11 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With ``-m GROUP``, import only the files of that group: to import all takes half a minute of CPU."""
-    files = FILES.get(config.option.markexpr)
-    if files is None or not collection_path.match("test_*.py"):
+    """Import only files that hold tests of the group, or tests that are not heavy, whatever ``-m`` asks for."""
+    if not collection_path.match("test_*.py"):
         return None
-    return collection_path.relative_to(config.rootpath).as_posix() not in files or None
+    asked, file = config.option.markexpr, collection_path.relative_to(config.rootpath).as_posix()
+    return (file in WHOLE if asked == "not heavy" else asked in FILES and file not in FILES[asked]) or None
 
 
 @pytest.hookimpl(tryfirst=True)

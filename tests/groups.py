@@ -6,6 +6,7 @@ one with the name of its group. docs/testing.md says when a test belongs here.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -416,14 +417,24 @@ QUICK = (
     "tests/platform_core/corrections/test_skew_over_corrections.py::*[[]a corrected file]",
 )
 """Tests that stay in `make test` though their file is heavy: the one walk that shows a capability."""
-_PATTERNS = {pattern: name for name, group in GROUPS.items() for pattern in group.tests}
 FILES = {name: frozenset(one.split("::")[0] for one in group.tests) for name, group in GROUPS.items()}
 """By group, the files that have its tests."""
+WHOLE = frozenset(one for group in GROUPS.values() for one in group.tests if "::" not in one) - {
+    one.split("::")[0] for one in QUICK
+}
+"""Files all of whose tests are heavy."""
+_KEPT: dict[str, list[str]] = defaultdict(list)
+_PATTERNS: dict[str, list[tuple[str, str]]] = defaultdict(list)
+for _one in QUICK:
+    _KEPT[_one.split("::")[0]].append(_one)
+for _name, _group in GROUPS.items():
+    for _one in _group.tests:
+        _PATTERNS[_one.split("::")[0]].append((_one if "::" in _one else f"{_one}::*", _name))
 
 
 def group_of(node: str) -> str | None:
     """Return the group of a test by its node id, or None if it is not heavy."""
     file = node.split("::", maxsplit=1)[0]
-    if file in _PATTERNS:
-        return _PATTERNS[file]
-    return next((name for one, name in _PATTERNS.items() if "::" in one and fnmatchcase(node, one)), None)
+    if any(fnmatchcase(node, one) for one in _KEPT.get(file, ())):
+        return None
+    return next((name for one, name in _PATTERNS.get(file, ()) if fnmatchcase(node, one)), None)

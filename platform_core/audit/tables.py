@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
 
+from loopline.platform_core.foundation.append_only_table import append_only
+
 metadata = MetaData()
 
 audit_entries = Table(
@@ -49,3 +51,20 @@ audit_removed = Table(
     UniqueConstraint("audit_id", name="audit_removed_once"),
     Index("audit_removed_by_entry", "entry_id"),
 )
+
+_SAID = "the audit is only appended to"
+append_only(
+    audit_entries,
+    _SAID,
+    "audit_id = NEW.audit_id",
+    released={
+        "sqlite": "OLD.recorded_us < (CAST(strftime('%s', 'now') AS INTEGER) - 183 * 86400) * 1000000 AND EXISTS "
+        "(SELECT 1 FROM audit_removed WHERE audit_id = OLD.audit_id AND tenant = OLD.tenant)",
+        "postgresql": "IF TG_OP = 'DELETE' AND OLD.recorded_us < "
+        "(extract(epoch FROM clock_timestamp())::bigint - 183 * 86400) * 1000000 THEN "
+        "EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I.audit_removed WHERE audit_id = $1 AND tenant = $2)', "
+        "TG_TABLE_SCHEMA) INTO named USING OLD.audit_id, OLD.tenant; IF named THEN RETURN OLD; END IF; END IF;",
+    },
+)
+append_only(audit_checkpoints, _SAID, "tenant = NEW.tenant AND (size = NEW.size OR since = NEW.since)")
+append_only(audit_removed, _SAID, "audit_id = NEW.audit_id")

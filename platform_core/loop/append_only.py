@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from loopline.platform_core.audit.tables import audit_checkpoints, audit_entries, audit_removed
 from loopline.platform_core.errors import NotFound, Unsupported
 from loopline.platform_core.identity import tables as identity
-from loopline.platform_core.loop import database, tables
+from loopline.platform_core.loop import migrations, tables
 
 if TYPE_CHECKING:
     from loopline.platform_core.loop.ledger import Ledger
@@ -41,7 +41,7 @@ def statements(ledger: Ledger, role: str, *, keeper: bool = False) -> list[str]:
     return [
         f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {who}",
         f"GRANT USAGE ON SCHEMA {schema} TO {who}",
-        f"GRANT SELECT ON {schema}.{database.VERSION_TABLE} TO {who}",
+        f"GRANT SELECT ON {schema}.{migrations.version_table.name} TO {who}",
         f"GRANT SELECT, INSERT ON {appended} TO {who}",
         f"GRANT SELECT ON {removed} TO {who}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {state} TO {who}",

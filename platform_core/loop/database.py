@@ -12,31 +12,22 @@ from typing import Any, cast
 
 from sqlalchemy import (
     URL,
-    Column,
     Connection,
     Engine,
-    MetaData,
-    String,
-    Table,
     create_engine,
     event,
-    inspect,
     make_url,
-    select,
 )
 from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
 from loopline.platform_core.errors import InvalidEnvironment, Refused, StoreUnavailable, one_line
 from loopline.platform_core.foundation.sqlite_file import write_ahead
+from loopline.platform_core.loop import migrations
 
 BUSY_SECONDS = 30
 """How long a writer waits for another before it gives up."""
-HEAD = "0011"
-"""The newest schema; a test holds it to the migrations."""
-VERSION_TABLE = "alembic_version"
 _SHUT_OUT = "is not permitted to log in"
 """What PostgreSQL says to a role that has a password and no LOGIN."""
-_VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))
 
 
 def connect(url: str) -> Engine:
@@ -50,7 +41,7 @@ def connect(url: str) -> Engine:
     try:
         if engine.dialect.name == "sqlite":
             _write_ahead(engine)
-        _bring_to_head(engine)
+        migrations.upgrade(engine, writer(engine))
     except (OperationalError, sqlite3.OperationalError) as error:
         engine.dispose()
         cause = getattr(error, "orig", error)
@@ -144,23 +135,3 @@ def _begin(connection: Connection) -> None:
 def _write_ahead(engine: Engine) -> None:
     with closing(engine.raw_connection()) as connection:
         write_ahead(cast("sqlite3.Connection", connection.driver_connection), BUSY_SECONDS)
-
-
-def _bring_to_head(engine: Engine) -> None:
-    with engine.connect() as connection:
-        if _newest(connection):
-            return
-    from loopline.platform_core.loop import migrations  # Alembic costs time and is needed once
-
-    migrations.upgrade(writer(engine), _newest)
-
-
-def _newest(connection: Connection) -> bool:
-    return revision(connection) == HEAD
-
-
-def revision(connection: Connection) -> str | None:
-    """Return the schema's revision; None for a database that holds no ledger."""
-    if not inspect(connection).has_table(_VERSION.name):
-        return None
-    return connection.scalar(select(_VERSION.c.version_num))

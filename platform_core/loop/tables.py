@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.foundation.append_only_table import append_only
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -86,6 +87,7 @@ entries = Table(
     Index("entries_by_kind", "kind", "entry_id"),
     Index("entries_by_time", "at"),
 )
+append_only(entries, "the ledger is append-only", "entry_id = NEW.entry_id OR unique_key = NEW.unique_key")
 
 cycles = Table(
     "cycles",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.ci.reach import AS_PROCESSES, BY_FOLDER, Reach, changed_since, module_of
-from tests.groups import GROUPS
+from tests.groups import FILES, GROUPS, QUICK, WHOLE, group_of
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = {"chart", "cluster", "endpoints"}
@@ -79,3 +79,12 @@ def test_a_commit_of_another_history_is_told_apart() -> None:
     """Then nothing is known of what changed."""
     assert changed_since("0" * 40) is None
     assert changed_since("HEAD") == []
+
+
+def test_what_stays_in_make_test_is_not_heavy() -> None:
+    """A file of a heavy group may leave its one walk to make test; then that file is collected there."""
+    kept = QUICK[0].split("::")[0]
+    assert group_of(QUICK[0]) is None
+    assert group_of(f"{kept}::test_of_another_name") in GROUPS
+    assert kept not in WHOLE
+    assert {one.split("::")[0] for one in QUICK} <= frozenset[str]().union(*FILES.values())

@@ -19,7 +19,7 @@ from loopline.platform_core.audit.tables import metadata as record
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.identity.tables import metadata as sessions
-from loopline.platform_core.loop import database, migrations, tables
+from loopline.platform_core.loop import migrations, tables
 from loopline.platform_core.loop.ledger import Entry, Ledger
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
@@ -112,17 +112,18 @@ def test_opening_again_keeps_what_is_there(url):
 
 def test_migrations_make_what_the_tables_say(ledger):
     """The newest migration is the head that opening compares with, and leaves no difference to the metadata."""
-    assert ScriptDirectory.from_config(migrations.configuration()).get_current_head() == database.HEAD
+    assert ScriptDirectory.from_config(migrations.configuration()).get_current_head() == migrations.HEAD
     with ledger.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         assert compare_metadata(context, [tables.metadata, record, sessions]) == []
 
 
-def test_a_ledger_of_a_newer_release_is_refused(url):
-    """It is not migrated backwards, nor written by a program that does not know its schema."""
+@pytest.mark.parametrize("revision", ["9999", "0011"])
+def test_a_ledger_of_another_release_is_refused(url, revision):
+    """A newer one is not migrated backwards, one of before the first release has no way here; neither is written."""
     ledger = Ledger.open(url)
     with ledger.writing() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute(migrations.version_table.update().values(version_num=revision))
     ledger.close()
     with pytest.raises(InvalidEnvironment, match="release"):
         Ledger.open(url)
@@ -194,7 +195,7 @@ def test_the_scripts_are_part_of_the_package():
     """An installed wheel finds them beside the code, without a configuration file."""
     folder = Path(migrations.__file__).parent
     assert folder.joinpath("env.py").is_file()
-    assert list(folder.joinpath("versions").glob("0001_*.py"))
+    assert list(folder.joinpath("versions").glob("ledger_1.py"))
 
 
 def test_the_newest_of_a_model_are_found_by_an_index(ledger: Ledger) -> None:

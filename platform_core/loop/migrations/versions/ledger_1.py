@@ -1,0 +1,10 @@
+"""The first schema, whose tables an empty database gets from their definitions (``migrations.upgrade``)."""
+
+revision = "ledger_1"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Do nothing: what has this revision has the tables."""
