@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,10 +19,12 @@ import hypothesis
 import psycopg2
 import pytest
 
+from tests import machine
 from tests.emulators.postgresql import OWNER
 from tests.emulators.postgresql import postgresql as postgresql_server
 from tests.groups import FILES, GROUPS, WHOLE, group_of
 from tests.hanging import hang
+from tests.machine import needs
 from tests.repeats import repeats
 from tests.s3_server import S3Server
 from tests.workers import LONGEST, Together
@@ -51,7 +52,8 @@ pytest_plugins = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the markers of heavy tests: ``heavy``, and one a group."""
+    """Skip what the machine has no program for; name the markers of heavy tests: ``heavy``, and one a group."""
+    config.pluginmanager.register(machine, "machine")
     config.addinivalue_line("markers", "heavy: left out of make test (tests/groups.py)")
     for name, group in GROUPS.items():
         config.addinivalue_line("markers", f"{name}: {group.subject}")
@@ -162,11 +164,8 @@ class RedisServer:
 
     def start(self, *more: str) -> None:
         """Start it, with settings such as ``--requirepass`` and their values, and wait until it answers."""
-        found = shutil.which("redis-server")
-        if found is None:
-            pytest.fail("redis-server is missing: install it, for example 'apt-get install redis-server'")
         settings = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
-        self.process = subprocess.Popen([found, *settings, *more], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen([needs("redis-server"), *settings, *more], stdout=subprocess.DEVNULL)
         _wait_for_port(self.port, self.process)
 
     def kill(self) -> None:

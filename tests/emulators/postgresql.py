@@ -17,6 +17,8 @@ from tempfile import mkdtemp
 
 import psycopg2
 
+from tests.machine import needs
+
 OWNER = "loopline"
 _START_TRIES, _PAUSE_SECONDS = 1200, 0.1
 
@@ -93,12 +95,8 @@ def _made(server: Postgresql, account: str | None) -> str:
 
 
 def _program(name: str) -> str:
-    """Find a program of the newest PostgreSQL server; failing is better than a suite that quietly tests less."""
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
-    path = str(found[-1]) if found else shutil.which(name)
-    if path is None:
-        raise FileNotFoundError(f"PostgreSQL's {name} is missing: install it, for example 'apt-get install postgresql'")
-    return path
+    """Find a program of the newest PostgreSQL server."""
+    return needs(name, among=f"/usr/lib/postgresql/*/bin/{name}")
 
 
 def _account() -> str | None:

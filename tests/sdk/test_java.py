@@ -9,6 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.machine import needs
+
 JAVA = Path(__file__).parents[2] / "sdk" / "java"
 
 
@@ -16,9 +18,7 @@ JAVA = Path(__file__).parents[2] / "sdk" / "java"
 @pytest.mark.parametrize("shop", ["redis"], indirect=True)
 def test_the_java_sdk_passes_its_tests(server: str, tmp_path: Path) -> None:
     """With a server given, every Java test runs: calls, answers, errors and numbers are the vectors' bytes."""
-    maven = shutil.which("mvn")
-    if maven is None:
-        pytest.fail("Maven is missing: install it with a JDK of 17 or newer, for example 'apt-get install maven'")
+    maven = needs("mvn")
     project = tmp_path / "sdk" / "java"
     shutil.copytree(JAVA, project, ignore=shutil.ignore_patterns("target"))
     shutil.copytree(JAVA.parent / "vectors", tmp_path / "sdk" / "vectors")
