@@ -9,7 +9,7 @@ import dagster as dg
 from loopline.asset_defs import source_state
 from loopline.asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
 from loopline.asset_defs.run_quota import with_room
-from loopline.asset_defs.runs import LOOK_SECONDS, in_progress_without, under_way
+from loopline.asset_defs.runs import LOOK_SECONDS, in_progress_without, location_of_sensor, under_way
 from loopline.asset_defs.source_state import Behind, SourceState
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms.debounce import pause
@@ -46,7 +46,7 @@ def ingest_sensor(team: Team) -> dg.SensorDefinition:
         description="Lands arrivals that are not in the lake yet, and makes features that a run left behind",
     )
     def arrivals(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
-        look = _Look(context.instance, platform, team, source_state.read(context.cursor, _names(team)))
+        look = _Look(context, platform, team, source_state.read(context.cursor, _names(team)))
         requests, why = with_room(context.instance, platform, look.all(known=context.cursor is not None))
         said = None if requests else "; ".join([*why, *look.problems]) or "nothing new has arrived"
         return dg.SensorResult(run_requests=requests, skip_reason=said, cursor=source_state.write(look.states))
@@ -58,16 +58,16 @@ class _Look:
     """One tick: every source is asked by itself, so that one that cannot be asked holds up no other."""
 
     def __init__(
-        self, instance: dg.DagsterInstance, platform: Platform, team: Team, states: dict[str, SourceState]
+        self, context: dg.SensorEvaluationContext, platform: Platform, team: Team, states: dict[str, SourceState]
     ) -> None:
-        self.instance, self.platform, self.team, self.states = instance, platform, team, states
+        self.context, self.platform, self.team, self.states = context, platform, team, states
         self.problems: list[str] = []
         self.busy: frozenset[str] = frozenset()
 
     def all(self, *, known: bool) -> list[dg.RunRequest]:
         """Ask the sources, those in trouble last and more and more seldom; return the runs that they need."""
         requests, begun = [], time.monotonic()
-        self.busy = under_way(self.instance, INGEST_JOB, SOURCE_TAG)
+        self.busy = under_way(self.context.instance, INGEST_JOB, SOURCE_TAG, location_of_sensor(self.context))
         for source in sorted(self.team.sources, key=lambda source: self.states[source.name].failures):
             if self.states[source.name].next_at > time.time():
                 self.problems.append(f"source {source.name} could not be asked and is left alone for a while")
@@ -126,7 +126,7 @@ class _Look:
 
     def _is_at_all(self) -> bool:
         """Say whether a run that a schedule or a person started lands every source, and makes its features."""
-        return in_progress_without(self.instance, INGEST_JOB, SOURCE_TAG)
+        return in_progress_without(self.context.instance, INGEST_JOB, SOURCE_TAG, location_of_sensor(self.context))
 
     def _is_late(self, view: FeatureView) -> bool:
         come = progress(self.platform, self.team, view)

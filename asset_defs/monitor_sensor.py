@@ -9,7 +9,7 @@ import dagster as dg
 
 from loopline.asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
 from loopline.asset_defs.run_quota import with_room
-from loopline.asset_defs.runs import LOOK_SECONDS, under_way
+from loopline.asset_defs.runs import LOOK_SECONDS, location_of_sensor, under_way
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import presence, watching
 from loopline.platform_core.loop.deployments import deployments
@@ -32,7 +32,7 @@ def monitor_sensor(team: Team) -> dg.SensorDefinition:
         live = deployments(platform.ledger, team.name)
         deployed = [model for model in team.models if model.name in live]
         watching.watch(platform, team.name, [live[model.name] for model in deployed], time.time())
-        busy = under_way(context.instance, MONITOR_JOB, MODEL_TAG)
+        busy = under_way(context.instance, MONITOR_JOB, MODEL_TAG, location_of_sensor(context))
         idle = [model for model in deployed if str(ModelRef(team.name, model.name)) not in busy]
         counted = [(model, waiting(platform, team, model)) for model in idle]
         presence.looked(platform, [(ModelRef(team.name, model.name), rows) for model, rows in counted])

@@ -17,11 +17,10 @@ from loopline.asset_defs.keys import (
     ROLLOUT_JOB,
     SCORECARD_JOB,
 )
-from loopline.asset_defs.runs import IN_PROGRESS
+from loopline.asset_defs.runs import IN_PROGRESS, LOCATION_TAG
 
 ROUTINE = (AUDIT_JOB, INGEST_JOB, LAKE_JOB, MONITOR_JOB, PROMOTION_JOB, ROLLOUT_JOB, SCORECARD_JOB, *NIGHTLY_JOBS)
 """Jobs that run so often that their old runs tell nobody anything; what they found is in the ledger and the lake."""
-LOCATION_TAG = ".dagster/repository"
 
 
 class ForgetConfig(dg.Config):

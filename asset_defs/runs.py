@@ -43,6 +43,18 @@ MOST_UNDER_WAY = 200
 CLOCK_SECONDS = 60.0
 """How far a machine's clock may have been put right since a process said when it began."""
 GONE = "the process of this run is gone, and so is the code server that would have noticed"
+LOCATION_TAG = ".dagster/repository"
+"""Dagster's own: of which code location a run is."""
+
+
+def location_of_sensor(context: dg.SensorEvaluationContext) -> str | None:
+    """Return the name of the code location that a sensor is in; None outside of a daemon."""
+    return context.code_location_origin.location_name if context.code_location_origin else None
+
+
+def tags_of_location(location: str | None) -> dict[str, str]:
+    """Return the tags by which the runs of a code location are found; none for those of all."""
+    return {LOCATION_TAG: f"__repository__@{location}"} if location else {}
 
 
 def in_progress(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str]) -> bool:
@@ -51,15 +63,20 @@ def in_progress(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str])
     return any(_status(instance, run) in IN_PROGRESS for run in instance.get_runs(filters=filters, limit=1))
 
 
-def under_way(instance: dg.DagsterInstance, job: str, tag: str) -> frozenset[str]:
-    """Return a tag's values of the job's runs that have not ended: one question, however many are asked about."""
-    runs = instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=IN_PROGRESS))
+def under_way(instance: dg.DagsterInstance, job: str, tag: str, location: str | None) -> frozenset[str]:
+    """Return a tag's values of the job's runs that have not ended: one question, however many are asked about.
+
+    Only a code location's own runs are looked at: processes of another one may be on another machine.
+    """
+    filters = dg.RunsFilter(job_name=job, statuses=IN_PROGRESS, tags=tags_of_location(location))
+    runs = instance.get_runs(filters=filters)
     return frozenset(run.tags[tag] for run in runs if tag in run.tags and _status(instance, run) in IN_PROGRESS)
 
 
-def in_progress_without(instance: dg.DagsterInstance, job: str, tag: str) -> bool:
-    """Say whether a run of the job that does not carry a tag has not ended: it may be at work on anything."""
-    runs = instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=IN_PROGRESS), limit=MOST_UNDER_WAY)
+def in_progress_without(instance: dg.DagsterInstance, job: str, tag: str, location: str | None) -> bool:
+    """Say whether a code location's run of the job without a tag has not ended: it may be at work on anything."""
+    filters = dg.RunsFilter(job_name=job, statuses=IN_PROGRESS, tags=tags_of_location(location))
+    runs = instance.get_runs(filters=filters, limit=MOST_UNDER_WAY)
     return any(tag not in run.tags and _status(instance, run) in IN_PROGRESS for run in runs)
 
 

@@ -10,7 +10,7 @@ import dagster as dg
 
 from loopline.asset_defs.dagster_private import AssetJob
 from loopline.asset_defs.keys import SCORECARD_JOB, key
-from loopline.asset_defs.run_care import LOCATION_TAG
+from loopline.asset_defs.runs import tags_of_location
 from loopline.platform_core import plugins
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.platform import Platform
@@ -68,7 +68,7 @@ def measured_runs(instance: dg.DagsterInstance, teams: Sequence[str]) -> dict[st
     since = datetime.now(UTC) - timedelta(days=DEFINITIONS[RUNS].days)
     found = {}
     for scope in (ORGANISATION, *teams):
-        tags = {LOCATION_TAG: f"__repository__@{scope}"} if scope else {}
+        tags = tags_of_location(scope)
         good, bad = (
             instance.get_runs_count(dg.RunsFilter(statuses=[status], tags=tags, created_after=since))
             for status in (SUCCESS, FAILURE)

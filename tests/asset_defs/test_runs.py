@@ -12,7 +12,15 @@ import pytest
 from dagster._core.events import EngineEventData
 
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG
-from loopline.asset_defs.runs import GONE, in_progress, look_seconds, statuses, under_way
+from loopline.asset_defs.runs import (
+    GONE,
+    LOCATION_TAG,
+    in_progress,
+    in_progress_without,
+    look_seconds,
+    statuses,
+    under_way,
+)
 from loopline.platform_core.errors import InvalidEnvironment
 
 STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
@@ -93,14 +101,28 @@ def test_a_cycle_whose_run_is_lost_gets_another(driver, process):
 def test_all_that_is_under_way_is_asked_for_at_once(driver):
     """Of each run of the job that has not ended its value of the tag; of one whose process is gone none."""
     name, value = next(iter(TAGS.items()))
-    assert under_way(driver.instance, CYCLE_JOB, name) == frozenset()
+    assert under_way(driver.instance, CYCLE_JOB, name, None) == frozenset()
     ended = dg.DagsterRun(job_name=CYCLE_JOB, tags={name: "ended"}, status=dg.DagsterRunStatus.SUCCESS)
     waits = dg.DagsterRun(job_name=CYCLE_JOB, tags=dict(TAGS), status=dg.DagsterRunStatus.NOT_STARTED)
     without = dg.DagsterRun(job_name=CYCLE_JOB, status=dg.DagsterRunStatus.NOT_STARTED)
     other = dg.DagsterRun(job_name="another", tags={name: "other"}, status=dg.DagsterRunStatus.NOT_STARTED)
     for run in (ended, waits, without, other):
         driver.instance.add_run(run)
-    assert under_way(driver.instance, CYCLE_JOB, name) == {value}
+    assert under_way(driver.instance, CYCLE_JOB, name, None) == {value}
+
+
+def test_a_run_of_another_team_is_left_alone(driver, process):
+    """Its process is in another pod, where the same number means another process, or none here: it is not ended."""
+    name = next(iter(TAGS))
+    run_id = started_by(driver, process.pid)
+    driver.instance.add_run_tags(run_id, {LOCATION_TAG: "__repository__@theirs"})
+    process.kill()
+    process.wait()
+    assert under_way(driver.instance, CYCLE_JOB, name, "ours") == frozenset()
+    assert not in_progress_without(driver.instance, CYCLE_JOB, "another tag", "ours")
+    assert driver.instance.get_run_by_id(run_id).status == STARTED
+    assert under_way(driver.instance, CYCLE_JOB, name, "theirs") == frozenset()
+    assert driver.instance.get_run_by_id(run_id).status == FAILURE
 
 
 def test_how_often_sensors_look_is_said_by_a_variable():
