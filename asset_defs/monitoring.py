@@ -62,12 +62,10 @@ def drift_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("drift", asset=own, description="No alarm in the newest windows")],
         kinds={"drift"},
     )
-    def drift(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    def drift(platform: dg.ResourceParam[Platform]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         watched = watch(platform, team, model)
         yield _drift_check(watched)  # at once: the page takes seconds, for which no cycle need wait
-        page = _page(platform, team, model, watched, context.run_id)
+        page = _page(platform, team, model, watched)
         kept = platform.drift_report.place(page.parent.name, page.name) if page else ""
         yield dg.MaterializeResult(metadata=_drift_metadata(watched, page, kept))
 
@@ -151,13 +149,13 @@ def _drift_check(watched: Watched) -> dg.AssetCheckResult:
     )
 
 
-def _page(platform: Platform, team: Team, model: Model, watched: Watched, run_id: str) -> Path | None:
+def _page(platform: Platform, team: Team, model: Model, watched: Watched) -> Path | None:
     """Draw an alarm, but not again while its page shows one of the windows that the rule looks at."""
     if watched.alarm is None:
         return last_report(platform, team, model)
     recent = last_report(platform, team, model, within=model.drift.windows)
     try:
-        return recent or drawn(platform, team, model, key=f"drift-page-{run_id}")
+        return recent or drawn(platform, team, model)
     except (Unsupported, Transient) as error:  # an alarm without a page is an alarm all the same
         dg.get_dagster_logger().warning("no page is drawn: %s", error)
         return None

@@ -1,72 +1,74 @@
-"""A drift page is drawn where the environment computes; that nothing there draws is an answer."""
+"""A drift page is drawn in a process of its own; that nothing there draws is told with its fix."""
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from loopline.platform_core.errors import ContractBroken, Unsupported
+from loopline.platform_core.errors import TaskFailed, Transient, Unsupported
 from loopline.platform_core.monitor import task
 
-WITHOUT = {"problem": "Evidently is not installed", "fix": "pip install 'loopline[evidently]'"}
+
+def without(**_: str) -> dict[str, str]:
+    """Draw on a machine where nothing that draws is installed."""
+    return {"problem": "Evidently is not installed", "fix": "pip install 'loopline[evidently]'"}
 
 
-@dataclass
-class Elsewhere:
-    """A compute whose process has answered."""
-
-    answer: object
-
-    def run(self, *_: object) -> object:
-        return self.answer
+def page(environment: str, team: str, model: str) -> dict[str, str]:
+    """Draw a page that names what was asked for, and the process that drew it."""
+    drawn = Path(environment).with_name(f"{team}.{model}-{os.getpid()}.html")
+    drawn.write_text("moved")
+    return {"page": str(drawn)}
 
 
-def _drawn(answer: object, folder: Path) -> Path | None:
-    (folder / "laptop.yaml").write_text("name: laptop")
-    environment = SimpleNamespace(path=folder / "laptop.yaml")
-    platform = SimpleNamespace(compute=Elsewhere(answer), environment=environment, home=folder)
-    return task.drawn(platform, SimpleNamespace(name="shop"), SimpleNamespace(name="returns"), "key")
+def nothing(**_: str) -> dict[str, str]:
+    """Find no window that was judged."""
+    return {"page": ""}
 
 
-def test_nothing_that_draws_is_told_with_its_fix(tmp_path: Path) -> None:
+def killed(**_: str) -> dict[str, str]:
+    """Be killed, as for memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def broken(**_: str) -> dict[str, str]:
+    """Raise what nobody expects."""
+    raise ZeroDivisionError
+
+
+def drawn(folder: Path, monkeypatch: pytest.MonkeyPatch, by: str) -> Path | None:
+    """Have a page drawn by one of the functions above."""
+    monkeypatch.setattr(task, "DRAW", f"{__name__}:{by}")
+    platform = SimpleNamespace(environment=SimpleNamespace(path=folder / "laptop.yaml"))
+    return task.drawn(platform, SimpleNamespace(name="shop"), SimpleNamespace(name="returns"))
+
+
+def test_a_page_is_drawn_by_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lies where that process says; none while no window was judged."""
+    found = drawn(tmp_path, monkeypatch, "page")
+    assert found is not None
+    assert found.read_text() == "moved"
+    assert found.name.startswith("shop.returns-")
+    assert str(os.getpid()) not in found.name
+    assert drawn(tmp_path, monkeypatch, "nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("by", "error", "said"),
+    [
+        ("without", Unsupported, r"Evidently is not installed → pip install 'loopline\[evidently\]'"),
+        ("killed", Transient, "was killed before it had an answer"),
+        ("broken", TaskFailed, "raised ZeroDivisionError"),
+    ],
+)
+def test_what_hinders_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str, error: type[Exception], said: str
+) -> None:
     """The alarm's run goes on without a page, which it can only if it hears what was amiss."""
-    with pytest.raises(Unsupported, match=r"Evidently is not installed → pip install 'loopline\[evidently\]'"):
-        _drawn(WITHOUT, tmp_path)
-
-
-PAGE = "<html><body>moved</body></html>"
-
-
-def test_a_page_comes_back_from_a_machine_that_is_gone(tmp_path: Path) -> None:
-    """Drawn below another home, it is kept below this one under the same name."""
-    there, here = tmp_path / "pod", tmp_path / "home"
-    page = there / "drift" / "shop.returns" / "1-2.html"
-    page.parent.mkdir(parents=True)
-    here.mkdir()
-    page.write_text(PAGE)
-    answer = task._packed(page, there)
-    shutil.rmtree(there)
-    found = _drawn(answer, here)
-    assert found == here / "drift" / "shop.returns" / "1-2.html"
-    assert found.read_text() == PAGE
-    assert _drawn(None, here) is None
-
-
-@pytest.mark.parametrize("name", ["../page.html", "/etc/page.html", "drift/page.sh"])
-def test_a_page_is_kept_below_the_home_alone(tmp_path: Path, name: str) -> None:
-    """Whatever a task answers, it writes nothing elsewhere."""
-    with pytest.raises(ContractBroken):
-        _drawn({"name": name, "page": ""}, tmp_path)
-
-
-def test_a_page_that_no_task_brings_back_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The alarm is one all the same."""
-    monkeypatch.setattr(task, "MOST_PAGE_BYTES", 10)
-    page = tmp_path / "p.html"
-    page.write_text(PAGE)
-    with pytest.raises(Unsupported, match="bytes compressed, 10 come back"):
-        _drawn(task._packed(page, tmp_path), tmp_path)
+    with pytest.raises(error, match=said):
+        drawn(tmp_path, monkeypatch, by)
