@@ -6,8 +6,8 @@ Subclass ``StateStoreKit`` and give the fixtures ``store`` and ``feed``, two sid
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,13 +47,9 @@ class StateStoreKit:
         store.ask(DesiredState(model, 5, served))
         store.ask(DesiredState(model, 4, served))
         assert store.wanted(model) == DesiredState(model, 5, served)
-        asking = [
-            threading.Thread(target=store.ask, args=(DesiredState(model, n, served),)) for n in (9, 6, 12, 8, 11, 7, 10)
-        ]
-        for thread in asking:
-            thread.start()
-        for thread in asking:
-            thread.join()
+        late = [DesiredState(model, generation, served) for generation in (9, 6, 12, 8, 11, 7, 10)]
+        with ThreadPoolExecutor(len(late)) as threads:
+            list(threads.map(store.ask, late))
         wanted, asked = store.wanted(model), feed.asked(tmp_path / "here")
         assert wanted is not None
         assert asked is not None

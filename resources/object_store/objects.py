@@ -128,21 +128,22 @@ class Objects:
     def write_if(self, key: str, content: bytes, etag: str | None) -> bool:
         """Write an object only if it is the one with this ETag (None: only if there is none); says whether it was.
 
-        Cloud Storage holds the version against it that was read last: there the same content has the same ETag.
+        Cloud Storage holds the version against it that was read last: there the same content has the same ETag. If
+        another thread has read another one since, nothing is written: the version of ``etag`` is not known any more.
         """
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
+        read, version = self._versions.get(key, (etag, None))
+        if version and etag is not None and read != etag:
+            return False
         with self._translated_errors(key):
             try:
-                mode: Any = "create" if etag is None else self._condition(key, etag)
+                held = {"e_tag": etag} | ({"version": version} if version else {})
+                mode: Any = "create" if etag is None else held
                 self._store.put(key, content, mode=mode, use_multipart=False)
             except (AlreadyExistsError, PreconditionError):
                 return False
             return True
-
-    def _condition(self, key: str, etag: str) -> dict[str, str]:
-        read, version = self._versions.get(key, ("", None))
-        return {"e_tag": etag} | ({"version": version} if version and read == etag else {})
 
     def summed(self, key: str) -> Summed | None:
         """Read an object of any size through; None where there is none."""
