@@ -76,9 +76,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(name)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(GROUPS[name].timeout_seconds))
-    tests = Counter(item.location[0] for item in items)
-    rank = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: (rank.get(item.location[0], len(rank)), -tests[item.location[0]], item.location[0]))
+    files = [item.nodeid.partition("::")[0] for item in items]  # of a kit's tests the location is the kit's file
+    tests, rank = Counter(files), {name: number for number, name in enumerate(LONGEST)}
+    order = {name: (rank.get(name, len(rank)), -number, name) for name, number in tests.items()}
+    items.sort(key=lambda item: order[item.nodeid.partition("::")[0]])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -105,7 +105,7 @@ GROUPS: dict[str, Group] = {
         (
             "tests/resources/dynamodb/test_online_store.py",
             "tests/resources/s3/test_tenants.py",
-            "tests/resources/evidently/test_page_store.py::test_a_page_is_read_elsewhere_and_by_a_link",
+            "tests/resources/evidently/test_page_store.py::test_a_page_is_read_elsewhere_and_by_a_link*",
             "tests/platform_core/testing/test_event_stream_kit.py",
             "tests/platform_core/testing/test_event_stream_groups_kit.py",
             "tests/platform_core/testing/test_matrix.py",
@@ -122,6 +122,9 @@ GROUPS: dict[str, Group] = {
             "tests/resources/sagemaker/test_compute.py",
             "tests/resources/sagemaker/test_serving.py",
             "tests/resources/object_store/test_serving.py",
+            "tests/resources/object_store/test_on_clouds.py",
+            "tests/resources/object_store/test_event_source.py::*[[]gs*",
+            "tests/resources/object_store/test_event_source.py::*[[]az*",
             "tests/resources/kinesis/test_event_stream.py",
             "tests/resources/cosmos/test_online_store.py",
             "tests/resources/bigtable/test_online_store.py",
@@ -236,7 +239,7 @@ GROUPS: dict[str, Group] = {
         480,
         (
             "tests/resources/evidently/test_drift_report.py::test_evidently_shows_our_snapshots",
-            "tests/resources/mlflow/test_raw_rows.py::test_mlflows_function_takes_raw_rows",
+            "tests/resources/mlflow/test_raw_rows.py::test_mlflows_function_takes_raw_rows*",
             "tests/platform_core/corrections/test_histories.py::test_a_history_on_*",
             "tests/platform_core/corrections/test_histories.py::test_histories_on_pyspark*",
             "tests/platform_core/corrections/test_histories.py::test_all_histories_on_duckdb",
@@ -269,7 +272,6 @@ GROUPS: dict[str, Group] = {
             "tests/platform_core/loop/test_gates.py::*[[]postgresql*",
             "tests/platform_core/loop/test_quarantines.py::*[[]postgresql*",
             "tests/platform_core/loop/test_freezes.py::*[[]postgresql*",
-            "tests/platform_core/loop/test_paired_rollouts.py::*[[]postgresql*",
         ),
     ),
     "identity": Group(
@@ -412,7 +414,7 @@ QUICK = (
     "tests/resources/kafka/test_security.py::test_a_member_answers_in_transactions",
     "tests/platform_core/migration/test_move.py::test_a_laptop_moves_to_a_cloud",
     "tests/platform_core/runtime/test_deferred.py::test_submit_and_poll",
-    "tests/resources/local/test_shadow.py::test_a_rollout_on_the_real_parts_judges_what_was_replayed",
+    "tests/resources/local/test_shadow.py::test_a_rollout_on_the_real_parts_judges_what_was_replayed*roll_back]",
     "tests/platform_core/signing/test_servers.py::test_a_server_goes_on_with_the_version_that_is_proven",
     "tests/platform_core/corrections/test_skew_over_corrections.py::*[[]a corrected file]",
 )

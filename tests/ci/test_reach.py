@@ -75,6 +75,19 @@ def test_names_and_folders_exist() -> None:
     assert {name for names in BY_FOLDER.values() for name in names} | AS_PROCESSES <= set(GROUPS)
 
 
+@pytest.mark.parametrize("pattern", [one for group in GROUPS.values() for one in group.tests] + list(QUICK))
+def test_a_pattern_names_tests_that_are_there(pattern: str) -> None:
+    """One of a test that was renamed, or that leaves out the parameters of a test that has them, would find none."""
+    file, _, name = pattern.partition("::")
+    text = (ROOT / file).read_text()
+    if name.startswith("test_") and "*" not in name:
+        above, found, _ = text.partition(f"\ndef {name}(")
+        assert found
+        assert "parametrize" not in above.rpartition("\n\n")[2]
+    elif name.startswith("test_"):
+        assert f"\ndef {name.partition('*')[0].partition('[')[0]}" in text
+
+
 def test_a_commit_of_another_history_is_told_apart() -> None:
     """Then nothing is known of what changed."""
     assert changed_since("0" * 40) is None
