@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import signal
@@ -144,12 +145,21 @@ def new_database(postgresql: str) -> Callable[[], str]:
 
 @pytest.fixture(scope="session")
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make MLflow's tables once, which takes seconds; each home begins with a copy of the file."""
-    from loopline.resources.mlflow.registry import MlflowRegistry
+    """Make MLflow's tables once for all workers, which takes seconds; each home begins with a copy of the file."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "empty-registry"
+    folder.mkdir(exist_ok=True)
+    file = folder / "mlflow.db"
+    with (folder / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            from loopline.resources.mlflow.registry import MlflowRegistry
 
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    registry = MlflowRegistry(tracking_uri=f"sqlite:///{file}", artifacts=str(file.parent))
-    assert list(registry.models()) == []
+            made = folder / "made.db"
+            made.unlink(missing_ok=True)
+            registry = MlflowRegistry(tracking_uri=f"sqlite:///{made}", artifacts=str(folder))
+            assert list(registry.models()) == []
+            made.rename(file)
     return file
 
 
