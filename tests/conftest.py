@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -28,6 +27,7 @@ from tests.hanging import hang
 from tests.machine import needs
 from tests.repeats import repeats
 from tests.s3_server import S3Server
+from tests.waiting import until
 from tests.workers import LONGEST, Together
 
 gc.disable()  # until all tests are there: of what is imported nothing goes, and to look for it took a fifth of the time
@@ -230,11 +230,9 @@ def own_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server
 
 
 def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(500):
-        if server.poll() is not None:
-            break
+    def answers() -> bool:
+        assert server.poll() is None, f"the server on port {port} ended"
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    pytest.fail(f"the server on port {port} did not start")
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(answers, told=lambda: f"the server on port {port} did not start")

@@ -8,12 +8,11 @@ import time
 
 import psutil
 
+from tests.waiting import until
+
 
 def hang(pid: int) -> None:
     """Let a process hang, and return when all of its threads do: one that still runs may answer once more."""
     os.kill(pid, signal.SIGSTOP)
-    deadline = time.monotonic() + 10
-    while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
-        assert time.monotonic() < deadline, f"process {pid} does not stop"
-        time.sleep(0.001)
+    until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, 10, every=0.001)
     time.sleep(0.05)  # its first thread does; others may be on another core, and on their way

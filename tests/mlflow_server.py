@@ -41,7 +41,7 @@ def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
         try:
             urllib.request.urlopen(url, timeout=10).close()
         except OSError:
-            time.sleep(0.2)
+            time.sleep(0.2)  # between two questions: it tells nobody that it is ready
         else:
             return
     raise TimeoutError(f"no MLflow server: {log.read_text()[-2000:]}")

@@ -133,7 +133,7 @@ class S3Server:
             with suppress(BaseError, OSError):
                 S3Store(BUCKET, config=self.options, client_options={"allow_http": True}).put("begun", b"1")  # type: ignore[arg-type]
                 return
-            time.sleep(0.2)
+            time.sleep(0.2)  # between two questions: it tells nobody that it is ready
         raise TimeoutError(f"no S3 server: {self.folder.joinpath('log').read_text()[-2000:]}")
 
     def stop(self) -> None:

@@ -78,10 +78,15 @@ def install(site: Path, *sources: Path) -> None:
 def outside(folder: Path, *sources: Path) -> Outside:
     """Install source trees beside a fresh home."""
     install(folder / "site", *sources)
+    return Outside(folder / "site", at_home(folder))
+
+
+def at_home(folder: Path) -> Path:
+    """Make a fresh home."""
     home = folder / "home"
     home.mkdir()
     home.joinpath("acme.yaml").write_text(ENVIRONMENT)
-    return Outside(folder / "site", home)
+    return home
 
 
 @pytest.fixture(scope="module")

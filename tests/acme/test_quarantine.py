@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.acme.conftest import HERE, Outside, at_home
 
 BROKEN = {
     "snapped": '"""Raises while it is imported."""\n\nrate = 1\nprice = 10 / (rate - 1)\n',
@@ -20,6 +23,8 @@ BROKEN = {
 }
 ASK = """
 import json
+from click.testing import CliRunner
+from dagster._cli.definitions import definitions_cli
 from loopline.asset_defs import code_location
 from loopline.platform_core import plugins
 
@@ -31,33 +36,46 @@ def load_error(name):
 
 found = plugins.installed()
 quarantined = {q.team: {"file": q.file, "line": q.line, "reason": q.reason, "text": str(q)} for q in found.quarantined}
+checked = "validate", "-m", "loopline.asset_defs.code_location", "-a", "snapped"
+told = CliRunner().invoke(definitions_cli, checked)  # as ``dagster definitions validate`` in a shell
 print(json.dumps({
     "teams": [team.name for team in found.teams],
     "quarantined": quarantined,
     "errors": {name: load_error(name) for name in quarantined},
     "good": len(list(code_location.acme.resolve_all_asset_keys())),
+    "dagster": (told.exit_code, told.output),
 }))
 """
 
 
+def distribution(site: Path, name: str, entry_points: str) -> None:
+    """Let a distribution be installed that offers something."""
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir()
+    info.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    info.joinpath("entry_points.txt").write_text(entry_points)
+
+
 @pytest.fixture(scope="module")
-def path(acme, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Install the broken teams, each as a distribution of its own."""
-    site = tmp_path_factory.mktemp("site")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Ask a fresh interpreter what it finds, where the good team and the broken ones are distributions each."""
+    folder = tmp_path_factory.mktemp("quarantine")
+    site = folder / "site"
+    site.mkdir()
+    for source in (HERE / "team", HERE / "vendor"):
+        project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
+        points = [
+            line
+            for group, names in project["entry-points"].items()
+            for line in (f"[{group}]", *(f"{name} = {value}" for name, value in names.items()))
+        ]
+        distribution(site, project["name"].replace("-", "_"), "\n".join(points))
     for name, text in {**BROKEN, "absent": ""}.items():
-        info = site / f"{name}-1.0.dist-info"
-        info.mkdir(parents=True)
-        info.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        info.joinpath("entry_points.txt").write_text(f"[loopline.teams]\n{name} = {name}_team:team\n")
+        distribution(site, name, f"[loopline.teams]\n{name} = {name}_team:team\n")
         if text:
             site.joinpath(f"{name}_team.py").write_text(text)
-    return os.pathsep.join([str(site), str(acme.site)])
-
-
-@pytest.fixture(scope="module")
-def found(acme, path: str) -> dict[str, Any]:
-    """Ask a fresh interpreter what it finds."""
-    return acme.json("-c", ASK, PYTHONPATH=path)
+    sources = os.pathsep.join(map(str, (site, HERE / "team/src", HERE / "vendor/src")))
+    return Outside(site, at_home(folder)).json("-c", ASK, PYTHONPATH=sources)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +125,8 @@ def test_the_load_error_is_the_quarantine_text(found):
         assert error.startswith(f"InvalidSpec: {found['quarantined'][team]['text']}")
 
 
-def test_dagster_tells_it(acme, path: str):
+def test_dagster_tells_it(found):
     """Dagster's own check of the location ends with that text."""
-    names = ("-m", "loopline.asset_defs.code_location", "-a", "snapped")
-    done = acme.run("-m", "dagster", "definitions", "validate", *names, PYTHONPATH=path)
-    assert done.returncode == 1
-    assert "snapped_team.py:4: team 'snapped' is quarantined: ZeroDivisionError" in done.stdout + done.stderr
+    code, told = found["dagster"]
+    assert code == 1
+    assert "snapped_team.py:4: team 'snapped' is quarantined: ZeroDivisionError" in told

@@ -29,6 +29,7 @@ from loopline.platform_core.specs import AtLeast, Drift, ErrorRate, Labels, Mode
 from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.testing.fakes.event_source import InMemoryDelivery, InMemoryEventSource
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.model_packages import Constant, write_package
@@ -75,6 +76,7 @@ class Given(PlatformResource):
         return PLATFORMS[self.environment]
 
 
+NAME = "tiny"
 PLATFORMS: dict[str, Platform] = {}
 """By name, for a resource holds configuration only."""
 
@@ -107,11 +109,18 @@ class Driver:
         run = dg.DagsterRun(job_name=job, run_id=str(uuid4()), status=status, tags=dict(tags))
         return self.instance.add_run(run).run_id
 
+    def of(self, team: Team) -> Driver:
+        """Return the same installation with another team in it."""
+        return replace(self, team=team, definitions=team_definitions(team, Given(environment=NAME)))
+
     def without(self, model: str) -> Driver:
         """Return the same installation after the team has dropped a model."""
-        left = replace(self.team, models=tuple(m for m in self.team.models if m.name != model))
-        definitions = team_definitions(left, Given(environment=str(self.platform.home)))
-        return replace(self, team=left, definitions=definitions)
+        return self.of(replace(self.team, models=tuple(m for m in self.team.models if m.name != model)))
+
+    def seeing(self, view: FeatureView) -> Driver:
+        """Return the same installation whose models have another view, and a store for it."""
+        self.platform.environment.bindings["online_store"] = InMemoryOnlineStore()
+        return self.of(replace(self.team, models=tuple(replace(m, features=(view,)) for m in self.team.models)))
 
     def execute(self, job: str, **how: Any) -> dg.ExecuteInProcessResult:
         """Run a job in this process."""
@@ -182,10 +191,32 @@ class Driver:
         InMemoryDelivery(events).whole(f"{self.team.name}/events", name, content.encode(), T0)
 
 
+@pytest.fixture(scope="session")
+def _of_a_laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """Open an instance on SQLite once: to make its tables takes seconds."""
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
+        yield instance
+
+
 @pytest.fixture
-def driver(tmp_path: Path) -> Iterator[Driver]:
-    """Give a team of two models on vendors in memory."""
-    tmp_path.joinpath("events.yaml").write_text(CONTRACT)
+def on_sqlite(_of_a_laptop: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
+    """Give an instance on SQLite, as a laptop has it; it launches runs on this machine, and holds none yet."""
+    yield _of_a_laptop
+    _of_a_laptop.wipe()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Team, dg.Definitions]:
+    """Declare a team of two models, once."""
+    folder = tmp_path_factory.mktemp(NAME)
+    folder.joinpath("events.yaml").write_text(CONTRACT)
+    team = Team(NAME, folder, models=(tiny_model("one"), tiny_model("two")))
+    return team, team_definitions(team, Given(environment=NAME))
+
+
+@pytest.fixture
+def driver(tmp_path: Path, tiny: tuple[Team, dg.Definitions]) -> Iterator[Driver]:
+    """Give the team on vendors in memory."""
     bindings = {
         "engine": PolarsEngine(),
         "lake": InMemoryLake(),
@@ -194,13 +225,11 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
         "serving": InMemoryServing(),
     }
     bound = Environment(
-        "tiny", tmp_path / "tiny.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path
+        NAME, tmp_path / "tiny.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path
     )
-    platform = PLATFORMS[str(tmp_path)] = Platform(bound)
+    platform = PLATFORMS[NAME] = Platform(bound)
     ReplayClock(tmp_path / "clock").set(T0)
-    team = Team("tiny", tmp_path, models=(tiny_model("one"), tiny_model("two")))
-    definitions = team_definitions(team, Given(environment=str(tmp_path)))
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Driver(platform, team, instance, definitions)
+        yield Driver(platform, tiny[0], instance, tiny[1])
     platform.close()
-    del PLATFORMS[str(tmp_path)]
+    del PLATFORMS[NAME]

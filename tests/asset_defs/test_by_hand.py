@@ -43,14 +43,6 @@ def test_a_turn_by_hand_is_one_run(driver, begun):
     assert request.run_key == f"{cycle}:2"
 
 
-def test_what_a_person_cancels_ends(driver):
-    """A cancelled run ends its cycle, and no sensor takes it up."""
-    cycle = driver.open_cycle("one", "first")
-    driver.run(CYCLE_JOB, {CYCLE_TAG: cycle, MODEL_TAG: "tiny/one"}, dg.DagsterRunStatus.CANCELED)
-    assert driver.tick("cycle")[0] == []
-    assert driver.state(cycle)[0] == "failed"
-
-
 @pytest.mark.parametrize("stages", [("deployment",), ("model",), ("model", "deployment")])
 def test_a_part_without_what_is_before_it_opens_no_cycle(driver, stages):
     """It fails with what to do, and nothing is left that waits."""

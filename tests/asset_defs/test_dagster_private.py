@@ -452,7 +452,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
     give_up = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < give_up
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
 
 
 @pytest.mark.filterwarnings("ignore:Error loading repository location")
@@ -533,7 +533,7 @@ with tempfile.TemporaryFile() as held:
         descriptors = os.listdir(f"/proc/{forkserver._forkserver._forkserver_pid}/fd")
         print(any(os.path.realpath(f"/proc/self/fd/{held.fileno()}") == os.path.realpath(
             f"/proc/{forkserver._forkserver._forkserver_pid}/fd/{one}") for one in descriptors), flush=True)
-        time.sleep(60)
+        time.sleep(60)  # until it is killed
     if __name__ == "__main__":
         main()
 """

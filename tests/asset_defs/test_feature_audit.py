@@ -8,7 +8,6 @@ import dagster as dg
 import pytest
 
 from loopline.asset_defs.keys import AUDIT_JOB, key
-from loopline.asset_defs.team import team_definitions
 from loopline.platform_core import alarms
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.names import online_view
@@ -28,12 +27,10 @@ def driver(driver):
     driver.platform.environment.bindings["online_store"] = InMemoryOnlineStore()
     driver.deliver("1.csv", "Who,At\n1,2011-02-01\n2,2011-02-02\n")
     land(driver.platform, driver.team, EVENTS)
-    resource = driver.definitions.resources["platform"]
     model = driver.team.models[0]
     well = replace(driver.team, models=(replace(model, features=(SEEN,)),))
     materialize(driver.platform, well, SEEN)
-    team = replace(driver.team, models=(replace(model, features=(TORN, SEEN)),))
-    return replace(driver, team=team, definitions=team_definitions(team, resource))
+    return driver.of(replace(driver.team, models=(replace(model, features=(TORN, SEEN)),)))
 
 
 def test_each_view_is_observed_and_a_difference_is_an_alarm(driver):

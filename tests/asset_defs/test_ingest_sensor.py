@@ -11,14 +11,12 @@ import pytest
 from loopline.asset_defs import ingest_sensor, source_state
 from loopline.asset_defs.keys import INGEST_JOB, SOURCE_TAG
 from loopline.asset_defs.source_state import SourceState
-from loopline.asset_defs.team import team_definitions
 from loopline.platform_core import alarms
 from loopline.platform_core.errors import InvalidSpec, StoreUnavailable
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.specs import Source
 from loopline.platform_core.specs.features import FeatureView
-from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 
 SEEN = FeatureView("seen", Source("events", "events.yaml"), "who", "at", lambda rows: rows.select("who", "at", x="who"))
 NOTHING = ([], "nothing new has arrived")
@@ -27,9 +25,7 @@ NOTHING = ([], "nothing new has arrived")
 @pytest.fixture
 def driver(driver):
     """Give the tiny team a view that can be made, and a store for it."""
-    driver.platform.environment.bindings["online_store"] = InMemoryOnlineStore()
-    team = replace(driver.team, models=tuple(replace(model, features=(SEEN,)) for model in driver.team.models))
-    return replace(driver, team=team, definitions=team_definitions(team, driver.definitions.resources["platform"]))
+    return driver.seeing(SEEN)
 
 
 @pytest.fixture
@@ -89,12 +85,8 @@ def test_whoever_is_at_it_is_given_time(driver):
 
 def test_a_view_that_cannot_be_made_is_requested_so_that_its_run_says_why(driver, soon):
     """The source itself is well: no alarm says otherwise."""
-    broken = replace(SEEN, compute=lambda rows: rows.select("who", "at"))
-    broken_team = replace(driver.team, models=(replace(driver.team.models[0], features=(broken,)),))
     landed(driver, "1.csv")
-    odd = replace(
-        driver, team=broken_team, definitions=team_definitions(broken_team, driver.definitions.resources["platform"])
-    )
+    odd = driver.seeing(replace(SEEN, compute=lambda rows: rows.select("who", "at")))
     assert keys(odd.tick("ingest")[0][0]) == ["tiny/seen_features"]
     assert alarms.standing(driver.platform.ledger) == []
 
@@ -137,8 +129,7 @@ def two(driver):
     broken = Source("broken", "broken.yaml")
     view = FeatureView("odd", broken, "who", "at", lambda rows: rows)
     model = driver.team.models[0]
-    team = replace(driver.team, models=(replace(model, features=(view, *model.features)),))
-    return replace(driver, team=team, definitions=team_definitions(team, driver.definitions.resources["platform"]))
+    return driver.of(replace(driver.team, models=(replace(model, features=(view, *model.features)),)))
 
 
 def test_a_source_that_cannot_be_asked_holds_up_no_other(two):

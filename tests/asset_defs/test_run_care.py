@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -10,13 +11,6 @@ import pytest
 from loopline.asset_defs.dagster_private import PARTITION_NAME_TAG
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MONITOR_JOB, NIGHTLY_JOBS
 from loopline.asset_defs.run_care import LOCATION_TAG, ForgetConfig, forget_runs
-
-
-@pytest.fixture
-def instance(tmp_path):
-    """Give an instance on SQLite, as a laptop has it."""
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
-        yield made
 
 
 @dg.job(name=MONITOR_JOB)
@@ -37,8 +31,9 @@ def added(instance, job: str, status: dg.DagsterRunStatus, tags: dict[str, str])
     return run.run_id
 
 
-def test_what_goes_and_what_stays(instance, tmp_path):
+def test_what_goes_and_what_stays(on_sqlite):
     """Ended runs of routine go but for the newest; a cycle's, one under way, and another location's stay."""
+    instance, files = on_sqlite, Path(on_sqlite.root_directory)
     here = {LOCATION_TAG: "__repository__@shop"}
     old = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, here)
     young = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, here)
@@ -46,26 +41,28 @@ def test_what_goes_and_what_stays(instance, tmp_path):
     cycle = added(instance, CYCLE_JOB, dg.DagsterRunStatus.SUCCESS, here)
     tagged = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, here | {CYCLE_TAG: "c"})
     elsewhere = added(instance, MONITOR_JOB, dg.DagsterRunStatus.SUCCESS, {LOCATION_TAG: "__repository__@other"})
-    assert list(tmp_path.rglob(f"{old}.db"))
+    assert list(files.rglob(f"{old}.db"))
     gone = forget_runs(instance, here[LOCATION_TAG], ForgetConfig(days=0, least=3))
     assert gone == 1
     assert {run.run_id for run in instance.get_runs()} == {young, running, cycle, tagged, elsewhere}
-    assert not list(tmp_path.rglob(f"{old}.db*"))
+    assert not list(files.rglob(f"{old}.db*"))
     assert instance.get_run_by_id(old) is None
 
 
-def test_young_runs_and_the_newest_of_each_job_stay(instance):
+def test_young_runs_and_the_newest_of_each_job_stay(on_sqlite):
     """Nothing younger than the days goes; of the older ones the newest stay, so that a page is never empty."""
-    runs = [executed(instance) for _ in range(4)]
+    instance = on_sqlite
+    runs = [executed(instance) for _ in range(3)]
     assert forget_runs(instance, None, ForgetConfig()) == 0
-    assert forget_runs(instance, None, ForgetConfig(days=0, least=3)) == 1
+    assert forget_runs(instance, None, ForgetConfig(days=0, least=2)) == 1
     assert {run.run_id for run in instance.get_runs()} == set(runs[1:])
     assert datetime.now(UTC) - timedelta(days=30) < instance.get_run_records(limit=1)[0].create_timestamp
 
 
 @pytest.mark.parametrize("name", NIGHTLY_JOBS)
-def test_a_day_that_was_made_stays_made(instance, name):
+def test_a_day_that_was_made_stays_made(on_sqlite, name):
     """Of each partition the newest run stays: with its last one a day would stand as missing, and be scored anew."""
+    instance = on_sqlite
     days = dg.DailyPartitionsDefinition("2026-01-01")
 
     @dg.asset(partitions_def=days)

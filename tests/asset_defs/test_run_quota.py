@@ -74,10 +74,8 @@ def test_cycles_wait_in_the_ledger(driver):
 
 def test_trainings_wait_for_their_cpus(driver):
     """The second one's cycle stays open, an alarm says for what it waits, and its run comes when the first is done."""
-    driver.team = replace(
-        driver.team, models=tuple(replace(model, compute=Requirements(cpu=3)) for model in driver.team.models)
-    )
-    driver.definitions = driver.without("none of them").definitions
+    models = tuple(replace(model, compute=Requirements(cpu=3)) for model in driver.team.models)
+    driver = driver.of(replace(driver.team, models=models))
     bound(driver, cpus=4)
     first, second = driver.open_cycle("one", "by hand"), driver.open_cycle("two", "by hand")
     requests, _ = driver.tick("cycle")
@@ -98,8 +96,7 @@ def test_trainings_wait_for_their_cpus(driver):
 def test_one_that_waits_keeps_no_other_from_the_last_run(driver):
     """What asks for more than there is waits by itself; the room of its run is the next cycle's."""
     first, second = driver.team.models[:2]
-    driver.team = replace(driver.team, models=(replace(first, compute=Requirements(gpu=3)), second))
-    driver.definitions = driver.without("none of them").definitions
+    driver = driver.of(replace(driver.team, models=(replace(first, compute=Requirements(gpu=3)), second)))
     allow(driver, 1)
     bound(driver, gpus=2)
     driver.open_cycle(first.name, "by hand")
@@ -163,17 +160,30 @@ def test_arrivals_wait_in_landing_while_storage_is_full(driver):
     assert request.asset_selection
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """Open an instance whose queue is bounded, as ``loopline up`` writes it, once: to make its tables takes seconds."""
+    home = tmp_path_factory.mktemp("queue")
+    file = home / "environment.yaml"
+    file.write_text("bindings: {}\nquotas: {runs: 2}\n")
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv("LOOPLINE_ENVIRONMENT", str(file))
+        variables.setenv("LOOPLINE_HOME", str(home))
+        dagster_home.prepare(home / "dagster")
+        instance = dg.DagsterInstance.from_config(str(home / "dagster"))
+    with instance:
+        yield instance, file
+
+
 @pytest.fixture
-def queue(tmp_path, monkeypatch):
-    """Open an instance whose queue is bounded, as ``loopline up`` writes it."""
-    file = tmp_path / "environment.yaml"
+def queue(opened, monkeypatch):
+    """Give it with nothing in its queue, in which two have room."""
+    instance, file = opened
     file.write_text("bindings: {}\nquotas: {runs: 2}\n")
     monkeypatch.setenv("LOOPLINE_ENVIRONMENT", str(file))
-    monkeypatch.setenv("LOOPLINE_HOME", str(tmp_path))
-    folder = tmp_path / "dagster"
-    dagster_home.prepare(folder)
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
-        yield instance, file
+    monkeypatch.setenv("LOOPLINE_HOME", str(file.parent))
+    yield instance, file
+    instance.wipe()
 
 
 def submit(instance, job=CYCLE_JOB):

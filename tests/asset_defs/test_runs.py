@@ -1,9 +1,8 @@
 """Whether a run is under way: one that is said to run but that nobody runs is ended, so that another may be started."""
 
-import os
+import runpy
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import dagster as dg
@@ -11,6 +10,7 @@ import psutil
 import pytest
 from dagster._core.events import EngineEventData
 
+from loopline.asset_defs import monitor_sensor, rollout_sensor, runs
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG
 from loopline.asset_defs.runs import (
     GONE,
@@ -22,16 +22,16 @@ from loopline.asset_defs.runs import (
     under_way,
 )
 from loopline.platform_core.errors import InvalidEnvironment
+from tests.waiting import until
 
 STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
 TAGS = {CYCLE_TAG: "some cycle"}
 
 
 @pytest.fixture
-def driver(driver):
+def driver(driver, on_sqlite):
     """Drive a team on an instance that launches runs on this machine."""
-    with dg.DagsterInstance.local_temp() as instance:
-        yield replace(driver, instance=instance)
+    return replace(driver, instance=on_sqlite)
 
 
 @pytest.fixture
@@ -66,8 +66,7 @@ def test_a_run_whose_process_is_gone_has_failed(driver, process, reaped):
     if reaped:
         process.wait()
     else:
-        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.01)
+        until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
     assert not in_progress(driver.instance, CYCLE_JOB, TAGS)
     assert statuses(driver.instance, TAGS) == [FAILURE]
     failed = driver.instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
@@ -125,12 +124,11 @@ def test_a_run_of_another_team_is_left_alone(driver, process):
     assert driver.instance.get_run_by_id(run_id).status == FAILURE
 
 
-def test_how_often_sensors_look_is_said_by_a_variable():
+def test_how_often_sensors_look_is_said_by_a_variable(monkeypatch):
     """Up to once a minute; more seldom, and the time between two looks would count as unwatched."""
-    command = "from loopline.asset_defs import monitor_sensor, rollout_sensor; print(monitor_sensor.LOOK_SECONDS)"
-    variables = os.environ | {"LOOPLINE_LOOK_SECONDS": "45"}
-    said = subprocess.run([sys.executable, "-c", command], env=variables, check=True, capture_output=True, text=True)
-    assert said.stdout == "45\n"
+    assert monitor_sensor.LOOK_SECONDS == rollout_sensor.LOOK_SECONDS == runs.LOOK_SECONDS
+    monkeypatch.setenv("LOOPLINE_LOOK_SECONDS", "45")
+    assert runpy.run_path(runs.__file__)["LOOK_SECONDS"] == 45
     for wrong in ("0", "61", "5.5", "often"):
         with pytest.raises(InvalidEnvironment, match="LOOPLINE_LOOK_SECONDS"):
             look_seconds(wrong)

@@ -14,7 +14,6 @@ from loopline.asset_defs import code_location, old_keys
 from loopline.asset_defs.figures import figures, number
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, TURN, key
 from loopline.asset_defs.monitoring import MANY, _drift_metadata
-from loopline.asset_defs.team import team_definitions
 from loopline.platform_core.foundation.names import STAGES, AssetName
 from loopline.platform_core.monitor.alarm import Alarm
 from loopline.platform_core.monitor.drift import Watched
@@ -82,9 +81,7 @@ def featured(driver):
     seen = FeatureView("seen", source, "who", "at", lambda rows: rows.with_columns(times=nw.lit(1)))
     labels = replace(driver.team.models[0].labels, compute=lambda rows: rows.with_columns(left=nw.lit(1.0)))
     models = tuple(replace(model, features=(seen,), labels=labels) for model in driver.team.models)
-    driver.team = replace(driver.team, models=models)
-    driver.definitions = team_definitions(driver.team, driver.definitions.resources["platform"])
-    return driver
+    return driver.of(replace(driver.team, models=models))
 
 
 def test_a_new_day_puts_nothing_out_of_sync(featured):
@@ -126,33 +123,26 @@ def before(instance: dg.DagsterInstance, version: int) -> None:
     instance.report_runless_asset_event(dg.AssetMaterialization(OLD, metadata=metadata, tags=tags))
 
 
-@pytest.fixture
-def kept(tmp_path):
-    """Open an instance on disk, as ``loopline up`` has one."""
-    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
-        yield instance
-
-
-def test_history_under_old_keys_is_told_again_under_new_ones(kept):
+def test_history_under_old_keys_is_told_again_under_new_ones(on_sqlite):
     """In order, at its old times, with figures that are plotted; the old key leaves the catalog."""
     for version in (1, 2, 3):
-        before(kept, version)
-    times = [record.timestamp for record in kept.fetch_materializations(OLD, limit=9).records]
-    assert old_keys.carry_over(kept) == 1
-    assert list(kept.get_asset_keys()) == [key("tiny", "model", "one")]
-    found = kept.fetch_materializations(key("tiny", "model", "one"), limit=9).records
+        before(on_sqlite, version)
+    times = [record.timestamp for record in on_sqlite.fetch_materializations(OLD, limit=9).records]
+    assert old_keys.carry_over(on_sqlite) == 1
+    assert list(on_sqlite.get_asset_keys()) == [key("tiny", "model", "one")]
+    found = on_sqlite.fetch_materializations(key("tiny", "model", "one"), limit=9).records
     assert [record.timestamp for record in found] == times
     newest = found[0].asset_materialization
     assert {"roc_auc", "params"} <= set(newest.metadata)
     assert newest.metadata["roc_auc"].value == pytest.approx(0.63)
     assert newest.tags["dagster/data_version"] == "3"
-    assert old_keys.carry_over(kept) == 0
+    assert old_keys.carry_over(on_sqlite) == 0
 
 
-def test_who_is_killed_while_telling_again_goes_on(kept, monkeypatch):
+def test_who_is_killed_while_telling_again_goes_on(on_sqlite, monkeypatch):
     """Nothing is told twice, and nothing is lost."""
     for version in (1, 2, 3):
-        before(kept, version)
+        before(on_sqlite, version)
     report, left = old_keys.report_past, iter([True, False])
 
     def dies(*of):
@@ -162,8 +152,8 @@ def test_who_is_killed_while_telling_again_goes_on(kept, monkeypatch):
 
     monkeypatch.setattr(old_keys, "report_past", dies)
     with pytest.raises(KeyboardInterrupt):
-        old_keys.carry_over(kept)
+        old_keys.carry_over(on_sqlite)
     monkeypatch.setattr(old_keys, "report_past", report)
-    assert old_keys.carry_over(kept) == 1
-    found = kept.fetch_materializations(key("tiny", "model", "one"), limit=9).records
+    assert old_keys.carry_over(on_sqlite) == 1
+    found = on_sqlite.fetch_materializations(key("tiny", "model", "one"), limit=9).records
     assert [record.asset_materialization.metadata["version"].value for record in found] == ["3", "2", "1"]

@@ -206,12 +206,9 @@ def test_a_quiet_look_at_files_asks_the_ledger_once(driver):
     sources = [Source(f"events_{number}", "events.yaml") for number in range(5)]
     views = tuple(FeatureView(f"seen_{one.name}", one, "who", "at", lambda rows: rows) for one in sources)
     team = replace(driver.team, models=tuple(replace(model, features=views) for model in driver.team.models))
-    look = ingest_sensor._Look(
-        driver.instance,
-        driver.platform,
-        team,
-        ingest_sensor.source_state.read(None, sorted(source.name for source in team.sources)),
-    )
+    states = ingest_sensor.source_state.read(None, sorted(source.name for source in team.sources))
+    context = dg.build_sensor_context(instance=driver.instance, definitions=driver.definitions)
+    look = ingest_sensor._Look(context, driver.platform, team, states)
     with asked_of(driver.platform.ledger) as asked:
         assert look.all(known=True) == []
     assert look.problems == []

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from loopline.asset_defs.keys import INGEST_JOB, key
-from loopline.asset_defs.team import team_definitions
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 
@@ -18,10 +17,8 @@ def streaming(driver):
     source = replace(driver.team.source("events"), arrives="stream")
     model = driver.team.models[0]
     view, labels = replace(model.features[0], source=source), replace(model.labels, source=source)
-    team = replace(driver.team, models=(replace(model, features=(view,), labels=labels),))
-    resource = driver.definitions.resources["platform"]
     driver.platform.environment.bindings["event_stream"] = InMemoryEventStream()
-    return replace(driver, team=team, definitions=team_definitions(team, resource))
+    return driver.of(replace(driver.team, models=(replace(model, features=(view,), labels=labels),)))
 
 
 def send(driver, count: int) -> None:

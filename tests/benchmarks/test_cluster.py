@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from benchmarks.cluster.asker import Asker
 from benchmarks.cluster.compare import section
+from tests.emulators.http_server import Answer, Request, Serving, as_json
 
 SOON_SECONDS = 0.4
 ROWS = {
@@ -28,24 +27,13 @@ def server():
     """Answer as version 1, and as version 2 after a moment; the first answers say nothing of themselves."""
     began = time.time()
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self):
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert asked == {"inputs": []}
-            version = {"version": "2" if time.time() > began + SOON_SECONDS else "1"}
-            said = json.dumps({"parameters": version if time.time() > began + SOON_SECONDS / 2 else None}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
+    def answered(request: Request) -> Answer:
+        assert json.loads(request.body) == {"inputs": []}
+        version = {"version": "2" if time.time() > began + SOON_SECONDS else "1"}
+        return as_json(200, {"parameters": version if time.time() > began + SOON_SECONDS / 2 else None})
 
-        def log_message(self, *_):
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as found:
-        threading.Thread(target=found.serve_forever).start()
-        yield f"http://127.0.0.1:{found.server_port}", began
-        found.shutdown()
+    with Serving(answered) as found:
+        yield found.url, began
 
 
 def test_an_asker_tells_when_the_version_that_it_waits_for_answered(server, tmp_path):

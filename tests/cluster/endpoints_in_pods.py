@@ -102,7 +102,7 @@ def _wait_for_store(options: dict[str, str]) -> None:
         except (BaseError, OSError):
             if time.monotonic() > end:
                 raise
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two looks
         else:
             return
 
@@ -176,7 +176,7 @@ def expose(core: client.CoreV1Api, namespace: str, group: str, name: str = "outs
         except client.ApiException as error:
             if "already allocated" not in str(error.body) or time.monotonic() > end:
                 raise
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two looks
         else:
             return
 
@@ -198,7 +198,7 @@ def start(serving: PodServing, core: client.CoreV1Api, folder: Path) -> None:
     while not (seen := serving.observe(model)).ready or not _is_reached(serving):
         if time.monotonic() > end:
             pytest.fail(f"{seen}\n{shown(serving, core)}")
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two looks
 
 
 def _is_reached(serving: PodServing) -> bool:
@@ -215,7 +215,7 @@ def told(serving: PodServing, folder: Path, words: str) -> str:
     model, end = new_model(), time.monotonic() + START_SECONDS
     serving.apply(DesiredState(model, 1, served(folder, "1")))
     while words not in (problem := serving.observe(model).problem) and time.monotonic() < end:
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two looks
     return problem
 
 

@@ -207,7 +207,7 @@ def _web(core: client.CoreV1Api, port: int) -> str:
             urllib.request.urlopen(f"{url}/server_info", timeout=30).close()
         except OSError:
             assert time.monotonic() < end
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two looks
         else:
             return url
 
@@ -224,7 +224,7 @@ def wait_until_ready(api: client.ApiClient) -> None:
         if time.monotonic() > end:
             names = [one.metadata.name for one in waiting]
             pytest.fail(f"not ready: {names}: {shown(client.CoreV1Api(api))}")
-        time.sleep(1)
+        time.sleep(1)  # between two looks
 
 
 def _lacks(deployment: Any) -> bool:
@@ -271,4 +271,4 @@ def until(ready: Callable[[], T | None], what: str, seconds: float, core: client
             said = str(error)
         if time.monotonic() > end:
             pytest.fail(f"{what} did not come in {seconds:.0f} s; {said}\n{shown(core)}")
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks

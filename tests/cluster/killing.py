@@ -72,9 +72,9 @@ def away(process: int, seconds: float) -> Iterator[None]:
     os.kill(process, signal.SIGSTOP)
     try:
         while not _stands(process):  # on a busy machine its threads answer for a moment yet
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks
         yield
-        time.sleep(max(0.0, end - time.monotonic()))
+        time.sleep(max(0.0, end - time.monotonic()))  # as long as it is to hang
     finally:
         os.kill(process, signal.SIGCONT)
 

@@ -69,7 +69,7 @@ class Knocker:
         while (found := self.at(host, port)) != expected:
             if time.monotonic() > end:
                 return False
-            time.sleep(0.2)
+            time.sleep(0.2)  # between two looks
         return all(self.at(host, port) == found for _ in range(3))
 
 
@@ -101,7 +101,7 @@ def start(
     end = time.monotonic() + SECONDS
     while not is_ready(found := core.read_namespaced_pod(name, namespace)):
         assert time.monotonic() < end, found.status
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
     return Knocker(cluster, found.status.pod_ip)
 
 

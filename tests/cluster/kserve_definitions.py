@@ -56,7 +56,7 @@ def remove_routes(api: client.ApiClient) -> None:
     extensions.delete_custom_resource_definition(_ROUTES)
     while _ROUTES in {one.metadata.name for one in extensions.list_custom_resource_definition().items}:
         assert time.monotonic() < end, "the API server keeps the definition of routes"
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
 
 
 def _install(api: client.ApiClient, wanted: list[dict[str, Any]]) -> None:
@@ -68,7 +68,7 @@ def _install(api: client.ApiClient, wanted: list[dict[str, Any]]) -> None:
     end = time.monotonic() + _SECONDS
     while not all(_established(extensions, one["metadata"]["name"]) for one in wanted):
         assert time.monotonic() < end, "the API server takes the definitions, and does not establish them"
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
 
 
 def _established(extensions: client.ApiextensionsV1Api, name: str) -> bool:

@@ -55,7 +55,7 @@ def run_gateway(core: client.CoreV1Api, name: str = "gateway", port: int = GATEW
     end = time.monotonic() + _SECONDS
     while core.read_namespaced_pod(name, "default").status.phase != "Running":
         assert time.monotonic() < end, core.read_namespaced_pod(name, "default").status
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
 
 
 def tell(url: str, body: bytes) -> None:

@@ -61,4 +61,4 @@ def _serve(loop: asyncio.AbstractEventLoop, listener: socket.socket, target: str
     server.close()
     for task in asyncio.all_tasks(loop):
         task.cancel()
-    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))  # lets cancelled tasks end

@@ -24,7 +24,7 @@ from scripts.cluster.images import only_pause
 from scripts.cluster.outside import running
 with running(Path(sys.argv[1]), only_pause()) as found:
     print("up", flush=True)
-    time.sleep(600)
+    time.sleep(600)  # until it is killed
 """
 
 
@@ -71,5 +71,5 @@ def test_it_ends_with_its_owner(place):
     owner.wait()
     end = time.monotonic() + 20
     while left(place / "owned") and time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
     assert left(place / "owned") == []

@@ -70,7 +70,7 @@ async def passed_on(found: list[tuple[str, int]], request: bytes) -> bytes:
         try:
             reader, writer = await asyncio.open_connection(*address.rsplit(":", 1))
         except OSError:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # a pod that comes up is asked again soon
             continue
         try:
             writer.write(request)

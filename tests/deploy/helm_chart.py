@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
+
 import helm_python as helm
 import yaml
 
@@ -46,8 +49,13 @@ def texts(values):
 
 
 def objects(values):
-    """Return the objects of a release."""
-    found = [text for path, text in texts(values).items() if path.endswith(".yaml")]
+    """Return the objects of a release, rendered once for all who only look at them."""
+    return _objects(json.dumps(values))
+
+
+@cache
+def _objects(values):
+    found = [text for path, text in texts(json.loads(values)).items() if path.endswith(".yaml")]
     return [one for text in found for one in yaml.load_all(text, yaml.CSafeLoader) if one]
 
 

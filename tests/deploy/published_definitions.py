@@ -57,7 +57,7 @@ def apply(api, found: list[dict]) -> None:
     end = time.monotonic() + 60
     while not all(established(kind, one["metadata"]["name"]) for one in found):
         assert time.monotonic() < end
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
     time.sleep(1)  # the API server serves a kind a moment after it says so
 
 
@@ -70,7 +70,7 @@ def remove(api, found: list[dict]) -> None:
         extensions.delete_custom_resource_definition(name)
     while names & {one.metadata.name for one in extensions.list_custom_resource_definition().items}:
         assert time.monotonic() < end
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
 
 
 def established(kind, name: str) -> bool:

@@ -100,9 +100,7 @@ def test_no_pod_may_more_than_restricted_allows(values):
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-        assert all(
-            {"emptyDir", "configMap", "secret", "persistentVolumeClaim"} & set(volume) for volume in spec["volumes"]
-        )
+        assert all(VOLUMES & set(volume) for volume in spec["volumes"])
         for container in spec["containers"]:
             assert container["securityContext"] == RESTRICTED
             assert {"cpu", "memory"} <= set(container["resources"]["requests"])
@@ -235,6 +233,15 @@ def test_the_mirror_is_there_where_it_is_wanted():
     assert {verb for rule in looking["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
 
 
+def read(rendered, namespace, folder, monkeypatch, *only):
+    """Read the environment file of a namespace, as a process there does."""
+    for name in ("LOOPLINE_STORE", "LOOPLINE_REDIS", "LOOPLINE_MLFLOW", "LOOPLINE_LEDGER", "LOOPLINE_DAGSTER_STORAGE"):
+        monkeypatch.setenv(name, "s3://bucket")
+    for file, text in of_kind(rendered, "ConfigMap", namespace)["loopline-environment"]["data"].items():
+        folder.joinpath(file).write_text(text)
+    return environment.read(folder / "environment.yaml", only=only)
+
+
 def test_merged_wishes_reach_each_team_s_code_location_alone(monkeypatch, tmp_path):
     """A ConfigMap that need not be there yet, below the folder that the environment names; in no other process."""
     rendered = objects(EVERYTHING)
@@ -248,12 +255,7 @@ def test_merged_wishes_reach_each_team_s_code_location_alone(monkeypatch, tmp_pa
     }
     retail = of_kind(rendered, "Deployment")["loopline-code-retail"]["spec"]["template"]["spec"]["volumes"]
     assert {"name": "promotions", "configMap": {"name": "loopline-promotions", "optional": True}} in retail
-    for name in ("LOOPLINE_STORE", "LOOPLINE_REDIS", "LOOPLINE_MLFLOW", "LOOPLINE_LEDGER", "LOOPLINE_DAGSTER_STORAGE"):
-        monkeypatch.setenv(name, "s3://bucket")
-    data = of_kind(rendered, "ConfigMap", "mlops-retail")["loopline-environment"]["data"]
-    for file, text in data.items():
-        tmp_path.joinpath(file).write_text(text)
-    promotions = environment.read(tmp_path / "environment.yaml", only=()).promotions
+    promotions = read(rendered, "mlops-retail", tmp_path, monkeypatch).promotions
     assert promotions is not None
     assert (promotions.folder, promotions.required) == (Path("/etc/loopline-promotions"), True)
     assert "promotions" not in [
@@ -477,13 +479,9 @@ def test_a_change_of_the_environment_starts_pods_anew():
 def test_the_environment_file_is_the_one_in_deploy_filled_in_by_place(monkeypatch, tmp_path):
     """Each namespace's binds: a team's trainings run its image, in its namespace; what is secret stays a variable."""
     rendered = objects(EVERYTHING)
-    for name in ("LOOPLINE_STORE", "LOOPLINE_REDIS", "LOOPLINE_MLFLOW", "LOOPLINE_LEDGER", "LOOPLINE_DAGSTER_STORAGE"):
-        monkeypatch.setenv(name, "s3://bucket")
     for namespace, image in {NAMESPACE: "r.test/loopline:0.1.0", "mlops-ad-tech": "r.test/ads:7"}.items():
         data = of_kind(rendered, "ConfigMap", namespace)["loopline-environment"]["data"]
-        for file, text in data.items():
-            tmp_path.joinpath(file).write_text(text)
-        bound = environment.read(tmp_path / "environment.yaml", only=("compute", "serving"))
+        bound = read(rendered, namespace, tmp_path, monkeypatch, "compute", "serving")
         assert (bound.bindings["compute"].image, bound.bindings["compute"].namespace) == (image, namespace)
         assert bound.bindings["serving"].namespace == "mlops-serving"
         assert {"aws-us-east-1.yaml", "google-cloud-run.yaml"} < set(data)

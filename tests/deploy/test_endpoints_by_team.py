@@ -140,7 +140,7 @@ def test_a_team_s_endpoint_stands_in_its_own_namespace(
     end = time.monotonic() + START_SECONDS
     while answered(north, model) != "1":
         assert time.monotonic() < end, f"{north.observe(model)}\n{shown(north.of_team(model), kubernetes_core)}"
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two looks
     assert north.observe(model).ready
     (pod,) = pods(kubernetes_core, namespace, "north")
     assert pod.spec.service_account_name == "loopline-serving"
@@ -149,7 +149,7 @@ def test_a_team_s_endpoint_stands_in_its_own_namespace(
     assert north.let_go(model)
     while pods(kubernetes_core, namespace, "north"):
         assert time.monotonic() < end + START_SECONDS
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two looks
 
 
 def test_a_team_makes_no_endpoint_of_another_team(

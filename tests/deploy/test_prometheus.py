@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import threading
-import time
 import urllib.parse
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,8 @@ from loopline.platform_core.observability.exposition import CONTENT_TYPE, exposi
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.testing.inference_server import free_port
+from tests.emulators.http_server import Answer, Request, Serving
+from tests.waiting import until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 _CHOSEN = re.compile(r"\$\{?(\w+)\}?")
@@ -31,20 +30,11 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     platform = Platform(Environment("test", folder / "e.yaml", {}, f"sqlite:///{folder}/ledger.db", None, folder))
 
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("content-type", CONTENT_TYPE)
-            self.end_headers()
-            self.wfile.write(exposition(platform, Installed((), ())))
+    def answered(_: Request) -> Answer:
+        return Answer(200, exposition(platform, Installed((), ())), {"content-type": CONTENT_TYPE})
 
-        def log_message(self, *_):
-            """Keep quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with Serving(answered) as server:
+        yield f"127.0.0.1:{server.port}"
     platform.close()
 
 
@@ -66,25 +56,21 @@ def ask(page, tmp_path_factory):
             return json.load(reply)["data"]
 
     try:
-        wait_for(answer)
+        until(lambda: is_evaluated(answer), 60)
         yield answer
     finally:
         server.terminate()
         server.wait(200)
 
 
-def wait_for(answer):
-    """Wait until every rule was evaluated on what was scraped: then one notices that no watchdog is there."""
-    for _ in range(240):
-        try:
-            active = {alert["labels"]["alertname"] for alert in answer("alerts")["alerts"]}
-            evaluated = [rule["lastEvaluation"] for group in answer("rules")["groups"] for rule in group["rules"]]
-            if "WatchdogSilent" in active and not any(at.startswith("0001") for at in evaluated):
-                return
-        except OSError:
-            pass
-        time.sleep(0.25)
-    pytest.fail("Prometheus did not scrape the page within a minute")
+def is_evaluated(answer):
+    """Say whether every rule was evaluated on what was scraped: then one notices that no watchdog is there."""
+    try:
+        active = {alert["labels"]["alertname"] for alert in answer("alerts")["alerts"]}
+        evaluated = [rule["lastEvaluation"] for group in answer("rules")["groups"] for rule in group["rules"]]
+    except OSError:
+        return False
+    return "WatchdogSilent" in active and not any(at.startswith("0001") for at in evaluated)
 
 
 def test_the_page_is_scraped(ask):

@@ -117,5 +117,5 @@ def _answer(server, port):
         except urllib.error.HTTPError as error:
             raise AssertionError(error.read()) from error
         except OSError:
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks: it loads as long as it takes
     raise AssertionError(f"no answer ({server.poll()}): {server.communicate(timeout=20)[1]}")

@@ -10,14 +10,15 @@ import pytest
 from loopline.platform_core import environment
 from loopline.resources.http.event_source import HttpEventSource
 from loopline.resources.http.feeds import Feed
+from tests.docs.page import Page
 from tests.resources.http.api import TOKEN, Api, served
 
-PAGE = (Path(__file__).parents[2] / "docs/how-to/take-rows-from-an-api.md").read_text(encoding="utf-8")
+PAGE = Page("how-to/take-rows-from-an-api.md")
 
 
 def test_rows_come_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the token of a store of secrets, from both pages, known when the last row of each was."""
-    [shown] = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    [shown] = PAGE.blocks("yaml")
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop/api").write_text(f'{{"token": "{TOKEN}"}}')
     monkeypatch.setenv("LOOPLINE_HOME", str(tmp_path))
@@ -35,5 +36,5 @@ def test_rows_come_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_every_setting_of_a_feed_is_told() -> None:
     """As in the table, with the default of the vendor's time-out."""
-    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == set(Feed.model_fields)
-    assert f"`timeout_seconds` ({HttpEventSource.model_fields['timeout_seconds'].default:.0f})" in PAGE
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE.text, re.MULTILINE)) == set(Feed.model_fields)
+    assert f"`timeout_seconds` ({HttpEventSource.model_fields['timeout_seconds'].default:.0f})" in PAGE.text

@@ -13,15 +13,9 @@ from loopline.platform_core import environment
 from loopline.platform_core.testing.http_sink import HttpSink
 from loopline.platform_core.testing.notifier import MESSAGE
 from loopline.resources.webhook.notifier import WebhookNotifier
+from tests.docs.page import Page
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "be-told.md"
-
-
-def block(language: str, number: int = 0) -> str:
-    """Return a block of code of the page."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[
-        number
-    ]
+PAGE = Page("how-to/be-told.md")
 
 
 def test_the_example_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,11 +23,11 @@ def test_the_example_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("LOOPLINE_SLACK_URL", "https://hooks.slack.example/x")
     monkeypatch.setenv("LOOPLINE_SMTP_PASSWORD", "x")
     file = tmp_path / "e.yaml"
-    file.write_text(f"bindings: {{}}\n{block('yaml')}")
+    file.write_text(f"bindings: {{}}\n{PAGE.blocks('yaml')[0]}")
     slack, mail = environment.read(file, only=("notifier",)).notifiers.values()
     assert (slack.name, mail.name, mail.teams) == ("on-call", "retail", ("retail",))
     for setting in ("cooldown_minutes", "daily_budget", "timeout_seconds"):
-        (said,) = re.findall(rf"^\| `{setting}` \|.*\| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
+        (said,) = re.findall(rf"^\| `{setting}` \|.*\| (\d+) \|$", PAGE.text, re.MULTILINE)
         assert getattr(slack, setting) == int(said)
 
 
@@ -44,5 +38,5 @@ def test_the_signature_is_checked_as_shown() -> None:
         (got,) = sink.posted
     for body, genuine in ((got.body, True), (got.body + b" ", False)):
         names = {"headers": got.headers, "body": body, "secret": b"key", "hmac": hmac, "hashlib": hashlib}
-        exec(block("python"), names)
+        exec(PAGE.blocks("python")[0], names)
         assert names["genuine"] is genuine

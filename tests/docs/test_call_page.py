@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -17,13 +15,9 @@ from loopline.platform_core.runtime.states import write_desired
 from loopline.platform_core.testing.inference_server import free_port, inference_server
 from loopline.platform_core.testing.model_packages import Column, write_package
 from loopline.resources.local.serving import LocalServing
+from tests.docs.page import Page
 
-PAGE = (Path(__file__).parents[2] / "docs/how-to/call-an-endpoint.md").read_text(encoding="utf-8")
-
-
-def blocks(language):
-    """Return the page's blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+PAGE = Page("how-to/call-an-endpoint.md")
 
 
 @pytest.fixture(scope="module")
@@ -50,28 +44,28 @@ def ran(python, program):
 def test_curl(page, steps, open_shell, tmp_path):
     """Each command prints what the page says."""
     shell = open_shell(tmp_path, {"PATH": "/usr/bin:/bin"})
-    taken = [step.take(shell) for step in steps(page(PAGE)) if hasattr(step, "line")]
+    taken = [step.take(shell) for step in steps(page(PAGE.text)) if hasattr(step, "line")]
     assert len(taken) == 3
 
 
 @pytest.mark.parametrize("kind", ["http", "grpc"])
 def test_triton(page, kind):
     """The program, and the same after the two changes that the page names."""
-    program = blocks("python")[0]
+    program = PAGE.blocks("python")[0]
     if kind == "grpc":
         program = program.replace("tritonclient.http", "tritonclient.grpc").replace(":8080", ":8081")
         program = program.replace(', request_compression_algorithm="gzip"', "")
-    assert ran(sys.executable, page(program)) == blocks("text")[0]
+    assert ran(sys.executable, page(program)) == PAGE.blocks("text")[0]
 
 
 def test_kserve(page):
     """The program, in KServe's own environment."""
-    assert ran(interpreter("kserve"), page(blocks("python")[1])) == blocks("text")[1]
+    assert ran(interpreter("kserve"), page(PAGE.blocks("python")[1])) == PAGE.blocks("text")[1]
 
 
 def test_the_limits_are_the_defaults():
     """The page shows every limit with the value that it has by itself."""
-    shown = yaml.safe_load(blocks("yaml")[1])["serving"]
+    shown = yaml.safe_load(PAGE.blocks("yaml")[1])["serving"]
     assert shown["limits"] == Limits().model_dump()
     assert shown.pop("vendor") == "local"
     assert LocalServing(**shown).limits == Limits()

@@ -19,8 +19,9 @@ from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.postgres.event_source import PostgresEventSource
 from loopline.resources.tables.tables import Table
+from tests.docs.page import Page
 
-PAGE = (Path(__file__).parents[2] / "docs/how-to/take-rows-from-a-database.md").read_text(encoding="utf-8")
+PAGE = Page("how-to/take-rows-from-a-database.md")
 CONTRACT = """\
 apiVersion: v3.1.0
 kind: DataContract
@@ -48,7 +49,7 @@ def events(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.
         )
         cursor.execute("INSERT INTO clicks (page, is_bot) VALUES ('/a', false), ('/b', true)")
     connection.close()
-    [shown] = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    [shown] = PAGE.blocks("yaml")
     shown = shown.replace("@db.example/shop?sslmode=require", f"@{url.partition('@')[2]}")
     shown = shown.replace("public.orders", "orders").replace("\n", "\n  ")
     secrets = tmp_path / "secrets/shop"
@@ -81,7 +82,7 @@ def test_rows_land_as_the_page_says(events: PostgresEventSource, tmp_path: Path)
 
 def test_the_defaults_are_those_of_the_table() -> None:
     """Each setting of the page's table is a field with that default."""
-    said = re.findall(r"^\| (`\w+`[^|]*) \| ([\d, ]+) \|", PAGE, re.MULTILINE)
+    said = re.findall(r"^\| (`\w+`[^|]*) \| ([\d, ]+) \|", PAGE.text, re.MULTILINE)
     fields = PostgresEventSource.model_fields | Table.model_fields
     assert len(said) == 4
     for names, values in said:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,14 +11,15 @@ import pyarrow as pa
 from loopline.platform_core.scoring.scorer_status import PartitionStatus, ScorerStatus
 from loopline.platform_core.specs import Window
 from loopline.platform_core.specs.windowed import windowed
+from tests.docs.page import Page
 
-PAGE = Path(__file__).parents[2] / "docs/how-to/score-events-with-state.md"
+PAGE = Page("how-to/score-events-with-state.md")
 
 
 def test_the_example_computes_what_it_says() -> None:
     """Three payments of a card, the last of which comes late."""
     declared: dict[str, Any] = {}
-    exec(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0], declared)
+    exec(PAGE.blocks("python")[0], declared)
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     times = [noon, noon + timedelta(minutes=20), noon + timedelta(minutes=5)]
     events = {"payment": ["a", "b", "late"], "card": [1, 1, 1], "amount": [5.0, 7.0, 1.0], "shop": ["x", "y", "x"]}
@@ -35,7 +35,7 @@ def test_the_example_computes_what_it_says() -> None:
 
 def test_every_window_and_metric_is_on_the_page() -> None:
     """What there is, is described; what is described, there is."""
-    page = PAGE.read_text()
+    page = PAGE.text
     for kind in ("count", "sum", "mean", "min", "max", "distinct", "last", "before", "since", "own"):
         assert callable(getattr(Window, kind))
         assert re.search(rf"^\| .*`{kind}\b", page, re.MULTILINE), kind

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,9 +14,10 @@ from deltalake import write_deltalake
 
 from loopline.asset_defs import code_location
 from loopline.resources.object_store.event_source import ObjectStoreEventSource
+from tests.docs.page import Page
 from tests.emulators.aws import KEY, REGION, SECRET, AwsServer
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "plain-dagster-beside-models.md"
+PAGE = Page("how-to/plain-dagster-beside-models.md")
 ARRIVALS = dg.AssetKey(["retail", "orders_arrivals"])
 REPORT = dg.AssetKey(["retail", "cancellations_report"])
 BUCKET = "acme-data"
@@ -26,7 +26,7 @@ BUCKET = "acme-data"
 @pytest.fixture
 def exports(tmp_path: Path) -> ModuleType:
     """Import the page's location from a file, as Dagster does."""
-    (text,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (text,) = PAGE.blocks("python")
     file = tmp_path / "exports.py"
     file.write_text(text)
     spec = importlib.util.spec_from_file_location("exports", file)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from loopline.platform_core.runtime.prediction_log.log_table import schema
+from tests.docs.page import Page
 
-PAGE = Path(__file__).parents[2] / "docs/how-to/read-the-prediction-log.md"
+PAGE = Page("how-to/read-the-prediction-log.md")
 _ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def described():
     """Return name, type and meaning of each column on the page."""
-    return _ROW.findall(PAGE.read_text())
+    return _ROW.findall(PAGE.text)
 
 
 def test_columns_are_described(described):

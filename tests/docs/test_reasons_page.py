@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from loopline.platform_core.runtime.wire.protocol import decode
 from loopline.platform_core.training.additivity import additive
+from tests.docs.page import Page
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "say-why-a-row-was-answered-so.md"
+PAGE = Page("how-to/say-why-a-row-was-answered-so.md")
 COLUMNS = ["income", "debts", "months_known"]
 
 
@@ -20,8 +19,7 @@ def test_a_declined_applicant_is_told_what_spoke_against_him() -> None:
     """The page's request asks why, and its code makes reasons of a real model's contributions, the principal first."""
     from sklearn.linear_model import LogisticRegression
 
-    text = PAGE.read_text(encoding="utf-8")
-    (asked,) = re.findall(r"^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    (asked,) = PAGE.blocks("json")
     request = decode(asked.encode())
     assert request.explain
     random = np.random.default_rng(0)
@@ -33,7 +31,7 @@ def test_a_declined_applicant_is_told_what_spoke_against_him() -> None:
     row = np.array([[request.columns[name][0] for name in COLUMNS]], dtype=float) / [500, 1, 12]
     told = dict(zip(COLUMNS, found.contributions(row)[0, 0, :-1].tolist(), strict=True))
     shown: dict[str, Any] = {"json": json}
-    for code in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+    for code in PAGE.blocks("python"):
         exec(code, shown)  # the page's own
     reasons = shown["declined"]({"contributions": json.dumps(told)})
     assert reasons[0] == "Excessive obligations in relation to income"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from loopline.platform_core.foundation import distributions
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,8 +25,10 @@ def reference() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def made(reference: ModuleType) -> dict[str, str]:
-    """Write all pages once; to import all that they tell of takes seconds."""
-    return reference.pages()
+    """Write all pages once; to import all that they tell of takes seconds, and nothing is installed meanwhile."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(distributions, "_changed_ns", cache(distributions._changed_ns))
+        return reference.pages()
 
 
 def test_every_page_is_current(reference, made):

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import yaml
 
 from loopline.platform_core.foundation.clock import ReplayClock
+from tests.docs.page import Page
 
-PAGE = (Path(__file__).parents[2] / "docs/how-to/replay-your-own-history.md").read_text(encoding="utf-8")
-
-
-def blocks(language):
-    """Return the page's blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+PAGE = Page("how-to/replay-your-own-history.md")
 
 
 def test_the_programs_print_what_the_page_shows(tmp_path):
     """One after the other, as somebody types them."""
-    program = "".join(blocks("python"))
+    program = "".join(PAGE.blocks("python"))
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
     )
-    assert done.stdout == "".join(blocks("text")[1:])
+    assert done.stdout == "".join(PAGE.blocks("text")[1:])
 
 
 def test_the_file_holds_what_the_page_says(tmp_path):
     """Written by hand it is read as well; while there is none the machine's time counts."""
     clock = ReplayClock(tmp_path / "clock")
     assert abs((clock.now() - datetime.now(UTC)).total_seconds()) < 60
-    clock.path.write_text(blocks("text")[0])
+    clock.path.write_text(PAGE.blocks("text")[0])
     assert clock.now() == datetime(2011, 3, 1, 6, tzinfo=UTC)
 
 
@@ -43,6 +37,6 @@ def test_the_setting_is_an_environment_s(tmp_path, monkeypatch):
 
     monkeypatch.setenv("LOOPLINE_HOME", str(tmp_path))
     file = tmp_path / "environment.yaml"
-    setting = yaml.safe_load(blocks("yaml")[0])
+    setting = yaml.safe_load(PAGE.blocks("yaml")[0])
     file.write_text(yaml.safe_dump({"bindings": {}, **setting}))
     assert environment.read(file, only=()).clock == tmp_path / "clock"

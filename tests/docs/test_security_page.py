@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from functools import cache
 from pathlib import Path
@@ -15,8 +14,7 @@ TEST = re.compile(r"`(tests/[\w/.]+\.py)::(\w+)`")
 @cache
 def functions_of(file: str) -> frozenset[str]:
     """Name the tests of a file."""
-    tree = ast.parse(ROOT.joinpath(file).read_text(encoding="utf-8"))
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return frozenset(re.findall(r"^ *def (\w+)\(", ROOT.joinpath(file).read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def section(title: str) -> list[list[str]]:

@@ -225,9 +225,7 @@ class AzureML(JobService):
         if not url.startswith("/endpoints/"):
             return None
         self.requests.append(("Score", {"path": url}))
-        fault = self.fault("Score")
-        if "status" in fault:
-            raise Refusal(fault["status"], fault.get("code", ""), fault.get("message", "as the test asked"))
+        self.refuse(self.fault("Score"))
         return self.endpoints.scored(url, token, self.token, content_type, body)
 
     def do(self, operation: str, said: Message, query: Message, body: bytes) -> Answer:

@@ -235,7 +235,7 @@ class Endpoints:
         told = self.operations[own] = {"id": own, "status": "InProgress"}
 
         def run() -> None:
-            time.sleep(seconds)
+            time.sleep(seconds)  # how long the operation takes
             why = work()
             if why:
                 told["error"] = {"code": "DeploymentFailed", "message": why}

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import sys
-import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -18,6 +14,7 @@ import pytest
 import trustme
 
 from loopline.resources.azure_ml.compute import AzureMLCompute
+from tests.emulators.app_identity import Identity
 from tests.emulators.azurite import ACCOUNT, CONTAINER, KEY, Azurite
 from tests.emulators.process import Emulator, Faulty
 from tests.s3_server import free_ports
@@ -28,46 +25,6 @@ CLUSTERS = {
     "small": {"cpu": 4, "memory_gb": 16, "size": "Standard_D4s_v5"},
     "large": {"cpu": 32, "memory_gb": 128, "size": "Standard_D32s_v5"},
 }
-
-
-class Identity:
-    """Where a managed identity gets its tokens, as App Service has it; ``token`` is what it gives."""
-
-    def __init__(self, token: str) -> None:
-        self.token = token
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Identity,), {"identity": self}))
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Return by which variables a process has the identity."""
-        return {
-            "IDENTITY_ENDPOINT": f"http://127.0.0.1:{self._server.server_port}/token",
-            "IDENTITY_HEADER": "tests",
-        }
-
-    def end(self) -> None:
-        """Give no more tokens."""
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class _Identity(BaseHTTPRequestHandler):
-    identity: Identity
-
-    def do_GET(self) -> None:
-        """Give a token to whoever knows the header."""
-        known = self.headers.get("X-IDENTITY-HEADER") == "tests"
-        said = {"access_token": self.identity.token, "expires_on": str(int(time.time()) + 3600), "token_type": "Bearer"}
-        content = json.dumps(said if known else {"message": "no identity"}).encode()
-        self.send_response(200 if known else 400)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
 
 class AzureMLServer(Faulty):
@@ -142,9 +99,7 @@ def azure_ml(tmp_path_factory: pytest.TempPathFactory, azurite: Azurite) -> Iter
     found = AzureMLServer(tmp_path_factory.mktemp("azure-ml"), azurite, "good")
     found.start()
     yield found
-    found.program.process.terminate()  # its endpoints' containers end with it
-    found.program.process.wait(30)
-    found.program.end()
+    found.program.end_gently()
 
 
 @pytest.fixture

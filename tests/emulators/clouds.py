@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +25,7 @@ from tests.emulators.firestore_fake import FirestoreFake
 from tests.emulators.gcs import GcsServer
 from tests.emulators.key_vault import KeyVault
 from tests.emulators.postgresql import postgresql
-from tests.emulators.process import Emulator
+from tests.emulators.sagemaker_server import SageMakerServer
 from tests.emulators.secret_manager import PROJECT, SecretManager
 from tests.emulators.vertex_server import IMAGE as VERTEX_IMAGE
 from tests.emulators.vertex_server import VertexServer
@@ -52,7 +52,10 @@ def aws(folder: Path) -> Iterator[Variables]:
         dynamodb = Dynalite(_made(folder / "dynamodb"))
         dynamodb.start()
         stack.callback(dynamodb.end)
-        sagemaker = stack.enter_context(_sagemaker(_made(folder / "sagemaker"), s3))
+        fake = SageMakerServer(_made(folder / "sagemaker"), s3, WHO)  # jobs and endpoints read and write the stores
+        fake.start()
+        stack.callback(fake.program.end_gently)
+        sagemaker = fake.url
         secrets = moto.client("secretsmanager")
         for name, url in _databases(stack).items():
             secrets.create_secret(Name=name, SecretString=url)
@@ -87,7 +90,7 @@ def gcp(folder: Path) -> Iterator[Variables]:
         reads = {"LOOPLINE_STORE_ACCOUNT": gcs.options["google_service_account_key"]}
         vertex = VertexServer(_made(folder / "vertex"), gcs, reads)
         vertex.program.start(lambda: urlopen(f"{vertex.url}/_requests").close())
-        stack.callback(_ended_gently, vertex.program)
+        stack.callback(vertex.program.end_gently)
         secrets = SecretManager(_made(folder / "secrets"), vertex.key)
         stack.callback(secrets.server.stop)
         for name, url in _databases(stack).items():
@@ -117,7 +120,7 @@ def azure(folder: Path) -> Iterator[Variables]:
     """Run Blob storage (Azurite), Cosmos DB, Key Vault and Azure ML (strict fakes), and PostgreSQL."""
     with ExitStack() as stack:
         azurite, vault = Azurite(_made(folder / "azurite")), KeyVault(_made(folder / "vault"))
-        stack.callback(vault.end)
+        stack.callback(vault.server.stop)
         azurite.start()
         stack.callback(azurite.kill)
         cosmos = stack.enter_context(running(_made(folder / "cosmos")))
@@ -132,7 +135,7 @@ def azure(folder: Path) -> Iterator[Variables]:
         }
         azure_ml = AzureMLServer(_made(folder / "azure-ml"), azurite, "good", reads)
         azure_ml.start()
-        stack.callback(_ended_gently, azure_ml.program)
+        stack.callback(azure_ml.program.end_gently)
         store = azurite.place()
         yield {
             **reads,
@@ -176,21 +179,6 @@ def _for_replays(folder: Path) -> Variables:
     }
 
 
-@contextmanager
-def _sagemaker(folder: Path, s3: S3Server) -> Iterator[str]:
-    """Run the fake; jobs and endpoints have a role, by which they read and write the stores."""
-    port = free_ports(1)[0]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "tests.emulators.sagemaker", str(port), str(folder), s3.url]
-    role = {f"ROLE_{name}": value for name, value in WHO.items()}
-    fake = Emulator(command, folder, role)
-    fake.start(lambda: urlopen(url).close())
-    try:
-        yield url
-    finally:
-        _ended_gently(fake)
-
-
 def _make_tables(features: Any, offsets: Any) -> None:
     """Make the tables that ``deploy/terraform`` would: of features, and of where a stream's records stand."""
     _make_table(features, "loopline-online", {"v": ("S", "HASH"), "k": ("S", "RANGE")})
@@ -225,14 +213,6 @@ def cloud_of(environment: str) -> str:
     if cloud not in CLOUDS:
         sys.exit(f"no emulators of {environment!r}: {', '.join(CLOUDS)} have some")
     return cloud
-
-
-def _ended_gently(fake: Emulator) -> None:
-    """End a fake whose endpoints have containers, which end with it."""
-    fake.process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        fake.process.wait(30)
-    fake.end()
 
 
 def main(environment: str, command: list[str]) -> int:

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import trustme
+from tests.emulators import http_server
+from tests.emulators.app_identity import Identity
+from tests.emulators.http_server import Request, Serving, as_json, certified
 
 HOST = "127.0.0.2"
 """The client checks no certificate of 127.0.0.1 and localhost, so the fake has another address of this machine."""
@@ -86,30 +86,26 @@ class CosmosFake:
         self.tokens = {"good"}
         self.rights = self.there = True
         self.lock, self.over = threading.RLock(), threading.Event()
-        authority = trustme.CA()
-        self.authority = self.folder / "authority.pem"
-        authority.cert_pem.write_to_path(str(self.authority))
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(HOST).configure_cert(tls)
-        self._account = _serve(HOST, self._handler(identity=False), tls)
-        self._identity = _serve("127.0.0.1", self._handler(identity=True), None)
-        self.url = f"https://{HOST}:{self._account.server_port}"
+        self.authority, trust = certified(self.folder, HOST)
+        self._account, self._identity = Serving(self._answer, trust=trust, host=HOST), Identity("good")
+        self.url = self._account.url
 
     @property
     def environment(self) -> dict[str, str]:
         """Return by which variables a process has the managed identity, and trusts the fake."""
-        return {
-            "IDENTITY_ENDPOINT": f"http://127.0.0.1:{self._identity.server_port}/token",
-            "IDENTITY_HEADER": "tests",
-            "REQUESTS_CA_BUNDLE": str(self.authority),
-        }
+        return {**self._identity.environment, "REQUESTS_CA_BUNDLE": str(self.authority)}
 
     def stop(self) -> None:
         """End both servers."""
         self.over.set()
-        for server in (self._account, self._identity):
-            server.shutdown()
-            server.server_close()
+        self._account.stop()
+        self._identity.end()
+
+    def _answer(self, request: Request) -> http_server.Answer | None:
+        status, found, more = self.answer(request.method, urlsplit(request.path).path, request.headers, request.body)
+        if self.over.is_set():
+            return None
+        return as_json(status, found, more) if found is not None else http_server.Answer(status, b"", more)
 
     def sweep(self) -> int:
         """Delete what has expired; returns how many items there were."""
@@ -253,47 +249,6 @@ class CosmosFake:
         self.items[name] = body | {"_etag": etag, "_ts": int(time.time()), "_rid": "r", "_self": "s"}
         return None, {"etag": etag}
 
-    def _handler(self, *, identity: bool) -> type[BaseHTTPRequestHandler]:
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            timeout = 120
-            disable_nagle_algorithm, wbufsize = True, -1
-
-            def log_message(self, *told: Any) -> None:
-                """Say nothing."""
-
-            def do(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if identity:
-                    status, found, more = fake.identify(self.path, self.headers)
-                else:
-                    status, found, more = fake.answer(self.command, urlsplit(self.path).path, self.headers, body)
-                if fake.over.is_set():
-                    return
-                told = b"" if found is None else json.dumps(found).encode()
-                self.send_response(status)
-                for name, value in {"Content-Type": "application/json", **more}.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(told)))
-                self.end_headers()
-                self.wfile.write(told)
-                self.wfile.flush()
-
-            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do  # noqa: N815 - the library's names
-
-        return Handler
-
-    def identify(self, path: str, headers: Any) -> Answer:
-        """Answer who asks for a token, as an App Service's identity endpoint does."""
-        asked = parse_qs(urlsplit(path).query)
-        if headers.get("X-IDENTITY-HEADER") != "tests" or "resource" not in asked:
-            return 400, {"message": f"no identity for {path}"}, {}
-        expires = int(time.time()) + 3600
-        token = {"access_token": "good", "expires_on": str(expires), "token_type": "Bearer"}
-        return 200, token | {"resource": asked["resource"][0]}, {}
-
 
 def _kind(verb: str, path: str, headers: Any) -> str:
     if (verb, path) == ("GET", "/"):
@@ -340,15 +295,6 @@ def _sound(item: dict[str, Any], headers: Any) -> str:
     if strange := set(item) - {"id", "view", "row", "until_us", "ttl", *SYSTEM}:
         raise RefusedError(400, f"this fake does not know {strange}")
     return name
-
-
-def _serve(host: str, handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None) -> ThreadingHTTPServer:
-    server = ThreadingHTTPServer((host, 0), handler)
-    server.daemon_threads = True
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    return server
 
 
 @contextmanager

@@ -29,9 +29,7 @@ class EndpointContainer:
     Its role is the one that jobs have, told by variables as for them.
     """
 
-    def __init__(
-        self, said: dict[str, Any], folder: Path, port_variable: str = "SAGEMAKER_BIND_TO_PORT", ping: str = "/ping"
-    ) -> None:
+    def __init__(self, said: dict[str, Any], folder: Path, port_variable: str, ping: str) -> None:
         self.folder, self._ping, self.port = folder, ping, free_ports(1)[0]
         self.answers = False
         folder.joinpath("tmp").mkdir(parents=True)
@@ -119,7 +117,7 @@ class Fleets:
                 return None
             for one in found:
                 one.look()
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two pings
         return found
 
     def end(self) -> None:

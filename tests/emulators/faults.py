@@ -13,38 +13,16 @@ from __future__ import annotations
 
 import http.client
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
+
+from tests.emulators.http_server import Answer, Request, Serving
 
 ALWAYS = 10**9
 _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
-
-
-class Request(NamedTuple):
-    """What a client sent."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Answer(NamedTuple):
-    """What it gets, the body byte by byte if each takes so many seconds, and no more of it than is ``sent``."""
-
-    status: int
-    body: bytes = b""
-    headers: Mapping[str, str] = {}
-    byte_seconds: float = 0
-    sent: int | None = None
 
 
 Forward = Callable[[Request], Answer]
@@ -105,7 +83,7 @@ def delay(seconds: float) -> Does:
     """Let the request through later."""
 
     def late(request: Request, forward: Forward) -> Answer:
-        time.sleep(seconds)
+        time.sleep(seconds)  # what the rule is: a request that is late
         return forward(request)
 
     return late
@@ -116,7 +94,7 @@ def slow_answer(seconds: float) -> Does:
 
     def late(request: Request, forward: Forward) -> Answer:
         given = forward(request)
-        time.sleep(seconds)
+        time.sleep(seconds)  # what the rule is: an answer that is late
         return given
 
     return late
@@ -187,27 +165,15 @@ class Rule:
         return True
 
 
-class FaultProxy:
-    """Listens on a port of its own while it is entered."""
+class FaultProxy(Serving):
+    """Listens on a port of its own until its block ends."""
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
         self.seen: list[Request] = []
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.proxy = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        """Listen."""
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Listen no more."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(self.decided)
 
     def add(self, matches: Matcher, does: Does, times: int = ALWAYS, skip: int = 0) -> Rule:
         """Add a rule, behind those that are there."""
@@ -236,82 +202,23 @@ class FaultProxy:
 
     def forward(self, request: Request) -> Answer:
         """Ask the server."""
-        connection = http.client.HTTPConnection(self._target.hostname or "", self._target.port, timeout=60)
-        try:
-            connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in request.headers.items():
-                if name.lower() not in _HOP_BY_HOP:
-                    connection.putheader(name, value)
-            connection.putheader("Content-Length", str(len(request.body)))
-            connection.endheaders(request.body)
-            given = connection.getresponse()
-            headers = {name: value for name, value in given.getheaders() if name.lower() not in _HOP_BY_HOP}
-            if request.method == "HEAD" and (length := given.getheader("Content-Length")):
-                headers["Content-Length"] = length
-            return Answer(given.status, given.read(), headers)
-        finally:
-            connection.close()
+        return forwarded(request, self._target.netloc)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-    proxy: FaultProxy
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that went away."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def handle_one_request(self) -> None:
-        """Read a request of whatever method, and let the proxy decide."""
-        self.raw_requestline = self.rfile.readline(65537)
-        if not self.raw_requestline or not self.parse_request():
-            self.close_connection = True
-            return
-        if self.headers.get("Expect", "").lower() == "100-continue":
-            self.send_response_only(100)
-            self.end_headers()
-        request = Request(self.command, self.path, self.headers, self._content())  # type: ignore[arg-type]
-        given = self.server.proxy.decided(request)
-        if given is not None:
-            self._send(given)
-        if given is None or given.sent is not None:
-            self.close_connection = True
-            with suppress(OSError):
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-    def _send(self, given: Answer) -> None:
-        self.send_response_only(given.status)
-        for name, value in given.headers.items():
-            self.send_header(name, value)
-        if self.command != "HEAD" or "Content-Length" not in given.headers:
-            self.send_header("Content-Length", str(len(given.body)))
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        sent = given.body[: given.sent]
-        if not given.byte_seconds:
-            self.wfile.write(sent)
-            return
-        for at in range(len(sent)):
-            self.wfile.write(sent[at : at + 1])
-            time.sleep(given.byte_seconds)
-
-    def _content(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        chunks = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            chunks.append(self.rfile.read(size))
-            self.rfile.readline()
-        while self.rfile.readline().strip():
-            pass  # trailers
-        return b"".join(chunks)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
+def forwarded(request: Request, to: str) -> Answer:
+    """Ask a server, and return what it answers."""
+    connection = http.client.HTTPConnection(to, timeout=60)
+    try:
+        connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in request.headers.items():
+            if name.lower() not in _HOP_BY_HOP:
+                connection.putheader(name, value)
+        connection.putheader("Content-Length", str(len(request.body)))
+        connection.endheaders(request.body)
+        given = connection.getresponse()
+        headers = {name: value for name, value in given.getheaders() if name.lower() not in _HOP_BY_HOP}
+        if request.method == "HEAD" and (length := given.getheader("Content-Length")):
+            headers["Content-Length"] = length
+        return Answer(given.status, given.read(), headers)
+    finally:
+        connection.close()

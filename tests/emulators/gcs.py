@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.emulators import google_account
 from tests.emulators.process import Emulator
 from tests.s3_server import free_ports
 
@@ -33,12 +33,11 @@ class GcsServer:
         assert spec.origin is not None
         kept = ["-backend", "memory", "-public-host", f"127.0.0.1:{store}"]
         binary = str(Path(spec.origin).parent / BINARY)
-        self._key = rsa.generate_private_key(65537, 2048)
+        self._key = google_account.new_key()
         for name in ("store", "shim"):
             (folder / name).mkdir()
         public = folder / "public.pem"
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        public.write_bytes(self._key.public_key().public_bytes(serialization.Encoding.PEM, form))
+        public.write_bytes(google_account.public(self._key))
         self._store = Emulator(
             [binary, "-scheme", "http", "-host", "127.0.0.1", "-port", str(store), *kept], folder / "store"
         )
@@ -51,18 +50,17 @@ class GcsServer:
 
     def options_at(self, url: str, key: rsa.RSAPrivateKey | None = None) -> dict[str, str]:
         """Return options that lead over another URL, or with another key than the store knows."""
-        encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         account = {
             "gcs_base_url": url,
             "client_email": "tests@loopline.iam.gserviceaccount.com",
             "private_key_id": "1",
-            "private_key": (key or self._key).private_bytes(encoding, form, serialization.NoEncryption()).decode(),
+            "private_key": google_account.private(key or self._key),
         }
         return {"google_service_account_key": json.dumps(account)}
 
     def wrong_secret(self) -> dict[str, str]:
         """Return options with a key of somebody else's."""
-        return self.options_at(self.url, rsa.generate_private_key(65537, 2048))
+        return self.options_at(self.url, google_account.new_key())
 
     def start(self) -> None:
         """Start both, and make the bucket."""

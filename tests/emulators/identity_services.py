@@ -7,16 +7,11 @@ over TLS, and in the clear, as the agent does. What is asked for else is an empt
 from __future__ import annotations
 
 import json
-import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import trustme
-
-from tests.emulators.faults import Request
+from tests.emulators.http_server import Answer, Request, Serving, certified
 
 POD_TOKEN = "token-of-the-pod"
 WEB, AGENT, ENTRA = "ASIAWEBIDENTITY", "ASIAPODIDENTITY", "token-of-entra"
@@ -36,40 +31,27 @@ class IdentityServices:
 
     def __init__(self, folder: Path) -> None:
         self.seen: list[Request] = []
-        self.authority, self.token = folder / "authority.pem", folder / "token"
+        self.token = folder / "token"
         self.token.write_text(POD_TOKEN)
-        authority, trust = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.cert_pem.write_to_path(str(self.authority))
-        authority.issue_cert("127.0.0.1").configure_cert(trust)
-        self._servers = [self._serve(None), self._serve(trust)]
-        self.plain, self.url = (
-            f"{scheme}://127.0.0.1:{server.server_port}"
-            for scheme, server in zip(("http", "https"), self._servers, strict=True)
-        )
+        self.authority, trust = certified(folder)
+        self.servers = Serving(self._answer), Serving(self._answer, trust=trust)
+        self.plain, self.url = (server.url for server in self.servers)
 
-    def _serve(self, trust: ssl.SSLContext | None) -> ThreadingHTTPServer:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.seen))
-        server.daemon_threads = True
-        if trust:
-            server.socket = trust.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        return server
-
-    def end(self) -> None:
-        """Listen no more."""
-        for server in self._servers:
-            server.shutdown()
-            server.server_close()
+    def _answer(self, request: Request) -> Answer:
+        asked = request._replace(headers=request.small)
+        self.seen.append(asked)
+        status, text = _answered(asked)
+        return Answer(status, text.encode())
 
 
 @contextmanager
 def identity_services(folder: Path) -> Iterator[IdentityServices]:
     """Run them."""
     services = IdentityServices(folder)
-    try:
+    with ExitStack() as running:
+        for server in services.servers:
+            running.enter_context(server)
         yield services
-    finally:
-        services.end()
 
 
 def _answered(request: Request) -> tuple[int, str]:  # noqa: PLR0911 - a table
@@ -91,26 +73,3 @@ def _answered(request: Request) -> tuple[int, str]:  # noqa: PLR0911 - a table
     if "comp=list" in request.path:
         return 200, _CONTAINER
     return 404, ""
-
-
-def _handler(seen: list[Request]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *told: object) -> None:
-            """Say nothing."""
-
-        def do(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.command, self.path, headers, body)
-            seen.append(request)
-            status, text = _answered(request)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text.encode())))
-            self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else text.encode())
-
-        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do  # noqa: N815 - the library's names
-
-    return Handler

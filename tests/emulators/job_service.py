@@ -12,9 +12,11 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.emulators import http_server
+from tests.emulators.http_server import Request, Server, as_json
 
 Message = dict[str, Any]
 Handed = tuple[int, dict[str, str], bytes]
@@ -48,8 +50,10 @@ def taken(faults: list[Message], operation: str) -> Message | None:
 class JobService:
     """Answers operations by name; who subclasses it finds the operation of a request, and has a method for each."""
 
+    kind = "application/json"
+
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.faults: list[Message] = []
         self.requests: list[tuple[str, Message]] = []
 
@@ -82,6 +86,34 @@ class JobService:
         with self.lock:
             return taken(self.faults, operation) or {}
 
+    def answered(self, request: Request) -> http_server.Answer | None:
+        """Answer a client of the service, or a test."""
+        if request.path == "/_requests":
+            return as_json(200, self.requests)
+        if request.path == "/_faults":
+            fault = json.loads(request.body)
+            self.faults[:] = [*self.faults, fault] if fault else []
+            return as_json(200, {})
+        try:
+            return self.given(request)
+        except Refusal as no:
+            return as_json(no.status, self.error(no), self.headers(no), self.kind)
+        except Lost:
+            return None
+
+    def given(self, request: Request) -> http_server.Answer:
+        """Answer a client, or raise what becomes of its request."""
+        kind = request.headers.get("Content-Type") or ""
+        handed = self.handed_on(request.path, request.token, kind, request.body)
+        if handed is not None:
+            return http_server.Answer(handed[0], handed[2], handed[1])
+        return as_json(*self.answer(request.method, request.path, request.token, request.body))
+
+    def refuse(self, fault: Message) -> None:
+        """Refuse what shall go wrong with a status."""
+        if "status" in fault:
+            raise Refusal(fault["status"], fault.get("code", ""), fault.get("message", "as the test asked"))
+
     def answer(self, method: str, url: str, token: str, body: bytes) -> Answer:
         """Answer a request."""
         parts = urlsplit(url)
@@ -89,67 +121,20 @@ class JobService:
         operation, said = self.operation(method, parts.path)
         self.requests.append((operation, {**said, "body": json.loads(body) if body[:1] == b"{" else None}))
         fault = self.fault(operation)
-        if "status" in fault:
-            raise Refusal(fault["status"], fault.get("code", ""), fault.get("message", "as the test asked"))
+        self.refuse(fault)
         found = self.do(operation, said, dict(parse_qsl(parts.query)), body)
-        time.sleep(fault.get("late", 0))
+        time.sleep(fault.get("late", 0))  # what the fault is: an answer that is late
         if fault.get("lost"):
             raise Lost
         return found
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    """Headers and body leave together: in two pieces the second waits 40 ms for the client's word on the first."""
-    service: JobService
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def _any(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == "/_requests":
-            return self._send(200, self.service.requests)
-        if self.path == "/_faults":
-            fault = json.loads(body)
-            self.service.faults[:] = [*self.service.faults, fault] if fault else []
-            return self._send(200, {})
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        try:
-            given = self.service.handed_on(self.path, token, self.headers.get("Content-Type", ""), body)
-            if given is not None:
-                return self._give(*given)
-            return self._send(*self.service.answer(self.command, self.path, token, body))
-        except Refusal as no:
-            return self._send(no.status, self.service.error(no), self.service.headers(no))
-        except Lost:
-            self.close_connection = True
-            return None
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = _any  # noqa: N815 - as the library names them
-
-    def _send(self, status: int, message: Any, headers: Mapping[str, str] | None = None) -> None:
-        told = {"Content-Type": "application/json", **(headers or {})}
-        self._give(status, told, json.dumps(message).encode())
-
-    def _give(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-
-def listening(service: JobService, port: int, certificate: str = "") -> ThreadingHTTPServer:
+def listening(service: JobService, port: int, certificate: str = "") -> Server:
     """Return a server of a service, which somebody is to run; over TLS with a file of key and certificate."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"service": service}))
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    return server
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+    if trust:
+        trust.load_cert_chain(certificate)
+    return Server(service.answered, port, trust)
 
 
 def serve(service: JobService, port: int, certificate: str = "") -> None:

@@ -6,18 +6,17 @@ answers a request without a token with the challenge that tells where to sign in
 
 from __future__ import annotations
 
-import json
 import re
-import ssl
 import threading
 import uuid
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
+from tests.emulators.http_server import Answer, Request, Serving, as_json, certified
 
 TENANT, CLIENT = "11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000"
 LARGEST = 25_600
@@ -29,20 +28,9 @@ class KeyVault:
     """Both of them on one port of this process; ``mood`` is how the vault answers."""
 
     def __init__(self, folder: Path) -> None:
-        import trustme
-
-        authority = trustme.CA()
-        self.authority = folder / "authority.pem"
-        authority.cert_pem.write_to_path(str(self.authority))
-        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(trust)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.socket = trust.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self._server.fake = self  # type: ignore[attr-defined]
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        self.port = self._server.server_address[1]
-        self.url = f"https://127.0.0.1:{self.port}"
+        self.authority, trust = certified(folder)
+        self.server = Serving(self._answer, trust=trust)
+        self.port, self.url = self.server.port, self.server.url
         self.secrets: dict[str, tuple[str, bool]] = {}
         self.tokens: set[str] = set()
         self.federated = folder / "federated"
@@ -60,14 +48,27 @@ class KeyVault:
         """Disable the current version."""
         self.secrets[name.lower()] = (self.secrets[name.lower()][0], False)
 
-    def end(self) -> None:
-        """Listen no more."""
-        self._server.shutdown()
-        self._server.server_close()
-
     def challenge(self) -> str:
         """Say where to sign in; the client checks that the vault lies in the resource's domain."""
         return f'Bearer authorization="{self.url}/{TENANT}", resource="https://0.0.1:{self.port}"'
+
+    def _answer(self, request: Request) -> Answer | None:
+        """Answer the vault's callers, who asks how to sign in, and who signs in."""
+        place = urlsplit(request.path)
+        if request.method == "POST":
+            return as_json(*self.token(parse_qs(request.body.decode())))
+        if place.path.endswith("/.well-known/openid-configuration"):
+            at = f"{self.url}/{TENANT}"
+            names = {"token_endpoint": "token", "authorization_endpoint": "authorize"}
+            where = {name: f"{at}/oauth2/v2.0/{end}" for name, end in names.items()}
+            return as_json(200, {"issuer": f"{at}/v2.0", **where})
+        if self.mood == "gone":
+            return None
+        if self.mood == "silent":
+            self.awake.wait(10)
+        status, said = self.answered(place.path, parse_qs(place.query), request.token)
+        asks = status == 401 and "Authorization" not in request.headers
+        return as_json(status, said, {"WWW-Authenticate": self.challenge()} if asks else {})
 
     def answered(self, path: str, query: dict[str, list[str]], token: str) -> tuple[int, Any]:  # noqa: PLR0911
         """Answer what a vault is asked."""
@@ -109,54 +110,9 @@ def _error(code: str, message: str, inner: str = "") -> dict[str, Any]:
     return {"error": {"code": code, "message": message, **more}}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        """Answer the vault's callers, and who asks how to sign in."""
-        fake: KeyVault = self.server.fake  # type: ignore[attr-defined]
-        place = urlsplit(self.path)
-        if place.path.endswith("/.well-known/openid-configuration"):
-            self._send(
-                200,
-                {
-                    "issuer": f"{fake.url}/{TENANT}/v2.0",
-                    "token_endpoint": f"{fake.url}/{TENANT}/oauth2/v2.0/token",
-                    "authorization_endpoint": f"{fake.url}/{TENANT}/oauth2/v2.0/authorize",
-                },
-            )
-            return
-        if fake.mood == "gone":
-            self.close_connection = True
-            return
-        if fake.mood == "silent":
-            fake.awake.wait(10)
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        self._send(*fake.answered(place.path, parse_qs(place.query), token))
-
-    def do_POST(self) -> None:
-        """Answer who signs in."""
-        fake: KeyVault = self.server.fake  # type: ignore[attr-defined]
-        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self._send(*fake.token(form))
-
-    def _send(self, status: int, said: Any) -> None:
-        body = json.dumps(said).encode()
-        self.send_response(status)
-        if status == 401 and "Authorization" not in self.headers:
-            self.send_header("WWW-Authenticate", self.server.fake.challenge())  # type: ignore[attr-defined]
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
-
-
 @pytest.fixture(scope="session")
 def key_vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyVault]:
     """Run vault and sign-in for this session."""
     vault = KeyVault(tmp_path_factory.mktemp("key-vault"))
-    yield vault
-    vault.end()
+    with vault.server:
+        yield vault

@@ -17,11 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
+
+from tests.emulators.http_server import Answer, Request, Serving, as_json
 
 FIRST = 49590338271490256608559692538361571095921575989136588898
 ALL_HASHES = 2**128
@@ -80,6 +81,18 @@ class Kinesis:
     def let_go(self, stream: str, shard: int, count: int) -> None:
         """Let go of a shard's oldest records."""
         del self._shard(stream, f"shardId-{shard:012d}").records[:count]
+
+    def answered(self, request: Request) -> Answer:
+        """Answer one request of the JSON protocol."""
+        said, name = json.loads(request.body or b"{}"), request.headers["X-Amz-Target"].rpartition(".")[2]
+        try:
+            _check(MODEL.operation_model(name).input_shape, said)
+            with self.alone:
+                self.asked.append((name, said))
+                status, told = 200, getattr(self, name)(**said) or {}
+        except RefusedError as refusal:
+            status, told = 400, {"__type": str(refusal), "message": f"refused: {refusal}"}
+        return as_json(status, told, kind="application/x-amz-json-1.1")
 
     def CreateStream(self, StreamName: str, ShardCount: int = 1) -> Any:
         if StreamName in self.streams:
@@ -206,41 +219,8 @@ def _record(record: tuple[int, str, str, float]) -> Any:
 def kinesis() -> Iterator[tuple[Kinesis, str]]:
     """Answer at the URL that is given."""
     service = Kinesis()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Asked", (_Asked,), {"service": service}))
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield service, f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-class _Asked(BaseHTTPRequestHandler):
-    service: Kinesis
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        """Answer one request of the JSON protocol."""
-        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
-        name = self.headers["X-Amz-Target"].rpartition(".")[2]
-        try:
-            _check(MODEL.operation_model(name).input_shape, said)
-            with self.service.alone:
-                self.service.asked.append((name, said))
-                self._answer(200, getattr(self.service, name)(**said) or {})
-        except RefusedError as refusal:
-            self._answer(400, {"__type": str(refusal), "message": f"refused: {refusal}"})
-
-    def _answer(self, status: int, body: Any) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    with Serving(service.answered) as server:
+        yield service, server.url
 
 
 def _check(shape: Any, said: Any) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.emulators.http_server import Answer, Request, Serving
 
 ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default"
 
@@ -31,25 +31,12 @@ def metadata_server(project: str, token: str) -> Iterator[str]:
         f"{NAMED}/token": {"access_token": token, "expires_in": 3600},
     }
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *told: Any) -> None:
-            """Say nothing."""
+    def answered(request: Request) -> Answer:
+        found = answers.get(urlsplit(request.path).path)
+        known = found is not None and (request.path == "/" or request.headers.get("Metadata-Flavor") == "Google")
+        said = (found if isinstance(found, str) else json.dumps(found)).encode() if known else b""
+        kind = "text/html" if isinstance(found, str) else "application/json"
+        return Answer(200 if known else 404, said, {"Metadata-Flavor": "Google", "Content-Type": kind})
 
-        def do_GET(self) -> None:
-            found = answers.get(urlsplit(self.path).path)
-            known = found is not None and (self.path == "/" or self.headers.get("Metadata-Flavor") == "Google")
-            said = (found if isinstance(found, str) else json.dumps(found)).encode() if known else b""
-            self.send_response(200 if known else 404)
-            self.send_header("Metadata-Flavor", "Google")
-            self.send_header("Content-Type", "text/html" if isinstance(found, str) else "application/json")
-            self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with Serving(answered) as server:
+        yield f"127.0.0.1:{server.port}"

@@ -75,7 +75,7 @@ class Run:
             if time.monotonic() - written > 10 * pauses:
                 self._take()
                 written = time.monotonic()
-            time.sleep(pauses)
+            time.sleep(pauses)  # between two looks at containers that tell nobody
         for container in self.containers:
             container.end(GRACE_SECONDS if found in {"stopped", "too long"} else 0)
         self._take()

@@ -35,7 +35,7 @@ class OpenBao(Emulator):
             try:
                 self.root.secrets.kv.v2.create_or_update_secret("begun", secret={"value": "1"})
             except hvac.exceptions.VaultError:
-                time.sleep(0.05)
+                time.sleep(0.05)  # between two looks
             else:
                 return
         raise TimeoutError("the engine of secrets was not there in 10 s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.emulators.store_faults import Asked
+from tests.emulators.http_server import Request
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class OtherWriter:
     number: int
     transactions: dict[str, int]
 
-    def __call__(self, asked: Asked) -> Asked:
+    def __call__(self, asked: Request) -> Request:
         """Append it."""
         from loopline.platform_core.testing.lake import numbered
         from loopline.resources.delta.lake import DeltaLake

@@ -114,7 +114,7 @@ def _wait_for(server: Postgresql, process: subprocess.Popen[bytes]) -> None:
         try:
             psycopg2.connect(host=str(server.folder), port=server.port, user=OWNER, dbname="postgres").close()
         except psycopg2.OperationalError:
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(_PAUSE_SECONDS)  # between two looks
         else:
             return
     raise TimeoutError(f"PostgreSQL did not start: {(server.folder / 'log').read_text()[-2000:]}")

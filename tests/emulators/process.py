@@ -58,7 +58,7 @@ class Emulator:
                 answers()
             except Exception as error:  # noqa: BLE001 - each client has its own for "not yet"
                 why = f"{type(error).__name__}: {error}"
-                time.sleep(0.1)
+                time.sleep(0.1)  # between two looks: each program has its own way to be ready
             else:
                 return
         self.end()
@@ -69,6 +69,13 @@ class Emulator:
         with suppress(ProcessLookupError):
             self.process.kill()
         self.process.wait(30)
+
+    def end_gently(self) -> None:
+        """Ask it to end, and with it what it has started, such as its endpoints' containers."""
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(30)
+        self.end()
 
 
 class Faulty:

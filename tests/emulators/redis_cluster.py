@@ -11,7 +11,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +20,7 @@ import redis
 
 from tests.hanging import hang
 from tests.machine import needs
+from tests.waiting import until
 
 SLOTS = 16384
 PORTS = range(12_000, 30_000)
@@ -135,11 +135,7 @@ class RedisCluster:
 
     def wait_until(self, holds: Callable[[], bool], otherwise: str) -> None:
         """Wait for something, half a minute at most."""
-        end = time.monotonic() + 30
-        while not holds():
-            if time.monotonic() > end:
-                pytest.fail(f"Redis Cluster: {otherwise}")
-            time.sleep(0.02)
+        until(holds, 30, told=lambda: f"Redis Cluster: {otherwise}")
 
     def _known_to(self, me: int) -> str:
         """Write what a server's file of the cluster says: a line a server, with its slots."""

@@ -19,18 +19,16 @@ import json
 import re
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import boto3
 
 from tests.emulators.aws_model import model, problems, signer
-from tests.emulators.job_service import taken
+from tests.emulators.http_server import Answer, Request, as_json
+from tests.emulators.job_service import JobService, Lost, Message, Refusal, serve
 from tests.emulators.sagemaker_endpoints import Endpoints, Refused
 from tests.emulators.training_jobs import Account, TrainingJob
 from tests.s3_server import KEY, SECRET
@@ -40,37 +38,29 @@ GROUP = "/aws/sagemaker/TrainingJobs"
 SERVICES = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
 INVOKED = re.compile(r"/endpoints/([^/]+)/invocations")
 NOT_FOUND = "Requested resource not found."
-Message = dict[str, Any]
 
 
-class Refusal(Exception):  # noqa: N818 - what the service does, not what is wrong here
-    """The service says no."""
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code, self.message, self.status = code, message, status
+def no(code: str, message: str, status: int = 400) -> Refusal:
+    """Say no."""
+    return Refusal(status, code, message)
 
 
 class ModelError(Refusal):
     """A container answered with an error."""
 
     def __init__(self, status: int, said: str) -> None:
-        super().__init__("ModelError", f'Received client error ({status}) from primary with message "{said}".', 424)
+        super().__init__(424, "ModelError", f'Received client error ({status}) from primary with message "{said}".')
         self.more = {"OriginalStatusCode": status, "OriginalMessage": said}
 
 
-class Lost(Exception):  # noqa: N818 - as above
-    """The answer does not arrive."""
-
-
-class SageMaker:
+class SageMaker(JobService):
     """The operations that Loopline uses, and no other."""
 
+    kind = "application/x-amz-json-1.1"
+
     def __init__(self, folder: Path, s3_url: str) -> None:
-        self.lock = threading.Lock()
+        super().__init__()
         self.jobs: dict[str, TrainingJob] = {}
-        self.faults: list[Message] = []
-        self.requests: list[tuple[str, Message]] = []
         s3 = boto3.client(
             "s3", endpoint_url=s3_url, region_name=REGION, aws_access_key_id=KEY, aws_secret_access_key=SECRET
         )
@@ -92,27 +82,25 @@ class SageMaker:
         if asked.get("EnableManagedSpotTraining") and not (
             limits.get("MaxWaitTimeInSeconds", 0) >= limits.get("MaxRuntimeInSeconds", 0)
         ):
-            raise Refusal(
-                "ValidationException", "MaxWaitTimeInSeconds above or equal to MaxRuntimeInSeconds is required"
-            )
+            raise no("ValidationException", "MaxWaitTimeInSeconds above or equal to MaxRuntimeInSeconds is required")
         with self.lock:
             if name in self.jobs:
-                raise Refusal("ResourceInUse", "Training job names must be unique within an AWS account and region")
+                raise no("ResourceInUse", "Training job names must be unique within an AWS account and region")
             arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{name}"
-            self.jobs[name] = TrainingJob(asked, arn, self.account, self.fault("job") or {})
+            self.jobs[name] = TrainingJob(asked, arn, self.account, self.fault("job"))
         return {"TrainingJobArn": arn}
 
     def job(self, asked: Message) -> TrainingJob:
         """Find a job; the real service says that there is none as a ``ValidationException``."""
         if asked["TrainingJobName"] not in self.jobs:
-            raise Refusal("ValidationException", NOT_FOUND)
+            raise no("ValidationException", NOT_FOUND)
         return self.jobs[asked["TrainingJobName"]]
 
     def stop(self, asked: Message) -> Message:
         """Ask a job to end."""
         job = self.job(asked)
         if job.status != "InProgress":
-            raise Refusal("ValidationException", f"The request was rejected because the job is in status {job.status}")
+            raise no("ValidationException", f"The request was rejected because the job is in status {job.status}")
         job.stop()
         return {}
 
@@ -150,47 +138,67 @@ class SageMaker:
                 token, now = f"f/{start + len(page)}", int(time.time() * 1000)
                 told = [{"timestamp": now, "message": line, "ingestionTime": now} for line in page]
                 return {"events": told, "nextForwardToken": token, "nextBackwardToken": "b/0"}
-        raise Refusal("ResourceNotFoundException", "The specified log stream does not exist.")
+        raise no("ResourceNotFoundException", "The specified log stream does not exist.")
 
     def in_group(self, asked: Message) -> None:
         """Refuse what is of another log group, or before there is one."""
         if asked.get("logGroupName") != GROUP or not any(job.containers for job in self.jobs.values()):
-            raise Refusal("ResourceNotFoundException", "The specified log group does not exist.")
+            raise no("ResourceNotFoundException", "The specified log group does not exist.")
 
-    def fault(self, operation: str) -> Message | None:
-        """Take what shall go wrong now."""
-        return taken(self.faults, operation)
+    def refuse(self, fault: Message) -> None:
+        """Refuse what shall go wrong with a code."""
+        if "code" in fault:
+            raise no(fault["code"], fault.get("message", "as the test asked"), fault.get("status", 400))
 
-    def answer(self, target: str, asked: Message) -> Message:
+    def error(self, no: Refusal) -> Message:
+        """Write a refusal as AWS does."""
+        return {"__type": no.code, "message": no.message, **getattr(no, "more", {})}
+
+    def headers(self, no: Refusal) -> dict[str, str]:
+        """Name it once more."""
+        return {"x-amzn-ErrorType": no.code}
+
+    def given(self, request: Request) -> Answer:
+        """Answer one operation, or say that it is there."""
+        if request.method == "GET":
+            return as_json(200, [], kind=self.kind)
+        headers = request.small
+        url = f"http://{headers['host']}{request.path}"
+        if signer("POST", url, headers, request.body, {KEY: SECRET}) is None:
+            raise no("UnrecognizedClientException", "The security token included in the request is invalid.")
+        if invoked := INVOKED.fullmatch(request.path):
+            return self.invoked({"EndpointName": invoked[1]}, request.body, headers)
+        return as_json(200, self.done(headers.get("x-amz-target", ""), json.loads(request.body)), kind=self.kind)
+
+    def done(self, target: str, asked: Message) -> Message:
         """Do one operation, with both messages held against the model."""
         prefix, _, name = target.partition(".")
         service = model(SERVICES[prefix]) if prefix in SERVICES else None
         if service is None or name not in service.operation_names or name not in self.operations:
-            raise Refusal("UnknownOperationException", f"{target} is not there")
+            raise no("UnknownOperationException", f"{target} is not there")
         shapes = service.operation_model(name)
         if wrong := problems(shapes.input_shape, asked):
-            raise Refusal("ValidationException", f"{len(wrong)} validation errors detected: {'; '.join(wrong)[:500]}")
+            raise no("ValidationException", f"{len(wrong)} validation errors detected: {'; '.join(wrong)[:500]}")
         self.requests.append((name, asked))
-        fault = self.fault(name) or {}
-        if "code" in fault:
-            raise Refusal(fault["code"], fault.get("message", "as the test asked"), fault.get("status", 400))
+        fault = self.fault(name)
+        self.refuse(fault)
         try:
             with self.lock if name in self.endpoints.operations else nullcontext():
                 said = self.operations[name](asked)
-        except Refused as no:
-            raise Refusal("ValidationException", str(no)) from no
+        except Refused as refused:
+            raise no("ValidationException", str(refused)) from refused
         if shapes.output_shape is not None and (wrong := problems(shapes.output_shape, said)):
-            raise Refusal("FakeIsWrong", "; ".join(wrong), 400)
+            raise no("FakeIsWrong", "; ".join(wrong), 400)
         if fault.get("lost"):
-            time.sleep(fault.get("after", 0))
+            time.sleep(fault.get("after", 0))  # what the fault is: the connection falls late
             raise Lost
         return said
 
-    def invoked(self, asked: Message, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    def invoked(self, asked: Message, body: bytes, headers: dict[str, str]) -> Answer:
         """Hand a request to a container, as ``InvokeEndpoint`` does: of its headers only those that the service knows.
 
         Returns:
-            Status, headers and body of the service's own answer.
+            The service's own answer.
         """
         input_shape = model("sagemaker-runtime").operation_model("InvokeEndpoint").input_shape
         known = {name: shape for name, shape in input_shape.members.items() if name != "Body"}
@@ -200,25 +208,23 @@ class SageMaker:
                 said[name] = value
         wrong = [each for name, value in said.items() for each in problems(known[name], value, name)]
         if wrong or len(body) > input_shape.members["Body"].metadata["max"]:
-            raise Refusal("ValidationError", "; ".join(wrong) or "The body is too large", 413 if not wrong else 400)
+            raise no("ValidationError", "; ".join(wrong) or "The body is too large", 413 if not wrong else 400)
         self.requests.append(("InvokeEndpoint", said))
-        fault = self.fault("InvokeEndpoint") or {}
-        if "code" in fault:
-            raise Refusal(fault["code"], fault.get("message", "as the test asked"), fault.get("status", 400))
+        self.refuse(self.fault("InvokeEndpoint"))
         container = self.endpoints.invoked(said["EndpointName"])
         if container is None:
-            raise Refusal("ValidationError", f"Endpoint {said['EndpointName']} of account {ACCOUNT} not found.")
+            raise no("ValidationError", f"Endpoint {said['EndpointName']} of account {ACCOUNT} not found.")
         handed = {"Content-Type": said.get("ContentType", ""), "Accept": said.get("Accept", "*/*")}
         if "CustomAttributes" in said:
             handed["X-Amzn-SageMaker-Custom-Attributes"] = said["CustomAttributes"]
         try:
             status, given, content = container.ask("/invocations", body, handed)
         except OSError as error:
-            raise Refusal("ServiceUnavailable", f"the container does not answer: {error}", 503) from error
+            raise no("ServiceUnavailable", f"the container does not answer: {error}", 503) from error
         if status != 200:
             raise ModelError(status, content.decode(errors="replace"))
         named = {"content-type": given.get("content-type", ""), "x-Amzn-Invoked-Production-Variant": "loopline"}
-        return 200, named, content
+        return Answer(200, content, named)
 
 
 def _summary(job: TrainingJob) -> Message:
@@ -230,67 +236,14 @@ def _stream(job: TrainingJob, number: int) -> str:
     return f"{job.request['TrainingJobName']}/algo-{number + 1}-{int(job.created)}"
 
 
-class Handler(BaseHTTPRequestHandler):
-    """HTTP around it."""
-
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    """Headers and body leave together: in two pieces the second waits 40 ms for the client's word on the first."""
-    sagemaker: SageMaker
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        """Tell the test what was asked; and that it is there."""
-        self._send(200, self.sagemaker.requests if self.path == "/_requests" else [])
-
-    def do_POST(self) -> None:
-        """Answer one operation, or take a fault."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path == "/_faults":
-            fault = json.loads(body)
-            self.sagemaker.faults[:] = [*self.sagemaker.faults, fault] if fault else []
-            return self._send(200, {})
-        try:
-            self._refuse_unsigned(body)
-            if invoked := INVOKED.fullmatch(self.path):
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                return self._give(*self.sagemaker.invoked({"EndpointName": invoked[1]}, body, headers))
-            return self._send(200, self.sagemaker.answer(self.headers.get("X-Amz-Target", ""), json.loads(body)))
-        except Refusal as no:
-            said = {"__type": no.code, "message": no.message, **getattr(no, "more", {})}
-            return self._send(no.status, said, {"x-amzn-ErrorType": no.code})
-        except Lost:
-            self.close_connection = True
-            return None
-
-    def _refuse_unsigned(self, body: bytes) -> None:
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        if signer("POST", f"http://{headers['host']}{self.path}", headers, body, {KEY: SECRET}) is None:
-            raise Refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
-
-    def _send(self, status: int, message: Any, headers: dict[str, str] | None = None) -> None:
-        given = {"Content-Type": "application/x-amz-json-1.1", **(headers or {})}
-        self._give(status, given, json.dumps(message).encode())
-
-    def _give(self, status: int, headers: dict[str, str], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-
 def main(port: int, folder: Path, s3_url: str) -> None:
-    """Serve until it is ended."""
-    Handler.sagemaker = SageMaker(folder, s3_url)
+    """Serve until it is ended, and endpoints' containers with it."""
+    service = SageMaker(folder, s3_url)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+        serve(service, port)
     finally:
-        Handler.sagemaker.endpoints.end()
+        service.endpoints.end()
 
 
 if __name__ == "__main__":

@@ -12,16 +12,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.emulators.endpoint_container import EndpointContainer
+from tests.emulators.endpoint_container import EndpointContainer, Fleets, end_all
 
 Message = dict[str, Any]
 BUSY = {"Creating", "Updating", "RollingBack", "Deleting", "SystemUpdating"}
-_LOOK_SECONDS = 0.05
 _DID_NOT_ANSWER = (
     "The primary container for production variant {} did not pass the ping health check. Please check CloudWatch logs "
     "for this endpoint."
@@ -39,25 +37,18 @@ class Fleet:
     config: str
     containers: list[EndpointContainer] = field(default_factory=list)
 
-    def end(self) -> None:
-        """Give the machines back: each container is asked to end, and has 30 s."""
-        threads = [threading.Thread(target=one.end) for one in self.containers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
 
 class Endpoint:
     """One endpoint: it is made, changed and ended by a thread of its own, while requests go to the fleet that is in."""
 
-    def __init__(self, said: Message, make: Callable[[str], Fleet], how: Message) -> None:
-        self.said, self._make, self.created = said, make, time.time()
+    def __init__(
+        self, said: Message, bring: Callable[[str, float], list[EndpointContainer] | None], how: Message
+    ) -> None:
+        self.said, self._bring, self.created = said, bring, time.time()
         self.status, self.reason, self.fleet = "Creating", "", Fleet(said["EndpointConfigName"])
         self.modified, self._turn = self.created, 0
         self.gone = threading.Event()
         threading.Thread(target=self._create, args=(how,), daemon=True).start()
-        threading.Thread(target=self._keep_up, daemon=True).start()
 
     def update(self, config: str, how: Message) -> None:
         """Bring up another fleet; this one answers until that one does."""
@@ -69,7 +60,7 @@ class Endpoint:
         self.status = "Deleting"
 
         def gone() -> None:
-            self.fleet.end()
+            end_all(self.fleet.containers)
             self.gone.set()
 
         threading.Thread(target=gone, daemon=True).start()
@@ -93,45 +84,29 @@ class Endpoint:
         before, self.reason = self.fleet, why
         if not why and not how.get("rolls_back"):
             self.fleet = found
-            time.sleep(how.get("drains", 0.2))
-            before.end()
+            time.sleep(how.get("drains", 0.2))  # what the service does: the old one answers on for a moment
+            end_all(before.containers)
         self.status, self.modified = "InService", time.time()
 
     def _brought_up(self, config: str, how: Message) -> tuple[Fleet, str]:
-        time.sleep(how.get("delay", 0.1))
+        time.sleep(how.get("delay", 0.1))  # until the machines are there
         if how.get("reason"):
             return Fleet(config), how["reason"]
         if how.get("bare") or how.get("rolls_back"):
             return Fleet(config), ""
-        found = self._make(config)
-        end = time.monotonic() + how.get("health_seconds", 120)
-        while not all(one.answers for one in found.containers):
-            if time.monotonic() > end:
-                found.end()
-                return Fleet(config), _DID_NOT_ANSWER.format("loopline")
-            for one in found.containers:
-                one.look()
-            time.sleep(_LOOK_SECONDS)
-        return found, ""
-
-    def _keep_up(self) -> None:
-        """Start containers that fall anew, as a service does that replaces what does not answer its pings."""
-        while not self.gone.is_set():
-            for one in self.fleet.containers if self.status in {"InService", "Updating"} else ():
-                with suppress(OSError):
-                    one.look()
-            time.sleep(0.2)
+        found = self._bring(config, how.get("health_seconds", 120))
+        return Fleet(config, found or []), "" if found else _DID_NOT_ANSWER.format("loopline")
 
 
 class Endpoints:
     """The operations around endpoints."""
 
-    def __init__(self, region: str, account: str, folder: Path, fault: Callable[[str], Message | None]) -> None:
-        self._arn, self._folder, self._fault = f"arn:aws:sagemaker:{region}:{account}", folder, fault
+    def __init__(self, region: str, account: str, folder: Path, fault: Callable[[str], Message]) -> None:
+        self._arn, self._fault = f"arn:aws:sagemaker:{region}:{account}", fault
         self.models: dict[str, Message] = {}
         self.configs: dict[str, Message] = {}
         self.endpoints: dict[str, Endpoint] = {}
-        self._number = 0
+        self._fleets = Fleets(folder, "SAGEMAKER_BIND_TO_PORT", self._serving)
         self.operations: dict[str, Callable[[Message], Message]] = {
             "CreateModel": self.create_model,
             "CreateEndpointConfig": self.create_config,
@@ -168,7 +143,7 @@ class Endpoints:
         if name in self.endpoints:
             raise Refused(f'Cannot create already existing endpoint "{self._arn}:endpoint/{name}".')
         self._config(said["EndpointConfigName"])
-        self.endpoints[name] = Endpoint(said, self._fleet, self._fault("endpoint") or {})
+        self.endpoints[name] = Endpoint(said, self._brought_up, self._fault("endpoint"))
         return {"EndpointArn": f"{self._arn}:endpoint/{name}"}
 
     def update(self, said: Message) -> Message:
@@ -180,7 +155,7 @@ class Endpoints:
             raise Refused(f"Cannot update endpoint in status {endpoint.status}")
         if endpoint.fleet.config == said["EndpointConfigName"]:
             raise Refused("Cannot update endpoint to the configuration that it has")
-        endpoint.update(said["EndpointConfigName"], self._fault("endpoint") or {})
+        endpoint.update(said["EndpointConfigName"], self._fault("endpoint"))
         return {"EndpointArn": f"{self._arn}:endpoint/{said['EndpointName']}"}
 
     def describe(self, said: Message) -> Message:
@@ -216,21 +191,20 @@ class Endpoints:
 
     def end(self) -> None:
         """End every container."""
+        self._fleets.end()
         for endpoint in self.endpoints.values():
-            endpoint.gone.set()
             for one in endpoint.fleet.containers:
                 one.kill()
 
-    def _fleet(self, config: str) -> Fleet:
+    def _brought_up(self, config: str, seconds: float) -> list[EndpointContainer] | None:
         (variant,) = self.configs[config]["ProductionVariants"]
-        model = self.models[variant["ModelName"]]
-        fleet = Fleet(config)
-        for _ in range(variant["InitialInstanceCount"]):
-            self._number += 1
-            fleet.containers.append(
-                EndpointContainer(model["PrimaryContainer"], self._folder / f"container-{self._number}")
-            )
-        return fleet
+        container = self.models[variant["ModelName"]]["PrimaryContainer"]
+        return self._fleets.brought_up(variant["InitialInstanceCount"], container, "/ping", seconds)
+
+    def _serving(self) -> list[EndpointContainer]:
+        """Return the containers that are kept up: those that fall are started anew."""
+        found = [one for one in [*self.endpoints.values()] if one.status in {"InService", "Updating"}]
+        return [one for endpoint in found for one in endpoint.fleet.containers]
 
     def _endpoint(self, said: Message) -> Endpoint:
         self._forget_gone()

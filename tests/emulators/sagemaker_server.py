@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -22,14 +22,18 @@ IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/loopline:tests"
 class SageMakerServer(Faulty):
     """The fake's process, and what a test says to it."""
 
-    def __init__(self, folder: Path, s3: S3Server) -> None:
+    def __init__(self, folder: Path, s3: S3Server, role: Mapping[str, str] | None = None) -> None:
+        """Be ready to start; ``role`` are variables of which every job has the same, as it has its identity."""
         self.s3, port = s3, free_ports(1)[0]
         self.url = f"http://127.0.0.1:{port}"
         self.endpoints = {"sagemaker": self.url, "logs": self.url, "s3": s3.url}
         self.hosting = {"sagemaker": self.url, "sagemaker-runtime": self.url}
-        self.program = Emulator(
-            [sys.executable, "-m", "tests.emulators.sagemaker", str(port), str(folder), s3.url], folder
-        )
+        command = [sys.executable, "-m", "tests.emulators.sagemaker", str(port), str(folder), s3.url]
+        self.program = Emulator(command, folder, {f"ROLE_{name}": value for name, value in (role or {}).items()})
+
+    def start(self) -> None:
+        """Start it."""
+        self.program.start(lambda: urlopen(self.url).close())
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +49,9 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def server(tmp_path_factory: pytest.TempPathFactory, s3: S3Server) -> Iterator[SageMakerServer]:
     """Run the fake for a file of tests: what goes on running costs all that come after."""
     found = SageMakerServer(tmp_path_factory.mktemp("sagemaker"), s3)
-    found.program.start(lambda: urlopen(found.url).close())
+    found.start()
     yield found
-    found.program.process.terminate()  # its containers end with it
-    found.program.process.wait(30)
-    found.program.end()
+    found.program.end_gently()
 
 
 @pytest.fixture

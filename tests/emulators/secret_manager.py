@@ -7,18 +7,17 @@ ours has signed, and a path that is not written is NOT_FOUND.
 from __future__ import annotations
 
 import base64
-import contextlib
-import json
 import re
-import ssl
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+from tests.emulators import google_account
+from tests.emulators.http_server import Answer, Request, Serving, as_json, certified
 
 LARGEST = 65_536
 PROJECT = "kit-project"
@@ -77,49 +76,25 @@ class SecretManager:
 
     def __init__(self, folder: Path, key: Any = None) -> None:
         """Start; who signs with ``key``, or with one of the fake's own, is let in."""
-        import trustme
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import rsa
-
-        authority = trustme.CA()
-        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(trust)
-        self.authority = folder / "authority.pem"
-        authority.cert_pem.write_to_path(str(self.authority))
-        self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._public = self._key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        self.authority, trust = certified(folder)
+        key = key or google_account.new_key()
+        self._public = google_account.public(key)
+        keys, nowhere = {"account": key, "stranger": google_account.new_key()}, "https://127.0.0.1:1/token"
+        self.account, self.stranger = (
+            google_account.signer(folder / f"{name}.json", one, PROJECT, nowhere) for name, one in keys.items()
         )
-        self.account = self.signer(folder / "account.json", self._key)
-        self.stranger = self.signer(folder / "stranger.json", rsa.generate_private_key(65537, 2048))
         self.fake = SecretManagerFake()
         self.asked = list[str]()
         """The path of each call that was let in."""
-        self.server = _Server(self, trust)
+        self.server = Serving(self._answer, trust=trust)
         self.endpoint = f"127.0.0.1:{self.server.port}"
 
-    def signer(self, file: Path, key: Any) -> Path:
-        """Write a service account's file, as Google gives it."""
-        from cryptography.hazmat.primitives import serialization
+    def _answer(self, request: Request) -> Answer:
+        return as_json(*self.answered(unquote(urlsplit(request.path).path), request.token))
 
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        said = {
-            "type": "service_account",
-            "project_id": PROJECT,
-            "private_key_id": "1",
-            "private_key": pem.decode(),
-            "client_email": f"kit@{PROJECT}.iam.gserviceaccount.com",
-            "client_id": "1",
-            "token_uri": "https://127.0.0.1:1/token",
-        }
-        file.write_text(json.dumps(said))
-        return file
-
-    def answered(self, path: str, authorization: str) -> tuple[int, dict[str, Any]]:
+    def answered(self, path: str, token: str) -> tuple[int, dict[str, Any]]:
         """Answer a GET, if who asks is let in."""
-        if not self._allows(authorization.removeprefix("Bearer ")):
+        if not self._allows(token):
             return _error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
         self.asked.append(path)
         found = re.fullmatch(r"/v1/(projects/.+):access", path)
@@ -137,56 +112,9 @@ class SecretManager:
         return str(told["iss"]).startswith("kit@")
 
 
-class _Server:
-    """The fake on a port of this process; it may be stopped and started on the same port."""
-
-    def __init__(self, service: SecretManager, trust: ssl.SSLContext) -> None:
-        self._service, self._trust = service, trust
-        self._server: ThreadingHTTPServer | None = None
-        self.port = 0
-        self.start()
-
-    def start(self) -> None:
-        """Listen."""
-        if self._server is not None:
-            return
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _Handler)
-        self._server.daemon_threads = True
-        self._server.fake = self._service  # type: ignore[attr-defined]
-        self._server.socket = self._trust.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def stop(self) -> None:
-        """Listen no more."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        service: SecretManager = self.server.fake  # type: ignore[attr-defined]
-        path = unquote(urlsplit(self.path).path)
-        status, said = service.answered(path, self.headers.get("authorization", ""))
-        body = json.dumps(said).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        with contextlib.suppress(OSError):  # who asked may have gone
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Write no log."""
-
-
 @pytest.fixture(scope="session")
 def secret_manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecretManager]:
     """Run the fake for this session."""
     service = SecretManager(tmp_path_factory.mktemp("secret-manager"))
-    yield service
-    service.server.stop()
+    with service.server:
+        yield service

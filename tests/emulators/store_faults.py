@@ -6,7 +6,6 @@ It is a process of its own, since some clients let no other thread of theirs run
 
 from __future__ import annotations
 
-import http.client
 import multiprocessing
 import re
 import threading
@@ -15,23 +14,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
+from tests.emulators.faults import forwarded
+from tests.emulators.http_server import Answer, Request, Serving
+
 EVER = 1_000_000
-
-
-@dataclass
-class Asked:
-    """A request as it came: its path is with its query."""
-
-    method: str
-    path: str
-    headers: list[tuple[str, str]]
-    body: bytes
 
 
 @dataclass
@@ -56,11 +46,11 @@ class Fault:
     status: int | None = None
     body: bytes = b""
     seconds: float = 0
-    change: Callable[[Asked], Asked] | None = None
+    change: Callable[[Request], Request] | None = None
     met: int = 0
     _seen: Counter[str] = field(default_factory=Counter)
 
-    def takes(self, asked: Asked) -> bool:
+    def takes(self, asked: Request) -> bool:
         """Say whether this request is met, and count it."""
         if (self.method and self.method != asked.method) or not re.search(self.pattern, unquote(asked.path)):
             return False
@@ -71,7 +61,7 @@ class Fault:
         return is_met
 
 
-def unchanged(asked: Asked) -> Asked:
+def unchanged(asked: Request) -> Request:
     """Be a fault's ``change`` that changes nothing: the request is late."""
     return asked
 
@@ -121,38 +111,17 @@ def _serve(upstream: str, told: Connection) -> None:
             told.send(proxy.do(what, *more))
 
 
-class _Proxy:
+class _Proxy(Serving):
     """The server in its process."""
 
     def __init__(self, upstream: str) -> None:
-        self._asked: list[Asked] = []
+        self._asked: list[Request] = []
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
-        proxy, parts = self, urlsplit(upstream)
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_one_request(self) -> None:
-                try:
-                    super().handle_one_request()
-                except (ConnectionError, TimeoutError):
-                    self.close_connection = True
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-            def _take(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                proxy._answer(self, Asked(self.command, self.path, list(self.headers.items()), body))
-
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _take  # noqa: N815 - the server's names
-
-        self._host = str(parts.netloc)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}{parts.path}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        parts = urlsplit(upstream)
+        self._upstream = str(parts.netloc)
+        super().__init__(self._answer)
+        self.url += parts.path
 
     def do(self, what: str, *more: Any) -> Any:
         """Do what the other end says."""
@@ -166,59 +135,21 @@ class _Proxy:
             return [(each.method, unquote(each.path)) for each in asked]
         return None
 
-    def _answer(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+    def _answer(self, asked: Request) -> Answer | None:
         self._asked.append(asked)
         fault = self._fault(asked)
         if fault is None:
-            self._pass_on(handler, asked)
-            return
+            return forwarded(asked, self._upstream)
         if fault.passed_on:
-            self._ask(asked)
-        time.sleep(fault.seconds)
+            forwarded(asked, self._upstream)
+        time.sleep(fault.seconds)  # what the fault is: who is met waits
         if fault.change is not None:
-            self._pass_on(handler, fault.change(asked))
-            return
-        if fault.status is None:
-            handler.close_connection = True
-            handler.connection.shutdown(2)
-            return
-        _say(handler, fault.status, [], b"" if asked.method == "HEAD" else fault.body)
+            return forwarded(fault.change(asked), self._upstream)
+        return None if fault.status is None else Answer(fault.status, fault.body)
 
-    def _fault(self, asked: Asked) -> Fault | None:
+    def _fault(self, asked: Request) -> Fault | None:
         with self._lock:
             for number, fault in enumerate(self._faults):
                 if (not fault.follows or self._faults[number - 1].met) and fault.takes(asked):
                     return fault
         return None
-
-    def _pass_on(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
-        status, headers, body, length = self._ask(asked)
-        if asked.method == "HEAD":
-            _say(handler, status, headers, b"", length)
-        else:
-            _say(handler, status, headers, body)
-
-    def _ask(self, asked: Asked) -> tuple[int, list[tuple[str, str]], bytes, str | None]:
-        connection = http.client.HTTPConnection(self._host, timeout=60)
-        connection.putrequest(asked.method, asked.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in asked.headers:
-            if name.lower() != "connection":
-                connection.putheader(name, value)
-        connection.endheaders(asked.body)
-        answer = connection.getresponse()
-        body, length = answer.read(), answer.getheader("content-length")
-        headers = [each for each in answer.getheaders() if each[0].lower() not in HOP]
-        connection.close()
-        return answer.status, headers, body, length
-
-
-def _say(
-    handler: BaseHTTPRequestHandler, status: int, headers: list[tuple[str, str]], body: bytes, length: str | None = None
-) -> None:
-    handler.send_response_only(status)
-    for name, value in headers:
-        handler.send_header(name, value)
-    if status not in {204, 304}:
-        handler.send_header("content-length", length or str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)

@@ -6,35 +6,13 @@ import http.client
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from tests.emulators import faults
-from tests.emulators.faults import Answer, FaultProxy
-
-
-class _Echo(BaseHTTPRequestHandler):
-    """Answers with what it was sent, and remembers it."""
-
-    protocol_version = "HTTP/1.1"
-    done: list[tuple[str, str, bytes]]
-
-    def _echo(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.done.append((self.command, self.path, body))
-        self.send_response(200 if self.command != "DELETE" else 204)
-        self.send_header("X-Host", self.headers["Host"])
-        self.send_header("Content-Length", "7" if self.command == "HEAD" else str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _echo  # noqa: N815 - as the library calls them
-
-    def log_message(self, *_: Any) -> None:
-        pass
+from tests.emulators.faults import FaultProxy
+from tests.emulators.http_server import Answer, Request, Serving
 
 
 @pytest.fixture
@@ -45,13 +23,16 @@ def done() -> list[tuple[str, str, bytes]]:
 
 @pytest.fixture
 def proxy(done: list[tuple[str, str, bytes]]) -> Iterator[FaultProxy]:
-    """Stand before a server."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Echo,), {"done": done}))
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    with FaultProxy(f"http://127.0.0.1:{server.server_address[1]}") as proxy:
+    """Stand before a server that answers with what it was sent, and remembers it."""
+
+    def echo(request: Request) -> Answer:
+        done.append((request.method, request.path, request.body))
+        length = {"Content-Length": "7"} if request.method == "HEAD" else {}
+        status = 200 if request.method != "DELETE" else 204
+        return Answer(status, request.body, {"X-Host": request.headers["Host"], **length})
+
+    with Serving(echo) as server, FaultProxy(server.url) as proxy:
         yield proxy
-    server.shutdown()
-    server.server_close()
 
 
 def _ask(proxy: FaultProxy, method: str, path: str, body: Any = None, chunked: bool = False) -> tuple[int, bytes, Any]:

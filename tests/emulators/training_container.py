@@ -65,7 +65,7 @@ class HostProcess:
             os.killpg(self.process.pid, signal.SIGTERM if grace_seconds else signal.SIGKILL)
         until = time.monotonic() + grace_seconds
         while self.process.poll() is None and time.monotonic() < until:
-            time.sleep(0.02)
+            time.sleep(0.02)  # between two looks
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -115,7 +115,7 @@ class TrainingJob:
             container.start(self.region, self.arn)
         end, since = "", time.time()
         while not end and any(one.code is None for one in self.containers):
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # between two looks at containers that tell nobody
             end = self._interruption(since)
         for container in self.containers:
             container.end(GRACE_SECONDS if end in {"Stopped", "MaxRuntimeExceeded"} else 0)

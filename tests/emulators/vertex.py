@@ -25,30 +25,17 @@ import httpx
 from google.auth import exceptions, jwt
 from google.cloud.aiplatform_v1 import CustomJob, JobState, ListCustomJobsResponse
 from google.cloud.aiplatform_v1.services.job_service.transports import rest_base
-from google.protobuf import json_format
 
 from tests.emulators.job_service import Handed, JobService, Message, Refusal, serve
 from tests.emulators.mounted_jobs import Mount, MountedJob, Run
 from tests.emulators.training_container import HostProcess, hosts
-from tests.emulators.vertex_endpoints import Endpoints
+from tests.emulators.vertex_endpoints import Endpoints, parsed, routes, to_json
 
 OPERATIONS = ("CreateCustomJob", "GetCustomJob", "ListCustomJobs", "CancelCustomJob")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 _TERM = re.compile(r'labels\.([a-z][a-z0-9_-]*)=([a-z0-9_-]+)|state="([A-Z_]+)"')
 _TOKEN_SECONDS = 3600
-
-
-def routes() -> list[tuple[str, str, re.Pattern[str]]]:
-    """Read method and path of each operation off the client's own transport."""
-    found = []
-    for name in OPERATIONS:
-        for rule in getattr(rest_base._BaseJobServiceRestTransport, f"_Base{name}")._get_http_options():
-            pattern = re.sub(
-                r"\{(\w+)=([^}]+)\}", lambda part: f"(?P<{part[1]}>{part[2].replace('*', '[^/:]+')})", rule["uri"]
-            )
-            found.append((name, rule["method"].upper(), re.compile(pattern)))
-    return found
 
 
 class Storage:
@@ -171,7 +158,8 @@ class Vertex(JobService):
     def __init__(self, folder: Path, storage_url: str, key: bytes) -> None:
         super().__init__()
         self.folder, self.storage_url, self.key = folder, storage_url, key
-        self.routes, self.numbers = routes(), itertools.count(4_000_000_000_000_000_001)
+        self.numbers = itertools.count(4_000_000_000_000_000_001)
+        self.routes = routes(rest_base._BaseJobServiceRestTransport, OPERATIONS)
         self.jobs: dict[str, Job] = {}
         self.endpoints = Endpoints(folder / "endpoints", self.fault)
 
@@ -201,9 +189,7 @@ class Vertex(JobService):
         if not token:
             raise Refusal(401, "UNAUTHENTICATED", "Request is missing required authentication credential.")
         self.requests.append(("RawPredict", {"path": url}))
-        fault = self.fault("RawPredict")
-        if "status" in fault:
-            raise Refusal(fault["status"], fault.get("code", ""), fault.get("message", "as the test asked"))
+        self.refuse(self.fault("RawPredict"))
         return self.endpoints.predicted(url, content_type, body)
 
     def error(self, no: Refusal) -> Message:
@@ -224,7 +210,7 @@ class Vertex(JobService):
         if job is None:
             raise Refusal(404, "NOT_FOUND", f"The CustomJob does not exist: {said['name']}")
         if operation == "GetCustomJob":
-            return 200, _json(job.message)
+            return 200, to_json(job.message)
         if job.message.end_time:
             raise Refusal(400, "FAILED_PRECONDITION", f"CustomJob {said['name']} has ended")
         job.step("CANCELLING")
@@ -233,11 +219,7 @@ class Vertex(JobService):
 
     def create(self, parent: str, body: bytes) -> Message:
         """Make a job; a display name may be taken as often as one likes."""
-        message = CustomJob()
-        try:
-            json_format.Parse(body, CustomJob.pb(message))
-        except json_format.ParseError as error:
-            raise Refusal(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error}") from error
+        message = parsed(CustomJob, body)
         if wrong := _wrong(message):
             raise Refusal(400, "INVALID_ARGUMENT", wrong)
         with self.lock:
@@ -245,7 +227,7 @@ class Vertex(JobService):
         message.name, message.create_time = f"{parent}/customJobs/{number}", datetime.now(UTC)
         job = Job(message, self.folder / number, self.storage_url, self.fault("job"))
         self.jobs[message.name] = job
-        return _json(message)
+        return to_json(message)
 
     def listed(self, parent: str, query: Message) -> Message:
         """List jobs by labels and state, a page at a time, the newest first."""
@@ -261,7 +243,7 @@ class Vertex(JobService):
         page = ListCustomJobsResponse(custom_jobs=found[start : start + most])
         if len(found) > start + most:
             page.next_page_token = str(start + most)
-        return _json(page)
+        return to_json(page)
 
 
 def _fits(message: Any, term: re.Match[str]) -> bool:
@@ -290,11 +272,6 @@ def _wrong_pool(pool: Any) -> str:
     if len({one.name for one in pool.container_spec.env}) != len(pool.container_spec.env):
         return "environment variables must have unique names"
     return ""
-
-
-def _json(message: Any) -> Message:
-    found: Message = json_format.MessageToDict(type(message).pb(message), use_integers_for_enums=True)
-    return found
 
 
 def main(port: int, folder: Path, storage_url: str, key: bytes) -> None:

@@ -262,7 +262,7 @@ class Endpoints:
         self.doings.setdefault(of, []).append(operation)
 
         def run() -> None:
-            time.sleep(seconds)
+            time.sleep(seconds)  # how long the operation takes
             why = work()
             with self._lock:
                 if why:

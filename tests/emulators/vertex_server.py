@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -11,10 +10,9 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from loopline.resources.vertex.compute import VertexCompute
+from tests.emulators import google_account
 from tests.emulators.gcs import BUCKET, GcsServer
 from tests.emulators.process import Emulator, Faulty
 from tests.s3_server import free_ports
@@ -31,29 +29,16 @@ class VertexServer(Faulty):
         self.gcs, port = gcs, free_ports(1)[0]
         self.url = f"http://127.0.0.1:{port}"
         self.endpoints = {"vertex": self.url, "storage": gcs.json_url}
-        self.key = rsa.generate_private_key(65537, 2048)
-        public, form = folder / "public.pem", serialization.PublicFormat.SubjectPublicKeyInfo
-        public.write_bytes(self.key.public_key().public_bytes(serialization.Encoding.PEM, form))
-        self.account = self.signer(folder / "account.json", self.key)
-        self.stranger = self.signer(folder / "stranger.json", rsa.generate_private_key(65537, 2048))
+        self.key, public = google_account.new_key(), folder / "public.pem"
+        public.write_bytes(google_account.public(self.key))
+        keys = {"account": self.key, "stranger": google_account.new_key()}
+        self.account, self.stranger = (
+            google_account.signer(folder / f"{name}.json", one, PROJECT, f"{self.url}/token")
+            for name, one in keys.items()
+        )
         command = [sys.executable, "-m", "tests.emulators.vertex", str(port), str(folder), gcs.json_url, str(public)]
         given = {"GOOGLE_APPLICATION_CREDENTIALS": str(self.account), **role} if role else {}
         self.program = Emulator(command, folder, {f"ROLE_{name}": value for name, value in given.items()})
-
-    def signer(self, file: Path, key: Any) -> Path:
-        """Write a service account's file, as Google gives it."""
-        encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        said = {
-            "type": "service_account",
-            "project_id": PROJECT,
-            "private_key_id": "1",
-            "private_key": key.private_bytes(encoding, form, serialization.NoEncryption()).decode(),
-            "client_email": f"kit@{PROJECT}.iam.gserviceaccount.com",
-            "client_id": "1",
-            "token_uri": f"{self.url}/token",
-        }
-        file.write_text(json.dumps(said))
-        return file
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +47,7 @@ def vertex(tmp_path_factory: pytest.TempPathFactory, gcs_server: GcsServer) -> I
     found = VertexServer(tmp_path_factory.mktemp("vertex"), gcs_server)
     found.program.start(lambda: urlopen(f"{found.url}/_requests").close())
     yield found
-    found.program.process.terminate()  # its endpoints' containers end with it
-    found.program.process.wait(30)
-    found.program.end()
+    found.program.end_gently()
 
 
 @pytest.fixture

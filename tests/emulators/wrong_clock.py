@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tests.emulators.store_faults import Asked
+from tests.emulators.http_server import Request
 from tests.s3_server import SECRET
 
 
@@ -17,15 +17,15 @@ class WrongClock:
 
     minutes: float
 
-    def __call__(self, asked: Asked) -> Asked:
+    def __call__(self, asked: Request) -> Request:
         """Sign by it."""
         return signed_at(asked, timedelta(minutes=self.minutes))
 
 
-def signed_at(asked: Asked, ahead: timedelta) -> Asked:
+def signed_at(asked: Request, ahead: timedelta) -> Request:
     """Sign a request of the tests' key by a clock that is so much ahead (AWS's fourth version of signatures)."""
     at = datetime.now(UTC) + ahead
-    headers = {name.lower(): value for name, value in asked.headers}
+    headers = asked.small
     told = headers["authorization"]
     scope = told.partition("Credential=")[2].partition(",")[0].split("/")
     signed = told.partition("SignedHeaders=")[2].partition(",")[0]
@@ -42,7 +42,7 @@ def signed_at(asked: Asked, ahead: timedelta) -> Asked:
     headers["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={'/'.join(scope)}, SignedHeaders={signed}, Signature={signature}"
     )
-    return Asked(asked.method, asked.path, list(headers.items()), asked.body)
+    return asked._replace(headers=headers)
 
 
 def _signed(key: bytes, text: str) -> bytes:

@@ -6,17 +6,16 @@ The tokens are real ones, signed, and the broker verifies them by the key that i
 from __future__ import annotations
 
 import json
-import threading
 import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from tests.emulators.http_server import Answer, Request, Serving, as_json
 
 CLIENT, SECRET, SCOPE, HEADER = "loopline-app", "issuer-secret", "kafka.write", "identity-header"
 SERVICE_BUS = "https://ns.servicebus.windows.net"
@@ -45,56 +44,35 @@ class Issuer:
     @contextmanager
     def serving(self) -> Iterator[str]:
         """Answer at the URL that is given."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Asked", (_Asked,), {"issuer": self}))
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            server.server_close()
+        with Serving(self._answer) as server:
+            yield server.url
 
+    def _answer(self, request: Request) -> Answer:
+        self.asked.append(request.path)
+        return self._of_a_client(request) if request.method == "POST" else self._of_an_identity(request)
 
-class _Asked(BaseHTTPRequestHandler):
-    issuer: Issuer
-
-    def do_POST(self) -> None:
+    def _of_a_client(self, request: Request) -> Answer:
         """Give a token to a client that says who it is and what it wants, in the forms that RFC 6749 has."""
-        self.issuer.asked.append(self.path)
-        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"] or 0)).decode())
+        form = parse_qs(request.body.decode())
         known = b64encode(f"{quote(CLIENT)}:{quote(SECRET)}".encode()).decode()
         posted = (form.get("client_id"), form.get("client_secret")) == ([CLIENT], [SECRET])
-        if self.path != "/token" or form.get("grant_type") != ["client_credentials"]:
-            return self._answer(400, {"error": "unsupported_grant_type"})
-        if self.headers["Authorization"] != f"Basic {known}" and not posted:
-            return self._answer(401, {"error": "invalid_client"})
+        if request.path != "/token" or form.get("grant_type") != ["client_credentials"]:
+            return as_json(400, {"error": "unsupported_grant_type"})
+        if request.headers.get("Authorization") != f"Basic {known}" and not posted:
+            return as_json(401, {"error": "invalid_client"})
         if form.get("scope") != [SCOPE]:
-            return self._answer(400, {"error": "invalid_scope"})
-        return self._answer(200, {"access_token": self.issuer.token(), "token_type": "Bearer", "expires_in": 600})
+            return as_json(400, {"error": "invalid_scope"})
+        return as_json(200, {"access_token": self.token(), "token_type": "Bearer", "expires_in": 600})
 
-    def do_GET(self) -> None:
+    def _of_an_identity(self, request: Request) -> Answer:
         """Give a managed identity's token to whoever knows the header."""
-        self.issuer.asked.append(self.path)
-        asked = parse_qs(urlsplit(self.path).query)
-        if self.headers["X-IDENTITY-HEADER"] != HEADER:
-            return self._answer(403, {"statusCode": 403, "message": "forbidden"})
+        asked = parse_qs(urlsplit(request.path).query)
+        if request.headers.get("X-IDENTITY-HEADER") != HEADER:
+            return as_json(403, {"statusCode": 403, "message": "forbidden"})
         if asked.get("resource") != [SERVICE_BUS] or asked.get("api-version") != ["2019-08-01"]:
-            return self._answer(400, {"statusCode": 400, "message": "no such resource"})
-        until = str(int(time.time()) + 600)
-        return self._answer(
-            200,
-            {"access_token": self.issuer.token(), "expires_on": until, "resource": SERVICE_BUS, "token_type": "Bearer"},
-        )
-
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+            return as_json(400, {"statusCode": 400, "message": "no such resource"})
+        until = {"access_token": self.token(), "expires_on": str(int(time.time()) + 600)}
+        return as_json(200, {**until, "resource": SERVICE_BUS, "token_type": "Bearer"})
 
 
 def _text(part: bytes) -> str:

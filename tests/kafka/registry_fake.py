@@ -7,12 +7,10 @@ no ``.proto`` file here, since nothing of the tests' writes one back.
 from __future__ import annotations
 
 import json
-import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import NAMESPACE_URL, uuid5
@@ -20,6 +18,8 @@ from uuid import NAMESPACE_URL, uuid5
 import fastavro
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from jsonschema.validators import validator_for
+
+from tests.emulators.http_server import Answer, Request, Serving, as_json
 
 USER, PASSWORD = "loopline", "right-horse"
 KEPT = ("schema", "schemaType", "references", "ruleSet")
@@ -36,6 +36,26 @@ class Registry:
     asked: list[str] = field(default_factory=list)
     mood: str = ""
     text_only: bool = False
+    expected: str = ""
+
+    def answered(self, request: Request) -> Answer | None:
+        """Answer whoever comes as ``expected``: who asks for a schema, or registers one."""
+        self.asked.append(f"{request.method} {request.path}")
+        if self.mood == "hang up":
+            return None
+        if self.mood:
+            return _told(int(self.mood), {"error_code": int(self.mood), "message": "as the test wants it"})
+        if request.headers.get("Authorization") != self.expected:
+            return _told(401, {"error_code": 401, "message": "Unauthorized"})
+        place = urlsplit(request.path)
+        parts = [unquote(part) for part in place.path.strip("/").split("/")]
+        if request.method == "GET":
+            serialized = parse_qs(place.query).get("format") == ["serialized"] and not self.text_only
+            return _told(*self.found(parts, serialized=serialized))
+        match parts:
+            case ["subjects", subject, "versions"]:
+                return _told(*self.registered(subject, json.loads(request.body)))
+        return _told(404, {"message": "HTTP 404 Not Found"})
 
     def add(self, subject: str, body: dict[str, Any]) -> dict[str, Any]:
         """Register a schema, parsed before; the same one again has the same id."""
@@ -98,76 +118,14 @@ def parse(body: dict[str, Any]) -> None:
         FileDescriptorProto.FromString(b64decode(text, validate=True))
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers for the server's ``held``, whoever comes as ``expected``."""
-
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_GET(self) -> None:
-        """Give a schema by number, by GUID, or by subject and version."""
-        path, held = urlsplit(self.path), self.server.held
-        serialized = parse_qs(path.query).get("format") == ["serialized"] and not held.text_only
-        if self._may():
-            self._say(*held.found(_parts(path.path), serialized=serialized))
-
-    def do_POST(self) -> None:
-        """Register a schema."""
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self._may():
-            return
-        match _parts(urlsplit(self.path).path):
-            case ["subjects", subject, "versions"]:
-                self._say(*self.server.held.registered(subject, body))
-            case _:
-                self._say(404, {"message": "HTTP 404 Not Found"})
-
-    def _may(self) -> bool:
-        held = self.server.held
-        held.asked.append(f"{self.command} {self.path}")
-        if held.mood == "hang up":
-            self.close_connection = True
-        elif held.mood:
-            self._say(int(held.mood), {"error_code": int(held.mood), "message": "as the test wants it"})
-        elif self.headers.get("Authorization") != self.server.expected:
-            self._say(401, {"error_code": 401, "message": "Unauthorized"})
-        else:
-            return True
-        return False
-
-    def _say(self, status: int, said: dict[str, Any]) -> None:
-        text = json.dumps(said).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-class Server(ThreadingHTTPServer):
-    """A registry's server."""
-
-    daemon_threads = True
-    held: Registry
-    expected: str
-
-
-def _parts(path: str) -> list[str]:
-    return [unquote(part) for part in path.strip("/").split("/")]
+def _told(status: int, said: dict[str, Any]) -> Answer:
+    return as_json(status, said, kind="application/vnd.schemaregistry.v1+json")
 
 
 @contextmanager
 def registry(user: str = USER, password: str = PASSWORD) -> Iterator[Registry]:
     """Serve a registry that one user may ask."""
-    server = Server(("127.0.0.1", 0), Handler)
-    server.held = Registry(f"http://127.0.0.1:{server.server_port}")
-    server.expected = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
-        yield server.held
-    finally:
-        server.shutdown()
-        server.server_close()
+    held = Registry(expected="Basic " + b64encode(f"{user}:{password}".encode()).decode())
+    with Serving(held.answered) as server:
+        held.url = server.url
+        yield held

@@ -7,7 +7,9 @@ import importlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,13 +18,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from argon2 import PasswordHasher
 from click.testing import CliRunner, Result
 
 from loopline.platform_core import plugins
 from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.identity import accounts
+from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.loop import cycles, gates
 from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor.profile import build_profile
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.turn import start_rollout
@@ -55,6 +62,7 @@ bindings:
   drift_report: {vendor: evidently}
 clock: {replay: "${LOOPLINE_HOME}/clock"}
 """
+QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 Install = Callable[..., None]
 
 
@@ -101,6 +109,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) -> 
     monkeypatch.setenv("LOOPLINE_ENVIRONMENT", str(file))
     monkeypatch.setenv("LOOPLINE_USER", "alice")
     return World(tmp_path / "home", file)
+
+
+@pytest.fixture
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hash passwords in a hundredth of the time; what a hash costs has a test of its own."""
+    monkeypatch.setattr(accounts, "hasher", lambda: QUICK)
+    accounts._of_nobody.cache_clear()
+    yield
+    accounts._of_nobody.cache_clear()
 
 
 @dataclass
@@ -158,15 +175,60 @@ class World:
         platform.close()
         return version, cycle.cycle_id
 
-    def roll_out(self, name: str) -> str:
-        """Start the rollout of a new version; the first one goes live at once."""
+    def roll_out(self, *names: str) -> str:
+        """Start the rollouts of new versions, thirty hours apart; the first one goes live at once."""
         from corner_shop import returns
 
-        version, cycle = self.open_cycle(name)
-        platform = Platform.open()
-        start_rollout(platform, REF, returns, version, cycle, self.now)
-        platform.close()
+        for number, name in enumerate(names):
+            self.later(30 * bool(number))
+            version, cycle = self.open_cycle(name)
+            with closing(Platform.open()) as platform:
+                start_rollout(platform, REF, returns, version, cycle, self.now)
         return version
+
+    def record(self, *entries: Entry) -> None:
+        """Write entries into the ledger."""
+        with closing(Platform.open()) as platform:
+            for entry in entries:
+                platform.ledger.record(entry)
+
+    def entries(self, *kinds: str) -> list[Entry]:
+        """Read the model's entries of some kinds from the ledger."""
+        with closing(Platform.open()) as platform:
+            return platform.ledger.entries(REF, list(kinds))
+
+    def deliver(self, name: str, content: str, at: float | None = None) -> None:
+        """Let a file of sales come at a time, an hour ago if none is said, and land what there is."""
+        from corner_shop import sales, team
+
+        file = self.home / "landing/corner/sales" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        os.utime(file, (at or time.time() - 3600,) * 2)
+        with closing(Platform.open()) as platform:
+            land(platform, team, sales)
+
+    def materialize(self) -> None:
+        """Compute the view of what has landed."""
+        from corner_shop import customer_sales, team
+
+        with closing(Platform.open()) as platform:
+            materialize(platform, team, customer_sales)
+
+    def status(self) -> Any:
+        """Return what the command line says of the model."""
+        return self.json("model", "status", "returns")["models"][0]
+
+    def bind(self, before: str, after: str) -> None:
+        """Change the environment file."""
+        text = self.environment.read_text()
+        assert before in text
+        self.environment.write_text(text.replace(before, after))
+
+    def say(self, text: str) -> None:
+        """Let the environment file say more."""
+        with self.environment.open("a") as file:
+            file.write(text)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ import contextlib
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from loopline.platform_core.foundation.tls import Tls
 from loopline.platform_core.testing.inference_server import free_port
 from loopline.up.web_server import _host
 from loopline.web_tls import CERTIFICATE, CLIENTS, KEY, options
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +73,8 @@ def served(variables: dict[str, str]) -> Iterator[int]:
     )
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
+    until(lambda: server.started or not thread.is_alive())
+    assert server.started
     try:
         yield port
     finally:
@@ -147,11 +146,11 @@ def test_grpc_shows_a_renewed_certificate(files: Files) -> None:
     async def reached(port: int, authority: trustme.CA) -> bool:
         trusted = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
         async with grpc.aio.secure_channel(f"localhost:{port}", trusted) as channel:
-            try:
-                await asyncio.wait_for(channel.channel_ready(), 2)
-            except TimeoutError:
-                return False
-            return True
+            state = channel.get_state(try_to_connect=True)
+            while state not in {grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE}:
+                await channel.wait_for_state_change(state)
+                state = channel.get_state()
+            return state is grpc.ChannelConnectivity.READY
 
     async def walk() -> list[bool]:
         server = grpc.aio.server()

@@ -28,11 +28,16 @@ STORES = {"aws": "dynamodb", "gcp": "firestore", "azure": "cosmos"}
 TRAIN = {"aws": "sagemaker", "gcp": "vertex", "azure": "azure_ml"}
 
 
+def told(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    """Set variables."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.mark.parametrize("cloud", MUST)
 def test_every_vendor_takes_its_settings(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it must be told and no more, no endpoint is set, so that each client goes to the service itself."""
-    for name, value in MUST[cloud].items():
-        monkeypatch.setenv(name, value)
+    told(monkeypatch, MUST[cloud])
     bound = environment.read(FILES / f"{cloud}.yaml")
     made: dict[str, Any] = {contract: bound.bindings[contract] for contract in bound.bindings if contract != "registry"}
     assert made["lake"].root == f"{MUST[cloud]['LOOPLINE_STORE']}/lake"
@@ -43,24 +48,6 @@ def test_every_vendor_takes_its_settings(cloud: str, monkeypatch: pytest.MonkeyP
     assert not getattr(made["compute"], "endpoints", None)
     assert bound.clock is None
     assert bound.ledger == "secret://loopline-ledger"
-
-
-@pytest.mark.parametrize("cloud", ["gcp", "azure"])
-def test_a_job_finds_its_stores_as_the_platform_does(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its own variables alone a job of Vertex AI or Azure ML binds the same file."""
-    said = MUST[cloud] | ({"LOOPLINE_DATABASE": "features"} if cloud == "gcp" else {})
-    for name, value in said.items():
-        monkeypatch.setenv(name, value)
-    stores = ("lake", "online_store", "secrets")
-    bound: Any = environment.read(FILES / f"{cloud}.yaml", only=("compute", *stores)).bindings
-    found = bound["compute"].variables(1)
-    for name in said:
-        monkeypatch.delenv(name)
-    for name, value in found.items():
-        monkeypatch.setenv(name, value)
-    job: Any = environment.read(FILES / f"{cloud}.yaml", only=stores).bindings
-    for name in stores:
-        assert repr(job[name]) == repr(bound[name])
 
 
 ENDPOINTS = {
@@ -75,8 +62,7 @@ ENDPOINTS = {
 @pytest.mark.parametrize("cloud", ENDPOINTS)
 def test_an_endpoint_is_the_only_difference_between_two_files(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is bound beside serving is the same, variables of jobs excepted, so that a file can be taken for another."""
-    for name, value in (MUST[cloud] | ENDPOINTS[cloud]).items():
-        monkeypatch.setenv(name, value)
+    told(monkeypatch, MUST[cloud] | ENDPOINTS[cloud])
     plain, other = (environment.read(FILES / f"{name}.yaml") for name in (cloud, f"{cloud}-endpoint"))
     jobs: Any = [each.bindings["compute"] for each in (plain, other)]
     assert jobs[1].env.items() >= {name: value for name, value in jobs[0].env.items() if value}.items()
@@ -87,20 +73,20 @@ def test_an_endpoint_is_the_only_difference_between_two_files(cloud: str, monkey
     assert (plain.ledger, plain.clock, plain.prices) == (other.ledger, other.clock, other.prices)
 
 
-@pytest.mark.parametrize("cloud", ENDPOINTS)
-def test_an_endpoint_finds_its_stores_as_the_platform_does(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its own variables alone a container binds the same file."""
-    file, said = FILES / f"{cloud}-endpoint.yaml", MUST[cloud] | ENDPOINTS[cloud]
-    for name, value in said.items():
-        monkeypatch.setenv(name, value)
-    bound: Any = environment.read(file, only=("serving", "online_store", "secrets")).bindings
-    found = bound["serving"].env
-    for name in said:
-        monkeypatch.delenv(name)
-    for name, value in found.items():
-        monkeypatch.setenv(name, value)
-    inside: Any = environment.read(file, only=("serving", "online_store", "secrets")).bindings
-    assert {name: repr(one) for name, one in inside.items()} == {name: repr(one) for name, one in bound.items()}
+@pytest.mark.parametrize("name", ["gcp", "azure", *(f"{cloud}-endpoint" for cloud in ENDPOINTS)])
+def test_jobs_and_endpoints_find_their_stores_as_the_platform_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own variables alone a job of Vertex AI or Azure ML binds the same file, and an endpoint's container."""
+    file, (cloud, _, endpoint) = FILES / f"{name}.yaml", name.partition("-")
+    more = ENDPOINTS[cloud] if endpoint else {"LOOPLINE_DATABASE": "features"} if cloud == "gcp" else {}
+    stores = ("serving", "online_store", "secrets") if endpoint else ("lake", "online_store", "secrets")
+    told(monkeypatch, MUST[cloud] | more)
+    bound: Any = environment.read(file, only=("compute", *stores)).bindings
+    found = bound["serving"].env if endpoint else bound["compute"].variables(1)
+    for variable in MUST[cloud] | more:
+        monkeypatch.delenv(variable)
+    told(monkeypatch, found)
+    inside: Any = environment.read(file, only=stores).bindings
+    assert {each: repr(inside[each]) for each in stores} == {each: repr(bound[each]) for each in stores}
 
 
 def test_a_setting_of_an_empty_variable_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def file(tmp_path: Path) -> File:
     return File(tmp_path)
 
 
-ONE = "bindings:\n  secrets: {vendor: files, root: /x}\n"
+ONE, STORE = "bindings:\n  secrets: {vendor: files, root: /x}\n", "  online_store: {vendor: redis, url: 'secret://r'}\n"
 REDIS = '  online_store: {vendor: redis, url: "redis://ann:${secret://redis}@there:6379/0"}\n'
 
 
@@ -104,28 +104,13 @@ def test_what_keeps_secrets_may_be_asked_by_a_program(file: File) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "bindings:\n  online_store: {vendor: redis, url: 'secret://r'}\n",
-            r"e\.yaml:1: no vendor is bound for secrets",
-        ),
-        (
-            "bindings:\n  secrets: {vendor: pigeon}\n  online_store: {vendor: redis, url: 'secret://r'}\n",
-            "2: no vendor 'p",
-        ),
-        (
-            "bindings:\n  secrets: {vendor: files, root: 'secret://x'}\n  online_store: {vendor: redis, url: 'secret://r'}\n",
-            r"e\.yaml:2: what keeps secrets",
-        ),
-        ("bindings:\n  secrets: {vendor: files, root: /x}\nprices: secret://r\n", r"e\.yaml:3: prices names no secret"),
-        ("bindings:\n  secrets: {vendor: files, root: /x}\nname: secret://r\n", r"e\.yaml:3: name names no secret"),
-        (
-            ONE + "  online_store: {vendor: redis, url: 'secret://r', timeout_seconds: soon}\n",
-            r"e\.yaml:3: online_store\.timeout_seconds",
-        ),
-        (
-            "bindings:\n  secrets: {vendor: files, root: /x}\n  online_store: {vendor: redis, uri: secret://r}\n",
-            r"e\.yaml:3: online_store\.uri: Extra inputs",
-        ),
+        (f"bindings:\n{STORE}", r"e\.yaml:1: no vendor is bound for secrets"),
+        (ONE.replace("files", "pigeon") + STORE, "2: no vendor 'p"),
+        (ONE.replace("/x", "'secret://x'") + STORE, r"e\.yaml:2: what keeps secrets"),
+        (ONE + "prices: secret://r\n", r"e\.yaml:3: prices names no secret"),
+        (ONE + "name: secret://r\n", r"e\.yaml:3: name names no secret"),
+        (ONE + STORE.replace("}", ", timeout_seconds: soon}"), r"e\.yaml:3: online_store\.timeout_seconds"),
+        (ONE + "  online_store: {vendor: redis, uri: secret://r}\n", r"e\.yaml:3: online_store\.uri: Extra inputs"),
     ],
 )
 def test_what_cannot_be_is_refused_when_the_file_is_read(file: File, text: str, said: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,8 +60,10 @@ def _document() -> dict[str, Any]:
     return {"bindings": shared, "sites": own, "teams": {"shop": {"sites": ["eu", "us"]}}}
 
 
-def _written(folder: Path, document: dict[str, Any]) -> Path:
-    file = folder / "e.yaml"
+def _written(file: Path, *changes: Callable[[dict[str, Any]], object]) -> Path:
+    document = _document()
+    for change in changes:
+        change(document)
     file.write_text(yaml.safe_dump(document, sort_keys=False))
     return file
 
@@ -67,7 +71,7 @@ def _written(folder: Path, document: dict[str, Any]) -> Path:
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a file with two sites; it is in force."""
-    written = _written(tmp_path, _document())
+    written = _written(tmp_path / "e.yaml")
     monkeypatch.setenv(environment.FILE, str(written))
     monkeypatch.setenv(environment.HOME, str(tmp_path / "home"))
     monkeypatch.delenv(sites.SITE, raising=False)
@@ -77,21 +81,12 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Let the teams of a list be installed, and no others."""
-
-    class Point:
-        """An entry point."""
-
-        value = "shop:team"
-
-        def __init__(self, team: Team) -> None:
-            self.team, self.name = team, team.name
-
-        def load(self) -> Team:
-            """Give the team."""
-            return self.team
-
     teams = [TEAM]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [Point(team) for team in teams])
+
+    def points(group: str) -> list[Any]:
+        return [SimpleNamespace(name=team.name, value="shop:team", load=lambda team=team: team) for team in teams]
+
+    monkeypatch.setattr(plugins, "entry_points", points)
     return teams
 
 
@@ -115,9 +110,7 @@ def test_a_process_has_its_sites_bindings_and_shares_the_control_planes(
 
 def test_variables_are_those_of_the_site_alone(file: Path) -> None:
     """The control plane, and the other sites, need not know what a site is told."""
-    document = _document()
-    document["sites"]["eu"]["bindings"]["lake"]["root"] = "${EU_ONLY}/lake"
-    file.write_text(yaml.safe_dump(document))
+    _written(file, lambda d: _with(d, "${EU_ONLY}/lake", *EU, "lake", "root"))
     assert environment.read(file, site="us").site == "us"
     assert environment.read(file).site == ""
     with pytest.raises(InvalidEnvironment, match="EU_ONLY"):
@@ -165,9 +158,7 @@ def test_nobody_changes_an_endpoint_of_another_site(file: Path) -> None:
 
 def test_without_sites_nothing_is_another(file: Path, installed: list[Any]) -> None:
     """An environment without sites looks at no model's sites, and a team's name may be anything."""
-    document = _document()
-    del document["sites"], document["teams"]
-    file.write_text(yaml.safe_dump(document))
+    _written(file, lambda d: _without(d, "sites"), lambda d: _without(d, "teams"))
     installed.append(replace(TEAM, name="meet_at_eu"))
     assert [team.name for team in plugins.installed().teams] == ["meet_at_eu", "shop"]
     assert plugins.installed().teams[1] is TEAM
@@ -240,9 +231,7 @@ EU = ("sites", "eu", "bindings")
 )
 def test_what_does_not_hold_together_is_refused_with_its_line(file: Path, change: Any, said: str) -> None:
     """Before any vendor is bound, by the control plane and by every site alike."""
-    document = _document()
-    change(document)
-    file.write_text(yaml.safe_dump(document))
+    _written(file, change)
     for site in ("", "us"):
         with pytest.raises(InvalidEnvironment, match=rf"e\.yaml:\d+: .*{said}"):
             environment.read(file, only=(), site=site)
@@ -253,15 +242,6 @@ def test_a_site_that_there_is_not_is_refused(file: Path) -> None:
     with pytest.raises(NotFound, match="no site 'apac'") as found:
         environment.read(file, site="apac")
     assert "eu, us" in found.value.fix
-
-
-def test_a_credential_of_a_site_is_refused_in_clear(file: Path) -> None:
-    """Also by who does not read that site's bindings: the file lies in Git."""
-    document = _document()
-    document["sites"]["eu"]["bindings"]["lake"]["storage_options"] = {"aws_secret_access_key": "clear"}
-    file.write_text(yaml.safe_dump(document))
-    with pytest.raises(InvalidEnvironment, match="holds a credential in clear"):
-        environment.read(file, only=(), site="us")
 
 
 def test_a_code_server_has_its_teams_site_whatever_it_was_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,9 +257,7 @@ def test_the_workspace_names_code_servers_where_they_run(
     file: Path, installed: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the site where an address is given, whether or not the package is here too; on this machine elsewhere."""
-    document = _document()
-    document["sites"]["eu"]["code_servers"] = {"shop": "shop.eu.example:4000"}
-    file.write_text(yaml.safe_dump(document))
+    _written(file, lambda d: _with(d, {"shop": "shop.eu.example:4000"}, "sites", "eu", "code_servers"))
     done = CliRunner().invoke(loopline, ["workspace", "--output", "json"], catch_exceptions=False)
     served = {
         name: entry

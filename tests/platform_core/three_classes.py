@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import msgspec
@@ -29,20 +30,9 @@ class Three(Target):
     of_segments: ClassVar[tuple[str, ...]] = ()
     of_life: ClassVar[tuple[str, ...]] = ()
 
-    @property
-    def metrics(self) -> Mapping[str, Any]:
-        """Measure nothing."""
-        return {}
-
-    @property
-    def outputs(self) -> tuple[Output, ...]:
-        """Name the likeliest, and give all."""
-        return Output("label", "BYTES"), Output("probabilities", "FP64", 3)
-
-    @property
-    def width(self) -> int:
-        """Return how many chances."""
-        return 3
+    metrics = MappingProxyType[str, Any]({})
+    outputs = Output("label", "BYTES"), Output("probabilities", "FP64", 3)
+    width = 3
 
     def trouble(self, labels: Any) -> str:
         """Take all."""

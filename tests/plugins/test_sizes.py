@@ -1,11 +1,16 @@
-"""A team's package is small: everything that it has to write in Python for its models."""
+"""A team's package is small: all that it has to write in Python for its models, and what is imported for it."""
 
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from loopline.platform_core import plugins
 
 LINES = 150
 """What a team may need; docstrings, comments and empty lines not counted, nor the story that only the demo tells."""
@@ -29,3 +34,40 @@ def test_a_team_is_small(team: Path) -> None:
     lines = {path.name: statements(path) for path in team.rglob("*.py") if path.name != "story.py"}
     assert lines.pop("value.py", 0) <= LINES // 2
     assert 20 < sum(lines.values()) <= LINES + (team.name == "retail")  # the line that imports the second
+
+
+MODELS = {
+    "catalogue": ["departments"],
+    "demand": ["pieces"],
+    "discovery": ["articles"],
+    "retail": ["cancellations", "value", "repeat_orders"],  # the last one is a YAML file
+    "vision": ["digits"],
+}
+HEAVY = {"dagster", "deltalake", "evidently", "lightgbm", "loopline.demo", "loopline.resources", "mlflow", "pandas"}
+HEAVY |= {"polars", "sklearn", *(f"loopline.platform_core.{each}" for each in ("contracts", "loop", "runtime"))}
+HEAVY.add("loopline.platform_core.training")
+IMPORTED = """
+import importlib, json, sys
+told = {}
+for team in sys.argv[1:]:
+    before = set(sys.modules)
+    importlib.import_module(team)
+    told[team] = sorted(set(sys.modules) - before)
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, list[str]]:
+    """Import one team after the other in a fresh interpreter; gives what came along with each."""
+    command = [sys.executable, "-c", IMPORTED, *MODELS]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.parametrize("team", MODELS)
+def test_a_team_is_found_and_imports_declarations_only(team: str, imported: dict[str, list[str]]) -> None:
+    """No vendor, nothing heavy and no part of the platform but the declarations comes along before it is needed."""
+    found = plugins.installed(only=[team])
+    assert found.quarantined == ()
+    assert [model.name for model in found.teams[0].models] == MODELS[team]
+    assert set(imported[team]) & HEAVY == set()

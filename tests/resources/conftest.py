@@ -1,4 +1,7 @@
-"""Holds each run to docs/reference/promises.md: what counts as kept runs on the very vendor, and is not skipped."""
+"""Holds each run to docs/reference/promises.md, and gives what vendors' tests share.
+
+What counts as kept runs on the very vendor, and is not skipped.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,21 @@ from typing import Any
 
 import pytest
 
+from loopline.platform_core.testing.http_sink import HttpSink
 from loopline.platform_core.testing.matrix import HeldClass, classes_in, vendor_class
+
+
+@pytest.fixture
+def wrong_secret() -> str:
+    """Give what no server of these tests takes for a secret."""
+    return "mellon"
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    """Run a server that keeps what is posted to it."""
+    with HttpSink() as running:
+        yield running
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,21 +7,23 @@ import json
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import uvicorn
+from httpx._transports import default
 
 from loopline.features_api.app import create_app
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 from loopline.stories import feature_shop
 from tests.machine import needs
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "sdk" / "vectors"
@@ -41,6 +43,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("online_call", [each for each in entries("online.json") if each.values[0]["call"]])
     if "training" in metafunc.fixturenames:
         metafunc.parametrize("training", entries("training.json"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_tls_context() -> Iterator[None]:
+    """Read this machine's authorities once, not for each client: none here speaks TLS."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(default, "create_ssl_context", cache(default.create_ssl_context))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -95,10 +105,8 @@ def _serving(platform: Platform, team: Team) -> Iterator[str]:
     uvicorn_server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=uvicorn_server.run, kwargs={"sockets": [listening]})
     thread.start()
-    end = time.monotonic() + 30
-    while not uvicorn_server.started and thread.is_alive() and time.monotonic() < end:
-        time.sleep(0.01)
     try:
+        until(lambda: uvicorn_server.started or not thread.is_alive())
         assert uvicorn_server.started
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:

@@ -6,55 +6,42 @@ import asyncio
 import re
 import subprocess
 import sys
-import threading
 import time
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 import pytest
 from hatchling.build import build_wheel
 from loopline_client import AsyncFeatures, BadRequest, FeatureError, Features, NotFound, Unavailable
 
+from tests.emulators.http_server import Answer, Request, Serving
+
 ANSWER = b'{"at":"2026-03-01T12:00:00.000000Z","entities":{"c":[1]},"features":{"v:f":[2.5]},"views":{}}'
 BUSY = b'{"error":{"problem":"the store is busy","fix":"wait"}}'
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-class Scripted(BaseHTTPRequestHandler):
-    """A real server that answers with one status after the other."""
+class Scripted:
+    """What a server does that answers with one status after the other."""
 
     statuses: ClassVar[list[int]] = []
     retry_after = "0"
 
-    def do_POST(self) -> None:
-        status = self.statuses.pop(0)
-        body = {200: ANSWER, 503: BUSY}.get(status, b"<html>")
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(status)
-        self.send_header("content-length", str(len(body)))
-        self.send_header("retry-after", self.retry_after)
-        self.end_headers()
-        self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Stay quiet."""
+def _answered(_: Request) -> Answer:
+    status = Scripted.statuses.pop(0)
+    return Answer(status, {200: ANSWER, 503: BUSY}.get(status, b"<html>"), {"retry-after": Scripted.retry_after})
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
     """Serve; gives the URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Serving(_answered) as server:
+        yield server.url
 
 
 def test_busy_twice_then_answered(url: str) -> None:

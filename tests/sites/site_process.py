@@ -97,7 +97,7 @@ class Site:
         """Say where the model answers, once it does."""
         end = time.monotonic() + PATIENCE_SECONDS
         while (seen := self.platform.serving.observe(self.ref.dotted)).generation is None and time.monotonic() < end:
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks
         assert seen.ready, seen
         return {"url": self.platform.serving.endpoint(self.ref.dotted)}
 

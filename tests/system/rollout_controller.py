@@ -99,7 +99,7 @@ def finish(opened: Platform) -> None:
         deployments.repair(opened, REF)
     while record := rollouts.running(opened.ledger, REF):
         rollouts.step(opened, MODEL, record.rollout_id, datetime.now(UTC))
-        time.sleep(TICK_SECONDS)
+        time.sleep(TICK_SECONDS)  # the pace of a sensor
 
 
 if __name__ == "__main__":

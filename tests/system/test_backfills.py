@@ -41,7 +41,7 @@ def wait(ready: Any, what: str, seconds: float = 240) -> Any:
     give_up = time.monotonic() + seconds
     while not (found := ready()):
         assert time.monotonic() < give_up, f"{what} did not come in {seconds:.0f} s"
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
     return found
 
 

@@ -34,7 +34,7 @@ def wait(ready, what: str, seconds: float = 600):
     give_up = time.monotonic() + seconds
     while not (found := ready()):
         assert time.monotonic() < give_up, f"{what} did not come in {seconds:.0f} s"
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks
     return found
 
 
@@ -209,7 +209,7 @@ class Stream:
             except (OSError, http.client.HTTPException, AssertionError):
                 self.failed += 1
                 connection.close()
-                time.sleep(0.02)
+                time.sleep(0.02)  # a server that is away is asked again soon
         connection.close()
 
     @staticmethod

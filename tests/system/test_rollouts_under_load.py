@@ -181,7 +181,7 @@ def until(condition: Any, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_1_no_request_fails_while_versions_come_and_go_and_controllers_die(site:
             if deaths == 2 and site.generation() >= at_any_moment:
                 at_any_moment = 10**6
                 running.kill()
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks
         took = time.monotonic() - began
         found = counted(load)
     print(f"{found}, {caller.answered} by the caller; {site.ended()} ended, {deaths} deaths, {took:.0f} s")  # noqa: T201

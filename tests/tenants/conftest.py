@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 from argon2 import PasswordHasher
 
 from loopline.platform_core.identity import accounts
 from loopline.platform_core.testing.tenant_store import MINE, THEIRS
-from tests.tenants.served import Served
+from tests.tenants.served import Served, module_of
 from tests.tenants.stores import postgres
 from tests.tenants.world import World
 from tests.tenants.world import world as of_stores
@@ -20,6 +22,13 @@ def server() -> Iterator[Served]:
     """Run PostgreSQL; nobody is there yet."""
     with postgres.served() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Callable[[str], Served]]:
+    """Give a function that runs a store by its module's name, once for all files here."""
+    with ExitStack() as opened:
+        yield cache(lambda store: opened.enter_context(module_of(store).served()))
 
 
 @pytest.fixture(scope="session")

@@ -8,15 +8,23 @@ servers says in ``WITHIN_SECONDS`` how long that may take.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import count
+from typing import Any, ClassVar
+from unittest.mock import patch
 
 import pytest
 
 from loopline.platform_core.contracts.tenant_store import TenantStore
-from loopline.platform_core.testing.tenant_store import Attempt, Enter, Fields
+from loopline.platform_core.testing.tenant_store import Attempt, CutOff, Enter, Fields
+
+
+def module_of(store: str) -> Any:
+    """Import a store's module."""
+    return importlib.import_module(f"tests.tenants.stores.{store}")
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,25 @@ class Served:
     cut_off: Callable[[int], AbstractContextManager[None]]
     away: TenantStore
     powerless: TenantStore
+
+
+@contextmanager
+def cut_off_at(request: int, owner: object, *names: str) -> Iterator[None]:
+    """Let what is asked by these methods, or functions of a module, fail from the n-th request on."""
+    numbers = count(1)
+
+    def counted(ask: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*said: Any, **options: Any) -> Any:
+            if next(numbers) >= request:
+                raise CutOff
+            return ask(*said, **options)
+
+        return asked
+
+    with ExitStack() as patched:
+        for name in names:
+            patched.enter_context(patch.object(owner, name, counted(getattr(owner, name))))
+        yield
 
 
 class OfServed:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from loopline.platform_core.testing.tenant_store import MINE, NOTE, TEXT, THEIRS, Attempt, Fields, TenantStoreKit, guest
-from tests.tenants.served import Served
+from tests.tenants.served import Served, module_of
 
 STORES = sorted(file.stem for file in Path(__file__).parent.joinpath("stores").glob("[a-z]*.py"))
-EVERY = [(store, one) for store in STORES for one in importlib.import_module(f"tests.tenants.stores.{store}").ATTEMPTS]
+EVERY = [(store, one) for store in STORES for one in module_of(store).ATTEMPTS]
 
 
 @dataclass
@@ -37,20 +35,17 @@ class Two:
 
 
 @pytest.fixture(scope="module")
-def stores() -> Iterator[Callable[[str], Two]]:
+def stores(running: Callable[[str], Served]) -> Callable[[str], Two]:
     """Give a function that runs a store and makes its tenants, once."""
-    with ExitStack() as opened:
 
-        @cache
-        def run(store: str) -> Two:
-            module = importlib.import_module(f"tests.tenants.stores.{store}")
-            served = opened.enter_context(module.served())
-            kit = TenantStoreKit()
-            kit.within_seconds = getattr(module, "WITHIN_SECONDS", 0)  # type: ignore[misc]
-            mine, theirs = (kit.furnished(served.store, served.enter, tenant) for tenant in (MINE, THEIRS))
-            return Two(served, kit, mine, theirs)
+    @cache
+    def run(store: str) -> Two:
+        served, kit = running(store), TenantStoreKit()
+        kit.within_seconds = getattr(module_of(store), "WITHIN_SECONDS", 0)  # type: ignore[misc]
+        mine, theirs = (kit.furnished(served.store, served.enter, tenant) for tenant in (MINE, THEIRS))
+        return Two(served, kit, mine, theirs)
 
-        yield run
+    return run
 
 
 @pytest.mark.parametrize(("store", "attempt"), EVERY, ids=[f"{store}: {one.says}" for store, one in EVERY])

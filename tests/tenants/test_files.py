@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from loopline.platform_core.testing.tenant_store import MINE, THEIRS
 from tests.tenants.world import ACCOUNTS, IS_ROOT, World
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="only root can be two accounts")
 Act = Callable[[Path, Path], object]
@@ -131,7 +131,7 @@ def folders(world: World) -> Iterator[tuple[Path, Path]]:
         child = subprocess.Popen(["sleep", "600"], user=number, group=number, extra_groups=(), cwd=home, env={"A": "b"})
         running.append(child)
         PROCESSES[tenant] = str(child.pid)
-    time.sleep(0.1)
+        until(lambda of=Path(f"/proc/{child.pid}/cmdline"): of.read_bytes().startswith(b"sleep"))
     yield world.root / MINE, world.root / THEIRS
     for child in running:
         child.kill()

@@ -12,7 +12,6 @@ import shutil
 import site
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from loopline.platform_core.testing.inference_server import free_port
 from loopline.platform_core.testing.tenant_store import MINE, THEIRS
 from tests.tenants.stores.postgres import PostgresGuest
 from tests.tenants.world import ACCOUNTS, IS_ROOT, World
+from tests.waiting import until
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ROOT = Path(__file__).parents[2]
@@ -113,11 +113,19 @@ defs = dg.Definitions()
 """
 
 
+RUNS = """
+from importlib.util import find_spec
+import psycopg2
+assert find_spec("dagster") and find_spec("loopline.platform_core.environment")
+"""
+"""What a Python says nothing to that may run the code."""
+
+
 def python_of(number: int) -> str:
     """Return a Python of this version that an account may run, "" where there is none: ours may lie in root's home."""
     for path in (sys.executable, shutil.which(PYTHON, path="/usr/local/bin:/usr/bin") or ""):
         with suppress(OSError):
-            command = [path, "-c", "import dagster, loopline.platform_core.environment, psycopg2"]
+            command = [path, "-c", RUNS]
             account = {"user": number, "group": number, "extra_groups": ()}
             told = subprocess.run(command, env=PATHS, cwd="/", capture_output=True, check=False, **account)
             if told.returncode == 0:
@@ -142,12 +150,11 @@ def told(world: World) -> Iterator[Mapping[str, Any]]:
     log = world.folder / "code-server.log"
     with log.open("wb") as out:
         server = subprocess.Popen(command, env=variables, cwd=home, stdout=out, stderr=out, **as_account)
-    until = time.monotonic() + 120
-    while not (home / "told.json").exists() and server.poll() is None and time.monotonic() < until:
-        time.sleep(0.1)
-    server.kill()
-    server.wait()
-    assert (home / "told.json").exists(), log.read_text()[-2000:]
+    try:
+        until((home / "told.json").exists, 120, told=lambda: log.read_text()[-2000:])
+    finally:
+        server.kill()
+        server.wait()
     yield {"apart": bool(as_account), **json.loads((home / "told.json").read_text())}
     kept.unlink()
 

@@ -28,31 +28,36 @@ def alone(server: Served) -> Iterator[World]:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def acme(alone: World) -> Iterator[str]:
-    """Make a tenant, and leave none."""
+    """Make a tenant that stays: what a test does to it, it undoes."""
     alone.json("create", "acme")
     yield "acme"
     alone.json("delete", "acme", "--yes", "acme")
 
 
+def listed(alone: World, tenant: str) -> list[dict[str, str]]:
+    """Return what is said of a tenant where all are listed."""
+    return [one for one in alone.json("list")["tenants"] if one["name"] == tenant]
+
+
 def test_a_dry_run_says_all_and_changes_nothing(alone: World) -> None:
     """Each step is said as the run itself says it afterwards; nothing is there in between."""
-    said = alone.json("create", "acme", "--dry-run")
+    said = alone.json("create", "late", "--dry-run")
     assert said["pretended"]
-    assert not alone.root.joinpath("acme").exists()
-    assert alone.served.store.holds("acme") == ()
-    assert alone.json("list")["tenants"] == []
-    done = alone.json("create", "acme", "--by", "ann")
+    assert not alone.root.joinpath("late").exists()
+    assert alone.served.store.holds("late") == ()
+    assert listed(alone, "late") == []
+    done = alone.json("create", "late", "--by", "ann")
     assert [step.removeprefix("would ") for step in said["steps"]] == done["steps"]
-    held = alone.served.store.holds("acme")
+    held = alone.served.store.holds("late")
     for verb in ("suspend", "resume", "delete"):
-        assert alone.json(verb, "acme", "--dry-run")["pretended"]
-    assert alone.served.store.holds("acme") == held
-    assert alone.served.store.is_open("acme")
-    (known,) = alone.json("list")["tenants"]
-    assert (known["name"], known["state"], known["by"]) == ("acme", "active", "ann")
-    alone.json("delete", "acme", "--yes", "acme")
+        assert alone.json(verb, "late", "--dry-run")["pretended"]
+    assert alone.served.store.holds("late") == held
+    assert alone.served.store.is_open("late")
+    (known,) = listed(alone, "late")
+    assert (known["name"], known["state"], known["by"]) == ("late", "active", "ann")
+    alone.json("delete", "late", "--yes", "late")
 
 
 def test_made_again_it_is_the_same(alone: World, acme: str) -> None:
@@ -133,22 +138,22 @@ def test_what_runs_ends_with_the_suspension(alone: World, acme: str) -> None:
 
 def test_deleted_nothing_is_left_and_that_is_kept(alone: World) -> None:
     """The name is asked for twice; the proof says of each store that it holds nothing, and stays in the record."""
-    alone.json("create", "acme")
-    PostgresGuest(alone.fields("acme")).write("note", "gone")
-    refused = alone.json("delete", "acme", code=1)
-    assert "all that acme has would be lost" in refused["problem"]
-    assert alone.json("delete", "acme", "--yes", "acne", code=1)["error"] == "Refused"
-    assert alone.served.store.is_open("acme")
-    done = alone.json("delete", "acme", "--yes", "acme", "--by", "ann")
+    alone.json("create", "late")
+    PostgresGuest(alone.fields("late")).write("note", "gone")
+    refused = alone.json("delete", "late", code=1)
+    assert "all that late has would be lost" in refused["problem"]
+    assert alone.json("delete", "late", "--yes", "lute", code=1)["error"] == "Refused"
+    assert alone.served.store.is_open("late")
+    done = alone.json("delete", "late", "--yes", "late", "--by", "ann")
     assert done["left"] == {"database": [], "folder": []}
-    assert alone.served.store.holds("acme") == ()
-    assert not os.path.lexists(alone.root / "acme")
-    assert alone.json("list")["tenants"] == []
+    assert alone.served.store.holds("late") == ()
+    assert not os.path.lexists(alone.root / "late")
+    assert listed(alone, "late") == []
     newest = json.loads((alone.root / ".operator/record.jsonl").read_text().splitlines()[-1])
-    assert (newest["tenant"], newest["now"], newest["by"]) == ("acme", "deleted", "ann")
+    assert (newest["tenant"], newest["now"], newest["by"]) == ("late", "deleted", "ann")
     assert newest["left"] == done["left"]
-    assert alone.json("delete", "acme", "--yes", "acme")["left"] == done["left"]
-    assert alone.json("show", "acme", code=1)["error"] == "NotFound"
+    assert alone.json("delete", "late", "--yes", "late")["left"] == done["left"]
+    assert alone.json("show", "late", code=1)["error"] == "NotFound"
 
 
 def test_what_a_tenant_has_is_shown(alone: World, acme: str) -> None:
@@ -194,12 +199,12 @@ def test_two_tenants_share_no_account(alone: World, acme: str) -> None:
 
 def test_a_link_in_its_home_leads_the_operator_nowhere(alone: World, tmp_path: Path) -> None:
     """Deleting a tenant removes its links, not what they lead to."""
-    alone.json("create", "acme")
+    alone.json("create", "late")
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "file").write_text("kept")
-    (alone.root / "acme/home/link").symlink_to(kept)
-    alone.json("delete", "acme", "--yes", "acme")
+    (alone.root / "late/home/link").symlink_to(kept)
+    alone.json("delete", "late", "--yes", "late")
     assert (kept / "file").read_text() == "kept"
 
 
@@ -210,10 +215,15 @@ def test_where_policies_say_who_may_they_are_asked(alone: World, tmp_path: Path)
         f"name: control\nledger: sqlite:///{tmp_path}/ledger.db\naccess: {{roles: roles.yaml}}\nbindings: {{}}\n"
     )
     asked = ("--environment", str(tmp_path / "control.yaml"), "--by")
-    for words in (("create", "acme"), ("delete", "acme", "--yes", "acme"), ("suspend", "acme"), ("resume", "acme")):
+    for words in (
+        ("create", "late"),
+        ("delete", "late", "--yes", "late"),
+        ("suspend", "late"),
+        ("resume", "late"),
+    ):
         denied = alone.json(*words, *asked, "zed", code=1)
         assert denied["error"] == "Denied"
         assert denied["problem"].startswith("zed may not rule tenants of platform")
-    assert alone.served.store.holds("acme") == ()
-    alone.json("create", "acme", *asked, "ann")
-    alone.json("delete", "acme", "--yes", "acme", *asked, "ann")
+    assert alone.served.store.holds("late") == ()
+    alone.json("create", "late", *asked, "ann")
+    alone.json("delete", "late", "--yes", "late", *asked, "ann")

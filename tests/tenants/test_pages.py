@@ -109,13 +109,13 @@ Ask = Callable[[dict[str, Doors], str, str], bool]
 """Given whose session is shown and whose server is asked; says whether that answered."""
 
 
-def by_cookie(app: str, path: str) -> Ask:
+def by_cookie(app: str, path: str, header: str = "cookie", how: str = f"{cookies.SESSION}={{}}") -> Ask:
     """Ask for a path with a browser's cookie."""
 
     def ask(doors: dict[str, Doors], whose: str, of: str) -> bool:
         client = doors[of].apps[app]
         client.cookies.clear()
-        answer = client.get(path, headers={"cookie": f"{cookies.SESSION}={doors[whose].session}"})
+        answer = client.get(path, headers={header: how.format(doors[whose].session)})
         return answer.status_code < 300 or (
             answer.status_code in {303, 307} and "sign-in" not in answer.headers["location"]
         )
@@ -123,25 +123,16 @@ def by_cookie(app: str, path: str) -> Ask:
     return ask
 
 
-def by_bearer(app: str, path: str, how: str = "Bearer {}") -> Ask:
+def by_bearer(app: str, path: str) -> Ask:
     """Ask for a path with the session as a token."""
-
-    def ask(doors: dict[str, Doors], whose: str, of: str) -> bool:
-        client = doors[of].apps[app]
-        client.cookies.clear()
-        answer = client.get(path, headers={"authorization": how.format(doors[whose].session)})
-        return answer.status_code < 300 or (
-            answer.status_code in {303, 307} and "sign-in" not in answer.headers["location"]
-        )
-
-    return ask
+    return by_cookie(app, path, "authorization", "Bearer {}")
 
 
-def by_key(path: str, how: str = "Bearer {}") -> Ask:
+def by_key(path: str) -> Ask:
     """Ask the feature service with an API key of the endpoint's callers."""
 
     def ask(doors: dict[str, Doors], whose: str, of: str) -> bool:
-        answer = doors[of].apps["keyed"].get(path, headers={"authorization": how.format(doors[whose].key)})
+        answer = doors[of].apps["keyed"].get(path, headers={"authorization": f"Bearer {doors[whose].key}"})
         return answer.status_code == 200
 
     return ask

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
@@ -17,9 +17,7 @@ from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.tenants import Operators, Wanted, operators
 from loopline.platform_core.testing.online_store import view_rows
-from loopline.platform_core.testing.tenant_store import MINE, THEIRS
 from tests.tenants.served import Served
-from tests.tenants.stores import redis_store, s3_store
 
 OPERATORS = """
 name: shared
@@ -62,19 +60,14 @@ bindings:
   drift_report: {vendor: evidently, workspace: "${tenant_folder}/home/reports"}
 ledger: "sqlite:///${tenant_folder}/home/ledger.db"
 """
-
-
-@pytest.fixture(scope="module")
-def stores() -> Iterator[tuple[Served, Served]]:
-    """Run both servers."""
-    with redis_store.served() as redis, s3_store.served() as s3:
-        yield redis, s3
+MINE, THEIRS = "north", "south"
+"""Others than those whose attempts on the same servers are tests beside this one."""
 
 
 @pytest.fixture
-def operator(stores: tuple[Served, Served], tmp_path: Path) -> Iterator[Operators]:
+def operator(running: Callable[[str], Served], tmp_path: Path) -> Iterator[Operators]:
     """Read an operator's file; administrators' credentials are secrets."""
-    redis, s3 = stores
+    redis, s3 = running("redis_store"), running("s3_store")
     said = {"redis": redis.ruler["url"], "s3-id": s3.ruler["access_key_id"], "s3-secret": s3.ruler["secret_access_key"]}
     (tmp_path / "secrets").mkdir(mode=0o700)
     for name, text in said.items():

@@ -146,7 +146,7 @@ def test_2_the_first_model_goes_live(shop: Shop) -> None:
     end = monotonic() + 120  # a busy machine takes its time to load it
     while not shop.platform.serving.observe(REF.dotted).ready:
         assert monotonic() < end
-        sleep(0.05)
+        sleep(0.05)  # between two looks
 
 
 def test_3_the_training_set_is_rebuilt_bit_for_bit(shop: Shop) -> None:

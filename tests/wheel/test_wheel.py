@@ -138,7 +138,7 @@ def test_up_answers(begun):
     try:
         url = f"http://127.0.0.1:{ports['LOOPLINE_INFERENCE_PORT']}/v2/health/live"
         while program.poll() is None and not _answers(url):
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two looks
         assert program.poll() is None, program.stdout.read()
     finally:
         program.send_signal(signal.SIGINT)

@@ -13,6 +13,7 @@ Holds = Callable[[Block], bool]
 Broken = tuple[str, str, str, str, str]
 """A check, a file, what stands in it, what stands there instead, and words of what the check then finds."""
 ASKED_FOR = ("owner", "cost-center")
+NOT_HELD = "is not held against deletion"
 _TYPE = r"(?:aws|google|azurerm)_\w+\.\w+"
 _REFERENCE = re.compile(rf"(?<![\w.\"])(data\.{_TYPE}|{_TYPE}|var\.\w+|local\.\w+)")
 _INSIDE = re.compile(r"\$\{(.*)\}", re.DOTALL)
@@ -48,3 +49,23 @@ def failing(made: Configuration, wanted: Mapping[str, Holds], words: str) -> Ite
     """Find blocks of which something does not hold that is wanted of their type."""
     for type_, holds in wanted.items():
         yield from (f"{block.address} {words}" for block in made.blocks(type_) if not holds(block))
+
+
+def knowing(known: AbstractSet[str]) -> Check:
+    """Check that each type is one of these."""
+    return lambda made: unknown(made, known)
+
+
+def holding(wanted: Mapping[str, Holds], words: str = NOT_HELD) -> Check:
+    """Check what is wanted of types; by default that no wrong plan takes something away."""
+    return lambda made: failing(made, wanted, words)
+
+
+def listed(*checks: Check, **others: Check) -> dict[str, Check]:
+    """Name a cloud's checks, and the one that all clouds have."""
+    return {check.__name__: check for check in (what_is_named_is_there, *checks)} | others
+
+
+def broken(**by_check: list[tuple[str, str, str, str]]) -> list[Broken]:
+    """List what breaks a cloud's files, one place each, by the check that finds it."""
+    return [(name, *one) for name, each in by_check.items() for one in each]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.deploy.terraform.checks import Check, Holds, failing, tags_are_asked_for, unknown, what_is_named_is_there
+from tests.deploy.terraform.checks import Holds, failing, holding, knowing, listed, tags_are_asked_for
 from tests.deploy.terraform.hcl import Block, Configuration
 from tests.deploy.terraform.statements import statements
 
@@ -58,11 +58,6 @@ UNTAGGED = {
     *("aws_vpc_security_group_egress_rule", "aws_vpc_security_group_ingress_rule"),
 }
 """Types that keep nothing of their own: parts of others, and rules."""
-
-
-def types_are_known(made: Configuration) -> Iterator[str]:
-    """Find types of which no check knows anything."""
-    yield from unknown(made, TAGGED | UNTAGGED)
 
 
 def no_bucket_is_public(made: Configuration) -> Iterator[str]:
@@ -166,19 +161,12 @@ def nothing_is_reached_from_outside(made: Configuration) -> Iterator[str]:
             yield f"{block.address} lets others in"
 
 
-def nothing_is_deleted_by_mistake(made: Configuration) -> Iterator[str]:
-    """Find what a wrong plan would take away."""
-    yield from failing(made, KEPT, "is not held against deletion")
-
-
-CHECKS: dict[str, Check] = {
-    check.__name__: check
-    for check in (
-        *(what_is_named_is_there, types_are_known, no_bucket_is_public, all_is_encrypted, all_can_be_had_back),
-        *(all_is_tagged, rights_are_narrow, all_speak_tls, nothing_is_reached_from_outside),
-        nothing_is_deleted_by_mistake,
-    )
-}
+CHECKS = listed(
+    *(no_bucket_is_public, all_is_encrypted, all_can_be_had_back, all_is_tagged, rights_are_narrow, all_speak_tls),
+    nothing_is_reached_from_outside,
+    types_are_known=knowing(TAGGED | UNTAGGED),
+    nothing_is_deleted_by_mistake=holding(KEPT),
+)
 
 
 def reasons(made: Configuration) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:

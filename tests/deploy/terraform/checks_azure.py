@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.deploy.terraform.checks import Check, Holds, failing, tags_are_asked_for, unknown, what_is_named_is_there
+from tests.deploy.terraform.checks import Holds, failing, holding, knowing, listed, tags_are_asked_for
 from tests.deploy.terraform.hcl import Block, Configuration
 
 _LEAST_BACKUP_DAYS = 7
@@ -97,11 +97,6 @@ UNTAGGED = {
 """Types that have no tags: parts of others, and rights."""
 
 
-def types_are_known(made: Configuration) -> Iterator[str]:
-    """Find types of which no check knows anything."""
-    yield from unknown(made, TAGGED.keys() | UNTAGGED)
-
-
 def no_container_is_public(made: Configuration) -> Iterator[str]:
     """Find containers that could be public, by whatever way there is."""
     for one in made.blocks("azurerm_storage_account"):
@@ -130,11 +125,6 @@ def all_is_tagged(made: Configuration) -> Iterator[str]:
     """Find what nobody's name would stand on: the provider adds nothing."""
     yield from tags_are_asked_for(made, "tags")
     yield from failing(made, TAGGED, "has not the tags of everything")
-
-
-def nobody_has_a_key(made: Configuration) -> Iterator[str]:
-    """Find what answers to keys, which are nobody's, besides identities."""
-    yield from failing(made, WITHOUT_KEYS, "answers to keys")
 
 
 def rights_are_narrow(made: Configuration) -> Iterator[str]:
@@ -177,19 +167,13 @@ def nothing_is_reached_from_outside(made: Configuration) -> Iterator[str]:
             yield f"{one.address} leads to the internet"
 
 
-def nothing_is_deleted_by_mistake(made: Configuration) -> Iterator[str]:
-    """Find what a wrong plan would take away."""
-    yield from failing(made, KEPT, "is not held against deletion")
-
-
-CHECKS: dict[str, Check] = {
-    check.__name__: check
-    for check in (
-        *(what_is_named_is_there, types_are_known, no_container_is_public, all_is_encrypted, all_can_be_had_back),
-        *(all_is_tagged, nobody_has_a_key, rights_are_narrow, all_speak_tls, nothing_is_reached_from_outside),
-        nothing_is_deleted_by_mistake,
-    )
-}
+CHECKS = listed(
+    *(no_container_is_public, all_is_encrypted, all_can_be_had_back, all_is_tagged, rights_are_narrow, all_speak_tls),
+    nothing_is_reached_from_outside,
+    types_are_known=knowing(TAGGED.keys() | UNTAGGED),
+    nothing_is_deleted_by_mistake=holding(KEPT),
+    nobody_has_a_key=holding(WITHOUT_KEYS, "answers to keys"),
+)
 
 
 def reasons(made: Configuration) -> tuple[set[str], set[str]]:

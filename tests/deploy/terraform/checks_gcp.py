@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.deploy.terraform.checks import Check, Holds, failing, tags_are_asked_for, unknown, what_is_named_is_there
+from tests.deploy.terraform.checks import Holds, failing, holding, knowing, listed, tags_are_asked_for
 from tests.deploy.terraform.hcl import Block, Configuration
 
 WHOLE_PROJECT = {
@@ -93,11 +93,6 @@ UNLABELLED = {
 """Types that have no labels, or none that cost depends on; what is a key, a policy of others or a NAT is in neither."""
 
 
-def types_are_known(made: Configuration) -> Iterator[str]:
-    """Find types of which no check knows anything, such as keys of accounts."""
-    yield from unknown(made, LABELLED.keys() | UNLABELLED)
-
-
 def no_bucket_is_public(made: Configuration) -> Iterator[str]:
     """Find buckets that could be public, by whatever way there is."""
     for bucket in made.blocks("google_storage_bucket"):
@@ -108,16 +103,6 @@ def no_bucket_is_public(made: Configuration) -> Iterator[str]:
     for one in _bindings(made):
         if one.body["member"] in ("allUsers", "allAuthenticatedUsers"):
             yield f"{one.address} allows everybody"
-
-
-def all_is_encrypted(made: Configuration) -> Iterator[str]:
-    """Find buckets without a key of their own, and keys that never change."""
-    yield from failing(made, ENCRYPTED, "is not encrypted with a key of its own that changes")
-
-
-def all_can_be_had_back(made: Configuration) -> Iterator[str]:
-    """Find what is gone once it was written over, or stays for ever."""
-    yield from failing(made, RECOVERABLE, "cannot be had back, or keeps old versions for ever")
 
 
 def all_is_labelled(made: Configuration) -> Iterator[str]:
@@ -165,19 +150,13 @@ def nothing_is_reached_from_outside(made: Configuration) -> Iterator[str]:
             yield f"{one.address} leads elsewhere than to Google's services"
 
 
-def nothing_is_deleted_by_mistake(made: Configuration) -> Iterator[str]:
-    """Find what a wrong plan would take away."""
-    yield from failing(made, KEPT, "is not held against deletion")
-
-
-CHECKS: dict[str, Check] = {
-    check.__name__: check
-    for check in (
-        *(what_is_named_is_there, types_are_known, no_bucket_is_public, all_is_encrypted, all_can_be_had_back),
-        *(all_is_labelled, rights_are_narrow, all_speak_tls, nothing_is_reached_from_outside),
-        nothing_is_deleted_by_mistake,
-    )
-}
+CHECKS = listed(
+    *(no_bucket_is_public, all_is_labelled, rights_are_narrow, all_speak_tls, nothing_is_reached_from_outside),
+    types_are_known=knowing(LABELLED.keys() | UNLABELLED),
+    nothing_is_deleted_by_mistake=holding(KEPT),
+    all_is_encrypted=holding(ENCRYPTED, "is not encrypted with a key of its own that changes"),
+    all_can_be_had_back=holding(RECOVERABLE, "cannot be had back, or keeps old versions for ever"),
+)
 
 
 def reasons(made: Configuration) -> tuple[set[str], set[str]]:

@@ -156,7 +156,7 @@ def _trained(compute: Any, folder: Path) -> None:
         waiting = pool.submit(compute.run, ENDLESS, {"folder": str(folder), "seconds": 60}, SMALL, "endless")
         end = time.monotonic() + 60
         while calls(folder) < 2 and time.monotonic() < end:
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks
         compute.cancel("endless")
         with pytest.raises(Refused, match="cancelled"):
             waiting.result()

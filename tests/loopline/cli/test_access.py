@@ -20,9 +20,13 @@ FREEZE = ("freeze", "returns", "--reason", "a sale", "--by")
 def guarded(world):
     """Let the environment say who may decide."""
     (world.environment.parent / "roles.yaml").write_text(ROLES)
-    with world.environment.open("a") as file:
-        file.write("access: {roles: roles.yaml}\n")
+    world.say("access: {roles: roles.yaml}\n")
     return world
+
+
+def recorded(world) -> set[tuple[str, str]]:
+    """Return what the record says, and of whom."""
+    return {(entry["what"], entry["who"]) for entry in world.json("audit", "list")["entries"]}
 
 
 def test_a_role_is_asked_for_granted_and_taken_back(guarded) -> None:
@@ -37,17 +41,14 @@ def test_a_role_is_asked_for_granted_and_taken_back(guarded) -> None:
     assert (granted["person"], granted["by"]) == ("zed", "ben")
     assert guarded.json("policy", "why", "zed", "freeze", "model", "corner/returns")["allowed"]
     assert guarded.json(*FREEZE, "zed")["frozen"]
-    assert (
-        guarded.json("model", "promote", "returns", "--version", "1", "--reason", "x", "--by", "zed", code=1)["error"]
-        == "Denied"
-    )
+    promote = ("model", "promote", "returns", "--version", "1", "--reason", "x", "--by", "zed")
+    assert guarded.json(*promote, code=1)["error"] == "Denied"
     assert guarded.json("access", "end", number, "--by", "zed", code=1)["error"] == "Denied"
     assert guarded.json("access", "end", number, "--by", "ana")["ended_by"] == "ana"
     assert guarded.json("thaw", "returns", "--by", "zed", code=1)["error"] == "Denied"
     (one,) = guarded.json("access", "list")["requests"]
     assert (one["state"], one["by"], one["ended_by"]) == ("ended", "ben", "ana")
-    told = {(entry["what"], entry["who"]) for entry in guarded.json("audit", "list")["entries"]}
-    assert {("access.requested", "zed"), ("access.granted", "ben"), ("access.ended", "ana")} <= told
+    assert {("access.requested", "zed"), ("access.granted", "ben"), ("access.ended", "ana")} <= recorded(guarded)
 
 
 def test_who_may_grant_it_is_never_who_asks(guarded, monkeypatch) -> None:
@@ -56,8 +57,7 @@ def test_who_may_grant_it_is_never_who_asks(guarded, monkeypatch) -> None:
     roles.write_text("groups: {leads: [cy]}\n" + ROLES.replace("[ana, ben]", "[ana, ben, leads]"))
     ask = ("access", "request", "corner/operator", "--reason", "on call")
     assert guarded.json(*ask, "--by", "Ana")["who_may_grant"] == ["ben", "cy", "root"]
-    with guarded.environment.open("a") as file:
-        file.write("sign_in: {issuer: 'http://127.0.0.1:9', client_id: portal, audience: portal}\n")
+    guarded.say("sign_in: {issuer: 'http://127.0.0.1:9', client_id: portal, audience: portal}\n")
     monkeypatch.setattr("loopline.sign_in.command.caller", lambda _: Caller("BEN"))
     assert guarded.json(*ask)["who_may_grant"] == ["ana", "cy", "root", "members of leads"]
 
@@ -75,9 +75,7 @@ def test_it_is_refused_with_a_reason(guarded) -> None:
     assert guarded.json(*ask)["request"]["number"] > int(number)
     states = [one["state"] for one in guarded.json("access", "list")["requests"]]
     assert states == ["asked", "refused"]
-    assert ("access.refused", "ana") in {
-        (entry["what"], entry["who"]) for entry in guarded.json("audit", "list")["entries"]
-    }
+    assert ("access.refused", "ana") in recorded(guarded)
 
 
 def test_it_ends_by_itself(guarded) -> None:
@@ -86,7 +84,7 @@ def test_it_ends_by_itself(guarded) -> None:
     guarded.json("access", "grant", str(asked["request"]["number"]), "--by", "ana")
     until = time.monotonic() + 1
     assert guarded.json("access", "list")["requests"][0]["state"] in {"granted", "ended"}
-    time.sleep(max(0.0, until - time.monotonic()))
+    time.sleep(max(0.0, until - time.monotonic()))  # it ends by the wall's clock
     assert guarded.json(*FREEZE, "zed", code=1)["error"] == "Denied"
     assert guarded.json("access", "list")["requests"][0]["state"] == "ended"
     again = guarded.json("access", "grant", str(asked["request"]["number"]), "--by", "ana", code=1)
@@ -113,16 +111,12 @@ def test_what_cannot_be_asked_for_is_said(guarded) -> None:
     for role in ("corner", "corner/king", "corner/platform_admin", "loop/owner", "/owner"):
         assert "is no role" in guarded.json(*ask, role, "--reason", "x", code=1)["problem"]
     for hours in ("0", "-1", "1000", "nan"):
-        assert (
-            "nobody gets a role for"
-            in guarded.json(*ask, "corner/viewer", "--hours", hours, "--reason", "x", code=1)["problem"]
-        )
+        said = guarded.json(*ask, "corner/viewer", "--hours", hours, "--reason", "x", code=1)
+        assert "nobody gets a role for" in said["problem"]
     guarded.json(*ask, "corner/viewer", "--reason", "x", "--by", "zed")
     assert "already" in guarded.json(*ask, "corner/viewer", "--reason", "x", "--by", "zed", code=1)["problem"]
-    assert (
-        "no role was asked for as number 4711"
-        in guarded.json("access", "grant", "4711", "--by", "ana", code=1)["problem"]
-    )
+    said = guarded.json("access", "grant", "4711", "--by", "ana", code=1)
+    assert "no role was asked for as number 4711" in said["problem"]
 
 
 def test_without_access_there_is_nothing_to_ask_for(world) -> None:

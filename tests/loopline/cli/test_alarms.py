@@ -36,12 +36,8 @@ def test_list_says_what_is_wrong_and_what_to_do(world, platform):
     assert "daemon" not in text
     assert "over     daemon" in world.run("alarms", "list", "--all").stdout
     (found,) = world.json("alarms", "list")["alarms"]
-    assert (found["cause"], found["severity"], found["subject"]) == (
-        "drift:corner/returns",
-        "warning",
-        "corner/returns",
-    )
-    assert found["told"] == []
+    expected = {"cause": DRIFT.cause, "severity": "warning", "subject": "corner/returns", "told": []}
+    assert {name: found[name] for name in expected} == expected
 
 
 def test_list_says_when_nobody_watches(world, platform):
@@ -57,15 +53,16 @@ def test_list_says_when_nobody_watches(world, platform):
     assert world.json("alarms", "list")["watchdog"] == now
 
 
-@pytest.mark.parametrize(
-    "torn", ["{", "[]", "{}", '{"at": null}', '{"at": 3}', '{"at": "yesterday"}', '{"at": "2026-01-05T12:00:00"}']
-)
-def test_a_note_that_cannot_be_read_is_none(world, platform, torn):
+TORN = ("{", "[]", "{}", '{"at": null}', '{"at": 3}', '{"at": "yesterday"}', '{"at": "2026-01-05T12:00:00"}')
+
+
+def test_a_note_that_cannot_be_read_is_none(world, platform):
     """Torn, of another form, or with a date that is none or has no zone: nobody is known to have looked."""
     platform.home.mkdir(parents=True, exist_ok=True)
-    platform.home.joinpath("watchdog.json").write_text(torn)
-    assert "no alarm stands\nno watchdog has looked in this home" in world.run("alarms", "list").stdout
-    assert world.json("alarms", "list")["watchdog"] is None
+    for torn in TORN:
+        platform.home.joinpath("watchdog.json").write_text(torn)
+        assert "no alarm stands\nno watchdog has looked" in world.run("alarms", "list").stdout, torn
+        assert world.json("alarms", "list")["watchdog"] is None
 
 
 def test_acknowledge_takes_it_on(world, platform):
@@ -81,8 +78,7 @@ def test_acknowledge_takes_it_on(world, platform):
 def test_the_watchdog_looks_once(world, platform):
     """It tells what stands to whom the environment names, and its exit code says whether anything does."""
     with HttpSink() as sink:
-        with world.environment.open("a") as file:
-            file.write(f"notifiers:\n  ops: {{vendor: webhook, url: '{sink.url}'}}\n")
+        world.say(f"notifiers:\n  ops: {{vendor: webhook, url: '{sink.url}'}}\n")
         assert world.json("watchdog", "--once")["standing"] == []
         raise_alarm(platform, DRIFT)
         assert world.json("watchdog", "--once", code=1)["standing"] == [DRIFT.cause]

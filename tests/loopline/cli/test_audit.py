@@ -84,10 +84,8 @@ def test_from_a_key_to_an_export_that_is_verified_far_away(home: Home):
     home.run("seal")
     assert home.run("verify").stdout.endswith("all is well\n")
     listed = home.json("list", "--who", "alice", "--limit", 2)["entries"]
-    assert [(one["audit_id"], one["who"], one["what"]) for one in listed] == [
-        (5, "alice", "gate.overridden"),
-        (3, "alice", "gate.overridden"),
-    ]
+    found = [(one["audit_id"], one["who"], one["what"]) for one in listed]
+    assert found == [(5, "alice", "gate.overridden"), (3, "alice", "gate.overridden")]
     out = home.folder / "export.jsonl"
     assert home.json("export", out, "--who", "alice", "--since-size", 3, "--by", "auditor")["entries"] == 3
     done = offline(out, told["public_file"], earlier)
@@ -150,9 +148,16 @@ def test_verify_names_what_was_done(home: Home):
 
 
 def test_one_entry_is_proven(home: Home):
-    """Its two lines are an export by themselves; one that is not sealed is told."""
-    told = home.json("init")
+    """Its two lines are an export by themselves; one that is not sealed is told.
+
+    A command without a key says how to make one; a second one is refused: what the first has signed needs it.
+    """
     home.decide(*"abcdefg")
+    for command in ("seal", "verify"):
+        assert "make one with 'loopline audit init'" in home.run(command, code=1).output
+    told = home.json("init")
+    assert "is there already" in home.run("init", code=1).output
+    assert "SQLite has no roles" in home.run("role", "app", code=1).output
     assert "there is no key" in home.run("verify", "--key", "/nowhere", code=1).output
     assert "not sealed" in home.run("prove", 3, code=1).output
     home.run("seal")
@@ -228,16 +233,6 @@ def test_entries_are_let_go_by_policy(home: Home):
         home.file.write_text(f"{file}audit: {{retention_days: {wrong}}}\n")
         with pytest.raises(InvalidEnvironment, match=said):
             environment.read(home.file, only=())
-
-
-def test_a_command_without_a_key_says_how_to_make_one(home: Home):
-    """And a second key is refused: what the first has signed needs it."""
-    home.decide("alice")
-    for command in ("seal", "verify"):
-        assert "make one with 'loopline audit init'" in home.run(command, code=1).output
-    home.run("init")
-    assert "is there already" in home.run("init", code=1).output
-    assert "SQLite has no roles" in home.run("role", "app", code=1).output
 
 
 def test_the_key_is_asked_for_from_the_store_of_secrets(home: Home):

@@ -41,17 +41,15 @@ def test_an_open_cycle_is_ended_by_a_person(world):
     assert alarms.standing(platform.ledger) == []
     platform.close()
     assert "the wrong file" in world.run("history", "returns").stdout
-    assert world.json("cycle", "close", first, "--reason", "again", code=1)["problem"].endswith(
-        "closed already: failed"
-    )
+    again = world.json("cycle", "close", first, "--reason", "again", code=1)["problem"]
+    assert again.endswith("closed already: failed")
     assert "no open cycle" in world.json("cycle", "close", "returns", "--reason", "again", code=1)["problem"]
     assert world.json("cycle", "start", "returns", "--reason", "the right file")["state"] == "open"
 
 
 def test_a_cycle_that_rolls_out_is_not_closed_but_taken_back(world):
     """The refusal names the command that does."""
-    world.roll_out("one")
-    world.roll_out("two")
+    world.roll_out("one", "two")
     cycle = world.json("cycle", "list", "returns")["cycles"][-1]["cycle_id"]
     said = world.json("cycle", "close", cycle, "--reason", "no", code=1)
     assert "is rolling out" in said["problem"]
@@ -62,9 +60,7 @@ def test_a_held_cycle_is_let_go_on_by_name(world):
     """Once; a cycle that is over cannot be."""
     cycle = world.json("cycle", "start", "returns", "--reason", "new season")["cycle"]
     assert world.json("cycle", "proceed", "returns", "--reason", "the sale is real")["cycle"] == cycle
-    platform = Platform.open()
-    (entry,) = platform.ledger.entries(REF, ["cycle.went_on"])
-    platform.close()
+    (entry,) = world.entries("cycle.went_on")
     assert (entry.actor, entry.reason, entry.cycle) == ("alice", "the sale is real", cycle)
     world.json("cycle", "close", cycle, "--reason", "enough")
     assert world.json("cycle", "proceed", cycle, "--reason", "late", code=1)["error"] == "Refused"

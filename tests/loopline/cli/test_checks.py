@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import yaml
 from loopline.cli.spec_checks import check_team
 from loopline.platform_core.loop.entry_kinds import REGISTERED
 from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import (
     AtLeast,
     Count,
@@ -33,22 +31,26 @@ from loopline.platform_core.targets import Regression
 POUNDS = {"target": Regression("GBP"), "threshold": None, "gates": ()}
 
 
-def test_validate_finds_nothing_wrong(world):
-    """Environment, contract and specs of a sound team pass."""
+def test_a_sound_team_passes(world):
+    """Environment, contract, specs, and views on no rows; a team that is not installed is a problem."""
     said = world.json("validate", "corner")
     assert said["valid"]
     assert said["problems"] == []
     assert said["checked"] == [str(world.environment), "team corner"]
+    said = world.json("validate", "nobody", code=1)
+    assert said["problems"][0]["message"] == "no team 'nobody' is installed"
+    said = world.json("plugin", "check", "corner")
+    assert said["valid"]
+    assert said["models"] == {"corner": ["returns"]}
 
 
 def test_validate_notes_a_version_that_is_served_slowly(world):
     """Of the newest version, from the ledger; it is no problem, and a fast one is not spoken of."""
     assert world.json("validate", "corner")["notes"] == []
     why = "pickle: answers as the estimator does; onnx: differs by 0.3 on 2000 rows"
-    with closing(Platform.open()) as platform:
-        for version, kind in (("1", "onnx"), ("2", "pickle")):
-            details = {"version": version, "package_kind": kind, "parity": {"why": why}}
-            platform.ledger.record(Entry(REGISTERED, world.now, "corner", "returns", version=version, details=details))
+    for version, kind in (("1", "onnx"), ("2", "pickle")):
+        details = {"version": version, "package_kind": kind, "parity": {"why": why}}
+        world.record(Entry(REGISTERED, world.now, "corner", "returns", version=version, details=details))
     (note,) = world.json("validate", "corner")["notes"]
     assert "version 2 is served as a pickled estimator" in note
     assert "(onnx: differs by 0.3 on 2000 rows)" in note
@@ -60,7 +62,7 @@ def test_validate_names_a_bad_choice_of_runs_as_pods(world):
     corner = "{image: i, namespace: corner, jobs: [nightly]}"
     chosen = f"dagster:\n  storage: postgresql://h/d\n  run_pods:\n    corner: {corner}\n"
     before = world.environment.read_text()
-    world.environment.write_text(before + chosen)
+    world.say(chosen)
     (problem,) = world.json("validate", "corner", code=1)["problems"]
     assert problem["where"] == f"{world.environment}:{len(before.splitlines()) + 4}"
     assert "run_pods.corner.jobs" in str(problem)
@@ -69,7 +71,7 @@ def test_validate_names_a_bad_choice_of_runs_as_pods(world):
 
 def test_validate_names_file_and_line_of_a_wrong_binding(world):
     """A vendor that is not installed is told with the environment file's line, once."""
-    world.environment.write_text(world.environment.read_text().replace("vendor: delta", "vendor: iceberg"))
+    world.bind("vendor: delta", "vendor: iceberg")
     said = world.json("validate", "corner", code=1)
     assert [p["where"] for p in said["problems"]] == [f"{world.environment}:4"]
     assert "iceberg" in said["problems"][0]["message"]
@@ -79,18 +81,15 @@ def test_validate_names_file_and_line_of_a_wrong_binding(world):
 
 
 def test_validate_names_file_and_line_of_a_broken_team(world):
-    """A team that does not load is told with file, line and reason."""
+    """A team that does not load is told with file, line and reason, and is no traceback."""
     world.break_team()
     said = world.json("validate", code=1)
     broken = next(p for p in said["problems"] if p["field"] == "team corner")
     assert broken["where"].endswith("broken_corner.py:2")
     assert broken["message"] == "OSError: no disk"
-
-
-def test_validate_knows_no_other_team(world):
-    """A team that is not installed is a problem."""
-    said = world.json("validate", "nobody", code=1)
-    assert said["problems"][0]["message"] == "no team 'nobody' is installed"
+    said = world.json("plugin", "check", code=1)
+    assert said["quarantined"][0]["reason"] == "OSError: no disk"
+    assert said["problems"][0]["where"].endswith("broken_corner.py:2")
 
 
 @pytest.fixture
@@ -135,11 +134,7 @@ BARE = {"gates": (), "fairness": (), "rollout": Rollout(judges=(ErrorRate(0.01),
         ({"gates": (FairAcross("recall", "region"),)}, "gates", "no segment"),
         ({"fairness": (Fairness("country", within=10),)}, "fairness", "within 10 is no distance"),
         ({"fairness": (Fairness("country", within=0),)} | POUNDS, "fairness", "within 0 is no distance"),
-        (
-            {"rollout": Rollout(judges=(RealisedQuality(5),))} | POUNDS,
-            "rollout",
-            "mae of single rows is without",
-        ),
+        ({"rollout": Rollout(judges=(RealisedQuality(5),))} | POUNDS, "rollout", "mae of single rows is without"),
         ({"rollout": Rollout(judges=(EstimatedQuality(at_least=5),))} | POUNDS, "rollout", "less rmse is better"),
         ({"quality": Quality(days=0)}, "quality", "windows of 0 days"),
         ({"gates": (AtLeast("roc_auc", 0.5), AtLeast("roc_auc", 0.6))}, "gates", "two gates are called"),
@@ -245,13 +240,6 @@ def test_a_yaml_model_is_told_line_by_line_and_once(world, yaml_team, command):
     assert found == [(f"{file}:8", "search.trials"), (f"{file}:9", "cutoff")]
 
 
-def test_plugin_check_runs_views_on_empty_tables(world):
-    """A sound team passes: its contract gives the columns, its views run on no rows."""
-    said = world.json("plugin", "check", "corner")
-    assert said["valid"]
-    assert said["models"] == {"corner": ["returns"]}
-
-
 def test_plugin_check_finds_a_view_that_reads_what_is_not_there(world, monkeypatch):
     """A view over a column that the contract does not have fails on the empty table, and is told."""
     import corner_shop
@@ -265,11 +253,3 @@ def test_plugin_check_finds_a_view_that_reads_what_is_not_there(world, monkeypat
     (problem,) = world.json("plugin", "check", "corner", code=1)["problems"]
     assert problem["field"] == "returns.features"
     assert "weight" in problem["message"]
-
-
-def test_plugin_check_names_a_quarantined_team(world):
-    """A team that does not load is named with file, line and reason, and is no traceback."""
-    world.break_team()
-    said = world.json("plugin", "check", code=1)
-    assert said["quarantined"][0]["reason"] == "OSError: no disk"
-    assert said["problems"][0]["where"].endswith("broken_corner.py:2")

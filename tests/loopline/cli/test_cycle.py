@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -19,32 +19,32 @@ from loopline.platform_core.runtime.states import Worker
 from loopline.platform_core.testing.compute import ENDLESS, ENDLESS_SECONDS, SMALL, calls
 from loopline.platform_core.turn import Turn, fit, start_rollout
 from loopline.resources.local.serving import LocalServing
+from tests.waiting import until
 
 REF = ModelRef("corner", "returns")
 
 
 def test_a_cycle_is_opened_with_name_and_reason(world):
-    """Who and why stand in the cycle's cause, and no cool-down keeps a person from opening the next one."""
+    """Who and why stand in the cycle's cause, and no cool-down keeps a person from opening the next one.
+
+    Before it there is none, which is a sentence for people; of a model that nobody declares there will be none. The
+    instant of a change is kept for the lead time, in UTC whatever zone it was written in.
+    """
+    assert "no cycle yet" in world.run("cycle", "list", "returns").stdout
+    assert world.json("cycle", "list", "returns")["cycles"] == []
     said = world.json("cycle", "start", "returns", "--reason", "new season")
     assert (said["cause"], said["state"]) == ("started by alice: new season", "open")
+    assert "corner/returns" in world.json("cycle", "start", "refunds", "--reason", "typo", code=1)["fix"]
     listed = world.json("cycle", "list", "corner/returns")["cycles"]
     assert [(one["cycle_id"], one["state"]) for one in listed] == [(said["cycle"], "open")]
-    platform = Platform.open()
-    cycles.close_cycle(platform.ledger, said["cycle"], "failed", "no rows", world.now)
-    platform.close()
-    assert world.json("cycle", "start", "returns", "--reason", "rows came", "--by", "bob")["state"] == "open"
+    with closing(Platform.open()) as platform:
+        cycles.close_cycle(platform.ledger, said["cycle"], "failed", "no rows", world.now)
+    changed = ("--changed-at", "2011-03-01T11:00:00+01:00")
+    assert world.json("cycle", "start", "returns", "--reason", "rows came", "--by", "bob", *changed)["state"] == "open"
+    assert world.entries("cycle.opened")[-1].details["changed_at"] == "2011-03-01T10:00:00+00:00"
     text = world.run("cycle", "list", "returns").stdout
     assert "no rows" in text
     assert "started by bob: rows came" in text
-
-
-def test_the_instant_of_the_change_is_kept_for_the_lead_time(world):
-    """A commit's time, in whatever zone it was written, stands in the cycle's entry in UTC."""
-    world.json("cycle", "start", "returns", "--reason", "new code", "--changed-at", "2011-03-01T11:00:00+01:00")
-    platform = Platform.open()
-    (opened,) = platform.ledger.entries(REF, ["cycle.opened"])
-    platform.close()
-    assert opened.details["changed_at"] == "2011-03-01T10:00:00+00:00"
 
 
 def test_a_cycle_that_is_open_or_a_freeze_forbids_it(world):
@@ -58,14 +58,12 @@ def test_a_cycle_that_is_open_or_a_freeze_forbids_it(world):
 
 def test_who_closes_a_cycle_ends_its_training(world, tmp_path):
     """What it computes is killed, and whoever waits for that is told why."""
-    text = world.environment.read_text()
-    world.environment.write_text(text.replace("{vendor: in_process}", f"{{vendor: subprocess, root: {tmp_path}/work}}"))
+    world.bind("{vendor: in_process}", f"{{vendor: subprocess, root: {tmp_path}/work}}")
     opened = world.json("cycle", "start", "returns", "--reason", "new season")["cycle"]
     platform, endless = Platform.open(), {"folder": str(tmp_path), "seconds": ENDLESS_SECONDS}
     with ThreadPoolExecutor(1) as pool:
         training = pool.submit(platform.compute.run, ENDLESS, endless, SMALL, opened)
-        while not calls(tmp_path):
-            time.sleep(0.05)
+        until(lambda: calls(tmp_path))
         assert world.json("cycle", "close", opened, "--reason", "the wrong day")["state"] == "failed"
         with pytest.raises(Transient):
             training.result(60)
@@ -74,17 +72,6 @@ def test_who_closes_a_cycle_ends_its_training(world, tmp_path):
     with pytest.raises(Refused, match="closed by alice: the wrong day"):
         fit(found)
     platform.close()
-
-
-def test_a_model_without_cycles_says_so(world):
-    """An empty list is a sentence for people and an empty list for programs."""
-    assert "no cycle yet" in world.run("cycle", "list", "returns").stdout
-    assert world.json("cycle", "list", "returns")["cycles"] == []
-
-
-def test_a_model_that_nobody_declares_has_no_cycle(world):
-    """A wrong name is answered with the right ones."""
-    assert "corner/returns" in world.json("cycle", "start", "refunds", "--reason", "typo", code=1)["fix"]
 
 
 def test_who_waits_is_not_told_that_it_is_over_before_the_worker_serves(world, tmp_path):
@@ -107,11 +94,8 @@ def _meanwhile(close) -> threading.Thread:
     """Let something happen to the cycle that a command has just opened and waits for."""
 
     def run() -> None:
-        platform = Platform.open()
-        while not (opened := cycles.open_cycles(platform.ledger)):
-            time.sleep(0.05)
-        close(platform, opened[0])
-        platform.close()
+        with closing(Platform.open()) as platform:
+            close(platform, until(lambda: cycles.open_cycles(platform.ledger))[0])
 
     thread = threading.Thread(target=run)
     thread.start()

@@ -8,26 +8,17 @@ import pytest
 
 from loopline.platform_core.loop.entry_kinds import REGISTERED
 from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.platform import Platform
+from tests.loopline.scorecard.test_cost import PRICE, SHEET
 
-PRICE = "{{price: {}, what: it, source: 'https://example.org', read: '2026-01-05'}}"
-SHEET = f"""name: Test
-currency: EUR
-prices:
-  cpu_hour: {PRICE.format(3.6)}
-  memory_gb_hour: {PRICE.format(0.36)}
-  gpu_hour: {PRICE.format(36)}
-  machine_hours: {{ml.m5.large: {PRICE.format(0.7)}}}
-"""
+MACHINES = f"{SHEET}  machine_hours: {{ml.m5.large: {PRICE.format(0.7)}}}\n"
 
 
 def trained(world, hours, **more):
     """Let a training be registered that ran 100 s, used 150 CPU seconds and held 4 GiB."""
     used = {"wall_seconds": 100.0, "cpu_seconds": 150.0, "memory_gb_seconds": 400.0, "gpu_seconds": 0.0, "cores": 2.0}
-    platform, at = Platform.open(), world.now + timedelta(hours=hours)
-    entry = Entry(REGISTERED, at, "corner", "returns", f"c{hours}", str(hours), details={"usage": {**used, **more}})
-    platform.ledger.record(entry)
-    platform.close()
+    at = world.now + timedelta(hours=hours)
+    details = {"usage": {**used, **more}}
+    world.record(Entry(REGISTERED, at, "corner", "returns", f"c{hours}", str(hours), details=details))
 
 
 def test_a_training_costs_what_is_billed_or_what_it_used(world):
@@ -37,8 +28,8 @@ def test_a_training_costs_what_is_billed_or_what_it_used(world):
     trained(world, 1)
     trained(world, 2, billed_seconds=1800.0, machine="ml.m5.large", machines=2)
     trained(world, 3, billed_seconds=1800.0, machine="ml.m5.xlarge", machines=2)
-    (world.environment.parent / "sheet.yaml").write_text(SHEET)
-    world.environment.write_text(f"{world.environment.read_text()}prices: sheet.yaml\n")
+    (world.environment.parent / "sheet.yaml").write_text(MACHINES)
+    world.say("prices: sheet.yaml\n")
     said = world.json("cycle", "cost", "returns")
     assert [one["cost"] for one in said["trainings"]] == [0.19, 0.7, 0.19]
     assert (said["prices"], said["currency"]) == ("Test", "EUR")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
+from contextlib import closing
 
 import pytest
+
+from loopline.platform_core.platform import Platform
 
 ROWS = """customer_id,sold_at,amount,country,returned
 1,2011-03-01 10:00:00,5.0,DE,0
@@ -18,50 +18,34 @@ ROWS = """customer_id,sold_at,amount,country,returned
 @pytest.fixture
 def landed(world):
     """Land a file of which two rows break the contract."""
-    from corner_shop import sales, team
-
-    from loopline.platform_core.ingestion.landing import land
-    from loopline.platform_core.platform import Platform
-
-    file = world.home / "landing/corner/sales/2011-03-01.csv"
-    file.parent.mkdir(parents=True)
-    file.write_text(ROWS)
-    os.utime(file, (time.time() - 3600,) * 2)
-    platform = Platform.open()
-    land(platform, team, sales)
-    platform.close()
+    world.deliver("2011-03-01.csv", ROWS)
     return world
 
 
 def test_letters_are_listed_with_reason_file_and_line(landed):
-    """Each broken row is there with every reason, and where it stood."""
+    """Each broken row is there with every reason, and where it stood; while the contract stays, each stays one.
+
+    Who replays says why: both are in the ledger, even where nothing lands.
+    """
     letters = landed.json("dead-letters", "list", "corner/sales")["letters"]
     assert [(letter["name"], letter["line"]) for letter in letters] == [("2011-03-01.csv", 3), ("2011-03-01.csv", 4)]
     assert letters[0]["reasons"] == ["amount.exclusive_minimum"]
     text = landed.run("dead-letters", "list", "corner/sales").stdout
     assert "customer_id.required" in text
-
-
-def test_replay_counts_what_is_still_dead(landed):
-    """While the contract is as it was, every letter stays one."""
-    assert landed.json("dead-letters", "replay", "corner/sales") == {
-        "source": "corner/sales",
-        "replayed": 0,
-        "still_dead": 2,
-        "withdrawn": 0,
-    }
-
-
-def test_an_unknown_source_is_named(landed):
-    """A source that no team has is an error with a fix."""
-    said = landed.json("dead-letters", "list", "weather", code=1)
-    assert said["error"] == "NotFound"
-    assert "weather" in said["problem"]
+    counts = {"replayed": 0, "still_dead": 2, "withdrawn": 0}
+    signed = ("--by", "ada", "--reason", "refunds are no mistake")
+    assert landed.json("dead-letters", "replay", "corner/sales", *signed) == {"source": "corner/sales", **counts}
+    with closing(Platform.open()) as platform:
+        (entry,) = platform.ledger.entries(kinds=["dead_letters.replayed"])
+    assert (entry.actor, "refunds are no mistake" in entry.reason) == ("ada", True)
 
 
 def test_a_source_without_letters(world):
-    """Nothing landed, nothing dead."""
+    """Nothing landed, nothing dead; of a source that no team has that is an error with its name."""
     assert "no open dead letter" in world.run("dead-letters", "list", "corner/sales").stdout
+    said = world.json("dead-letters", "list", "weather", code=1)
+    assert said["error"] == "NotFound"
+    assert "weather" in said["problem"]
 
 
 def test_rows_are_mended_in_a_file(landed, tmp_path):
@@ -93,29 +77,9 @@ def test_a_file_that_names_what_is_not_there_lands_nothing(landed, tmp_path):
     assert "'colour'" in landed.json("dead-letters", "replay", "corner/sales", "--rows", str(file), code=1)["problem"]
 
 
-def test_a_replay_is_signed(landed):
-    """Who replays says why: both are in the ledger, even where nothing lands."""
-    from loopline.platform_core.platform import Platform
-
-    landed.json("dead-letters", "replay", "corner/sales", "--by", "ada", "--reason", "refunds are no mistake")
-    platform = Platform.open()
-    (entry,) = [entry for entry in platform.ledger.entries() if entry.kind == "dead_letters.replayed"]
-    platform.close()
-    assert (entry.actor, "refunds are no mistake" in entry.reason) == ("ada", True)
-
-
 def test_a_refused_file_is_listed_until_somebody_acts(landed):
     """It is named with problem and fix; it may be tried again, or dismissed with a reason, which is kept."""
-    from corner_shop import sales, team
-
-    from loopline.platform_core.ingestion.landing import land
-    from loopline.platform_core.platform import Platform
-
-    file = landed.home / "landing/corner/sales/odd.xlsx"
-    file.write_bytes(b"PK")
-    os.utime(file, (time.time() - 3600,) * 2)
-    with contextlib.closing(Platform.open()) as platform:
-        land(platform, team, sales)
+    landed.deliver("odd.xlsx", "PK")
     [refused] = landed.json("dead-letters", "list", "corner/sales")["refused"]
     assert (refused["name"], "of no kind that is read" in refused["problem"]) == ("odd.xlsx", True)
     assert "odd.xlsx" in landed.run("dead-letters", "list", "corner/sales").stdout

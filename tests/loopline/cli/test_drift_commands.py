@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 
 import httpx
@@ -29,10 +30,9 @@ def judged(kind: str, details: dict[str, object], amount: float | None) -> None:
     """Let a window or a day have been judged."""
     columns = {"amount": column(amount, "mean 20 → 31"), "country": column(0.01)}
     verdict = {"rows": 500, "enough": True, "columns": columns}
-    platform = Platform.open()
     at = datetime(2011, 3, 2, tzinfo=UTC)
-    platform.ledger.record(Entry(kind, at, *REF, version="1", details={**details, "verdict": verdict}))
-    platform.close()
+    with closing(Platform.open()) as platform:
+        platform.ledger.record(Entry(kind, at, *REF, version="1", details={**details, "verdict": verdict}))
 
 
 def window(number: int, amount: float | None) -> None:
@@ -67,13 +67,17 @@ def test_a_score_that_was_no_number_is_shown(world):
 
 
 def test_quiet_columns_are_shown_on_demand(world):
-    """With --all every column is there."""
+    """With --all every column is there; a model with one window a day has no days, and is told what a day needs."""
     world.roll_out("first")
     window(1, 0.05)
     assert "country" not in world.run("drift", "show", "returns").stdout
     text = world.run("drift", "show", "returns", "--all").stdout
     assert "country" in text
     assert text.endswith("no alarm\n")
+    text = world.run("drift", "show", "returns", "--days").stdout
+    assert "no day was judged" in text
+    assert "the fullest day so far has 1" in text
+    assert "alarm" not in text
 
 
 def test_days_are_shown(world):
@@ -86,36 +90,16 @@ def test_days_are_shown(world):
     assert "alarm: drifted in 2 of 3 windows" in text
 
 
-def test_nothing_live_asks_for_a_version(world):
-    """Without a live version it asks for one."""
+def test_what_was_not_judged_is_not_quiet(world):
+    """Without a live version it asks for one, without windows it says so; those that do exist are named."""
     world.open_cycle("first")
     assert world.json("drift", "show", "returns", code=1)["error"] == "NotFound"
-
-
-def test_nothing_judged_is_not_no_alarm(world):
-    """Without windows it says so, and nothing of an alarm."""
-    world.roll_out("first")
     text = world.run("drift", "show", "returns", "--version", "1").stdout
     assert text.splitlines()[1:] == ["nothing was judged yet"]
-
-
-def test_a_version_that_never_was_is_refused(world):
-    """It is not quiet: it does not exist, and those that do are named."""
-    world.roll_out("first")
     said = world.json("drift", "show", "returns", "--version", "99", code=1)
     assert said["error"] == "NotFound"
     assert "no version '99'" in said["problem"]
     assert "it has 1" in said["fix"]
-
-
-def test_days_that_were_not_judged_say_why(world):
-    """A model with one window a day has no days: the page says what a day needs."""
-    world.roll_out("first")
-    window(1, 0.05)
-    text = world.run("drift", "show", "returns", "--days").stdout
-    assert "no day was judged" in text
-    assert "the fullest day so far has 1" in text
-    assert "alarm" not in text
 
 
 def test_the_interface_of_a_vendor_without_one_is_refused(world):
@@ -142,7 +126,7 @@ def test_a_link_to_the_newest_page_is_signed_when_asked(world, s3_server):
     said = world.json("drift", "link", "returns", code=1)
     assert (said["error"], "name a store" in said["fix"]) == ("NotFound", True)
     binding = {"vendor": "evidently", "store": s3_server.place(), "storage_options": s3_server.options_in_file}
-    world.environment.write_text(world.environment.read_text().replace("{vendor: evidently}", json.dumps(binding)))
+    world.bind("{vendor: evidently}", json.dumps(binding))
     pages = PageStore(binding["store"], s3_server.options)
     for number in (2, 10):
         pages.keep("corner.returns", f"{version}-{number}.html", b"%d" % number, f'{{"window": {number}}}')

@@ -66,21 +66,20 @@ def trained(world: Any) -> Any:
 
 
 def test_the_live_version_is_exported(trained: Any, tmp_path: Any) -> None:
-    """Without a version it is the live one; the answer says on how many rows both forms were compared."""
+    """Without a version it is the live one; the answer says on how many rows both forms were compared.
+
+    Of one that is not there nothing is written, and it is named.
+    """
+    wrong = trained.run("model", "export-edge", "corner/returns", str(tmp_path / "till"), "--version", "9")
+    assert wrong.exit_code == 1
+    assert "version 9" in wrong.output
+    assert not (tmp_path / "till").exists()
     done = trained.json("model", "export-edge", "corner/returns", str(tmp_path / "till"))
     assert (done["version"], done["rows"]) == ("1", ROWS)
     assert done["differ"] < 1e-5
     about = json.loads((tmp_path / "till/features.json").read_text())
     assert (about["version"], about["cycle"]) == ("1", "c1")
     assert sorted(path.name for path in (tmp_path / "till").iterdir()) == ["features.json", "model.onnx", "score.py"]
-
-
-def test_a_version_that_is_not_there(trained: Any, tmp_path: Any) -> None:
-    """Nothing is written, and the versions that there are are named."""
-    done = trained.run("model", "export-edge", "corner/returns", str(tmp_path / "till"), "--version", "9")
-    assert done.exit_code == 1
-    assert "version 9" in done.output
-    assert not (tmp_path / "till").exists()
 
 
 def test_nothing_is_live(world: Any, tmp_path: Any) -> None:

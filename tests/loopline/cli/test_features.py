@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import time
+from contextlib import closing
 
 import pytest
+
+from loopline.platform_core.platform import Platform
 
 ROWS = """customer_id,sold_at,amount,country,returned
 1,2011-03-01 10:00:00,5.0,DE,0
@@ -17,45 +18,23 @@ ROWS = """customer_id,sold_at,amount,country,returned
 @pytest.fixture
 def materialized(world):
     """Land three sales of two customers, materialize the view, and lose the online store."""
-    from corner_shop import customer_sales, sales, team
-
-    from loopline.platform_core.features.materialize import materialize
-    from loopline.platform_core.foundation.names import online_view
-    from loopline.platform_core.ingestion.landing import land
-    from loopline.platform_core.platform import Platform
-
-    file = world.home / "landing/corner/sales/2011-03-01.csv"
-    file.parent.mkdir(parents=True)
-    file.write_text(ROWS)
-    os.utime(file, (time.time() - 3600,) * 2)
     world.later(0)
-    platform = Platform.open()
-    land(platform, team, sales)
-    materialize(platform, team, customer_sales)
-    platform.online_store.drop(online_view("corner", customer_sales))
-    platform.close()
+    world.deliver("2011-03-01.csv", ROWS)
+    world.materialize()
+    with closing(Platform.open()) as platform:
+        platform.online_store.drop("corner.customer_sales.v1")
     return world
 
 
 def test_refill_writes_the_newest_row_of_every_entity(materialized):
-    """Two customers are online again, each with its last sale."""
-    from loopline.platform_core.platform import Platform
-
-    assert materialized.json("features", "refill", "corner/customer_sales") == {
-        "view": "corner/customer_sales",
-        "keys": 2,
-    }
-    platform = Platform.open()
-    rows = platform.online_store.read([("corner.customer_sales.v1", ["1", "2"])])[0]
-    platform.close()
+    """Two customers are online again, each with its last sale; the name of a view that no team has is told."""
+    said = materialized.json("features", "refill", "corner/customer_sales")
+    assert said == {"view": "corner/customer_sales", "keys": 2}
+    with closing(Platform.open()) as platform:
+        rows = platform.online_store.read([("corner.customer_sales.v1", ["1", "2"])])[0]
     assert [row.values[0] for row in rows] == [6.0, 7.0]
-
-
-def test_a_view_that_no_team_has(world):
-    """The name is told, with where to look."""
-    said = world.json("features", "refill", "weather", code=1)
-    assert said["error"] == "NotFound"
-    assert "feature view 'weather'" in said["problem"]
+    said = materialized.json("features", "refill", "weather", code=1)
+    assert (said["error"], "feature view 'weather'" in said["problem"]) == ("NotFound", True)
 
 
 def test_audit_tells_what_differs_and_mends_it_when_asked(materialized):

@@ -30,6 +30,8 @@ def test_a_key_is_shown_once(guarded):
     assert guarded.json("key", "revoke", identity) == {"key": identity, "tenant": "shop"}
     assert guarded.json("key", "list")["tenants"][0]["keys"] == []
     assert "no key" in guarded.json("key", "revoke", identity, code=1)["problem"]
+    assert guarded.run("key", "create", "shop").stdout.splitlines()[0].startswith("ll_"), "it stands alone"
+    assert "shop" in guarded.run("key", "list").stdout
 
 
 def test_a_second_key_keeps_the_limits(guarded):
@@ -45,10 +47,3 @@ def test_an_environment_without_a_gateway(world):
     world.environment.write_text('bindings:\n  serving: {vendor: local, root: "x", port: 1}\n')
     for arguments in (("list",), ("create", "shop"), ("revoke", "a")):
         assert "gateway: {keys:" in world.json("key", *arguments, code=1)["fix"]
-
-
-def test_text(guarded):
-    """The key stands alone in the first line; the list is a table."""
-    said = guarded.run("key", "create", "shop").stdout
-    assert said.splitlines()[0].startswith("ll_")
-    assert "shop" in guarded.run("key", "list").stdout

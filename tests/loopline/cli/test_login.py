@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
+from contextlib import closing
 
 import pytest
-from argon2 import PasswordHasher
 from click.testing import CliRunner
 
 from loopline.cli import loopline
 from loopline.platform_core.audit.entry import parsed
 from loopline.platform_core.audit.tables import audit_entries
-from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.identity import accounts
+from loopline.platform_core.identity.caller import Caller
+from loopline.platform_core.identity.sessions import Sessions
 from loopline.platform_core.loop import freezes
-from loopline.platform_core.loop.ledger import Ledger
 from loopline.platform_core.platform import Platform
 from loopline.sign_in import command
 
@@ -28,19 +26,14 @@ teams: {corner: {owner: [science], operator: [cy]}}
 
 
 @pytest.fixture
-def asking(world, tmp_path, monkeypatch):
+def asking(world, tmp_path, monkeypatch, quick_hashes):
     """Let the environment ask who somebody is, by accounts."""
-    with world.environment.open("a") as file:
-        file.write("sign_in: {accounts: accounts.yaml}\n")
+    world.say("sign_in: {accounts: accounts.yaml}\n")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv(command.TOKEN, raising=False)
-    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(accounts, "hasher", lambda: cheap)
-    accounts._of_nobody.cache_clear()
     command._held.clear()
     yield world
     command._held.clear()
-    accounts._of_nobody.cache_clear()
 
 
 def run(*arguments, typed="", code=0):
@@ -63,19 +56,14 @@ def made(*names):
 
 def told():
     """Read the audit's record."""
-    platform = Platform.open()
-    with platform.ledger.reading() as connection:
+    with closing(Platform.open()) as platform, platform.ledger.reading() as connection:
         rows = connection.execute(audit_entries.select().order_by(audit_entries.c.audit_id)).all()
-    platform.close()
     return [parsed(row.body) for row in rows]
 
 
 def frozen_by(world):
     """Return who froze the model."""
-    platform = Platform.open()
-    entries = platform.ledger.entries(ModelRef("corner", "returns"), [freezes.FROZEN])
-    platform.close()
-    return [entry.actor for entry in entries]
+    return [entry.actor for entry in world.entries(freezes.FROZEN)]
 
 
 def test_accounts_are_made_listed_and_taken_away(asking):
@@ -164,11 +152,10 @@ def test_a_pipeline_shows_a_token(asking, monkeypatch):
     assert "nobody has logged in" in run("thaw", "returns", "--reason", "x", code=1)["problem"]
 
 
-def test_policies_see_who_logged_in(asking):
+def test_policies_see_who_logged_in(asking, monkeypatch):
     """And the groups that vouch for him are looked up in the file of roles."""
     (asking.environment.parent / "roles.yaml").write_text(ROLES)
-    with asking.environment.open("a") as file:
-        file.write("access: {roles: roles.yaml}\n")
+    asking.say("access: {roles: roles.yaml}\n")
     made("cy", "zed")
     logged_in("zed")
     refused = run("freeze", "returns", "--reason", "x", code=1)
@@ -176,17 +163,10 @@ def test_policies_see_who_logged_in(asking):
     assert refused["fix"].endswith("who may now: cy")
     logged_in("cy")
     run("freeze", "returns", "--reason", "x")
-    ledger = Ledger.open(f"sqlite:///{asking.home}/ledger.db")
-    from loopline.platform_core.identity.caller import Caller
-    from loopline.platform_core.identity.sessions import Sessions
-
-    word = Sessions(ledger, 600, 600).begin(Caller("svc", frozenset({"science", "other"}), service=True))
-    ledger.close()
-    os.environ[command.TOKEN] = word
-    try:
-        run("thaw", "returns", "--reason", "x")
-    finally:
-        del os.environ[command.TOKEN]
+    with closing(Platform.open()) as platform:
+        service = Caller("svc", frozenset({"science", "other"}), service=True)
+        monkeypatch.setenv(command.TOKEN, Sessions(platform.ledger, 600, 600).begin(service))
+    run("thaw", "returns", "--reason", "x")
 
 
 def test_where_nobody_is_asked_nothing_has_changed(world):

@@ -7,13 +7,15 @@ import json
 import pytest
 
 from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.turn import start_rollout
 
 
 def test_status_of_a_model_that_was_never_trained(world):
     """Before anything happened every part is there, and empty."""
-    said = world.json("model", "status", "returns")["models"][0]
+    said = world.status()
     assert said["model"] == "corner/returns"
     assert said["stable"] is None
     assert said["quality"] == []
@@ -22,10 +24,8 @@ def test_status_of_a_model_that_was_never_trained(world):
 
 def test_status_tells_versions_gates_and_rollout(world):
     """While a candidate takes its first step, status names both versions, the gates' figures and the percent."""
-    world.roll_out("first")
-    world.later(30)
-    world.roll_out("second")
-    said = world.json("model", "status", "returns")["models"][0]
+    world.roll_out("first", "second")
+    said = world.status()
     assert (said["stable"]["version"], said["candidate"]["version"], said["percent"]) == ("1", "2", 50)
     assert said["rollout"]["state"] == "running"
     assert said["gates"]["readings"][0]["value"] == pytest.approx(0.7)
@@ -37,14 +37,10 @@ def test_status_tells_versions_gates_and_rollout(world):
 
 def test_trials_tell_what_a_search_tried_beside_its_baseline(world):
     """The best first, with what it is served by; a version that is not known is named."""
-    from loopline.platform_core.loop.entry_kinds import REGISTERED
-    from loopline.platform_core.loop.ledger import Entry
-
     trial = {"number": 3, "family": "trees", "params": {"rate": 0.125}, "score": 0.75, "seconds": 2.0, "weight": 1.0}
     poor = trial | {"number": 4, "family": "linear", "score": None, "weight": 0.0}
     details = {"metrics": {"roc_auc": 0.71}, "baseline_metrics": {"roc_auc": 0.5}, "leaderboard": [trial, poor]}
-    platform = Platform.open()
-    platform.ledger.record(Entry(REGISTERED, platform.clock.now(), "corner", "returns", "c", "7", details=details))
+    world.record(Entry(REGISTERED, world.now, "corner", "returns", "c", "7", details=details))
     said = world.json("model", "trials", "returns", "--version", "7")
     assert (said["version"], said["leaderboard"][0]["params"]) == ("7", {"rate": 0.125})
     text = world.run("model", "trials", "returns").stdout
@@ -56,9 +52,7 @@ def test_trials_tell_what_a_search_tried_beside_its_baseline(world):
 
 def test_history_says_what_was_live_and_why(world):
     """At a time between two deployments the first one was live, with the reasons known then."""
-    world.roll_out("first")
-    world.later(30)
-    world.roll_out("second")
+    world.roll_out("first", "second")
     account = world.json("history", "returns", "--at", "2011-03-01T13:00")
     assert account["stable"]["version"] == "1"
     assert account["candidate"] is None
@@ -70,37 +64,18 @@ def test_history_says_what_was_live_and_why(world):
 
 
 def test_what_is_only_looked_at_is_told_when_asked_for(world):
-    """Windows of every day would hide what was decided."""
-    from loopline.platform_core.loop.ledger import Entry
-    from loopline.platform_core.platform import Platform
-
+    """Windows of every day would hide what was decided; a time before the first deployment, or none, is refused."""
     world.roll_out("first")
-    platform = Platform.open()
-    platform.ledger.record(Entry("drift.day", platform.clock.now(), "corner", "returns", reason="quiet that day"))
-    platform.close()
+    world.record(Entry("drift.day", world.now, "corner", "returns", reason="quiet that day"))
     assert "quiet that day" not in world.run("history", "returns").stdout
     assert "quiet that day" in world.run("history", "returns", "--all").stdout
-
-
-def test_history_before_anything_was_live(world):
-    """A time before the first deployment is an error with a fix."""
-    world.roll_out("first")
-    said = world.json("history", "returns", "--at", "2010-01-01", code=1)
-    assert said["error"] == "NotFound"
-
-
-def test_a_time_that_is_none_is_refused(world):
-    """--at wants ISO 8601."""
-    result = world.run("history", "returns", "--at", "yesterday")
-    assert result.exit_code == 2
-    assert "2011-03-01T12:00" in result.stderr
+    assert world.json("history", "returns", "--at", "2010-01-01", code=1)["error"] == "NotFound"
+    assert "2011-03-01T12:00" in world.json("history", "returns", "--at", "yesterday", code=2)["problem"]
 
 
 def test_rollback_takes_a_candidate_back(world):
     """One word ends the rollout that runs; the ledger names who did it."""
-    world.roll_out("first")
-    world.later(30)
-    world.roll_out("second")
+    world.roll_out("first", "second")
     said = world.json("rollback", "returns")
     assert (said["stable"]["version"], said["candidate"], said["percent"]) == ("1", None, 0)
     entries = world.json("history", "returns")["entries"]
@@ -129,9 +104,7 @@ def test_rollback_of_the_first_rollout_says_that_nothing_is_live(world, output):
 
 def test_rollback_works_while_the_team_does_not_load(world):
     """Whoever is on call takes a model back even when its team's package is broken."""
-    world.roll_out("first")
-    world.later(30)
-    world.roll_out("second")
+    world.roll_out("first", "second")
     world.break_team()
     assert world.json("drill", "corner/returns", "--distort", "amount=2", code=1)["error"] == "InvalidSpec"
     assert world.json("rollback", "corner/returns")["stable"]["version"] == "1"
@@ -139,40 +112,31 @@ def test_rollback_works_while_the_team_does_not_load(world):
 
 
 def test_freeze_stops_and_thaw_frees(world):
-    """A frozen model opens no cycle; status says who froze it."""
+    """A frozen model opens no cycle; status says who froze it. Without a model everything is frozen."""
     world.json("freeze", "returns", "--reason", "stock taking")
     said = world.json("drill", "returns", "--distort", "amount=100", code=1)
     assert said["error"] == "Refused"
     assert "stock taking" in said["problem"]
-    assert world.json("model", "status", "returns")["models"][0]["frozen"]["by"] == "alice"
+    assert world.status()["frozen"]["by"] == "alice"
     world.json("thaw", "returns")
-    assert world.json("model", "status", "returns")["models"][0]["frozen"] is None
-
-
-def test_freeze_of_everything(world):
-    """Without a model everything is frozen."""
-    said = world.json("freeze", "--reason", "holidays", "--by", "bob")
-    assert said["model"] is None
-    assert world.json("model", "status", "returns")["models"][0]["frozen"]["by"] == "bob"
+    assert world.status()["frozen"] is None
+    assert world.json("freeze", "--reason", "holidays", "--by", "bob")["model"] is None
+    assert world.status()["frozen"]["by"] == "bob"
 
 
 def test_drill_opens_a_cycle_with_the_mistake(world):
-    """A drill is a cycle that multiplies columns of its training rows, and says so in its cause."""
+    """A drill is a cycle that multiplies columns of its training rows, and says so in its cause; it wants a factor."""
+    assert world.run("drill", "returns", "--distort", "amount").exit_code == 2
     said = world.json("drill", "returns", "--distort", "amount=100")
     assert said["drill"] == {"amount": 100.0}
-    cycle = world.json("model", "status", "returns")["models"][0]["cycle"]
+    cycle = world.status()["cycle"]
     assert cycle["cycle_id"] == said["cycle"]
     assert cycle["drill"] == {"amount": 100.0}
     assert cycle["cause"] == "drill by alice: amount=100"
 
 
-def test_drill_wants_a_factor(world):
-    """A column without a factor is a wrong call."""
-    assert world.run("drill", "returns", "--distort", "amount").exit_code == 2
-
-
 def test_gate_show_and_override(world):
-    """A failed gate passes in a person's name, and the verdict keeps it."""
+    """A failed gate passes in a person's name, and the verdict keeps it; nobody overrides one without signing."""
     world.open_cycle("weak", passed=False)
     assert world.json("gate", "show", "returns")["passed"] is False
     signed = ("--by", "carol", "--reason", "known season")
@@ -182,6 +146,9 @@ def test_gate_show_and_override(world):
     assert said["passed"] is True
     assert said["readings"][0]["overridden_by"] == "carol"
     assert "carol" in world.run("gate", "show", "returns").stdout
+    unsigned = world.run("gate", "override", "returns", "--version", "1", "--gate", "x", "--reason", "y")
+    assert unsigned.exit_code == 2
+    assert "--by" in unsigned.stderr
 
 
 OVERRIDE = ("gate", "override", "corner/returns", "--version", "1", "--gate", "AtLeast(roc_auc)", "--by", "carol")
@@ -199,9 +166,7 @@ def test_nothing_is_overridden_for_a_rollout_that_cannot_be(world):
 def test_an_override_whose_rollout_fails_says_that_it_was_made(world):
     """The problem is the rollout's alone; its kind and its fix stay."""
     world.open_cycle("weak", passed=False)
-    world.environment.write_text(
-        world.environment.read_text().replace("serving: {vendor: kept}", "serving: {vendor: nowhere}")
-    )
+    world.bind("serving: {vendor: kept}", "serving: {vendor: nowhere}")
     said = world.json(*OVERRIDE, "--reason", "known season", "--deploy", code=1)
     assert said["error"] == "InvalidEnvironment"
     assert said["problem"].startswith("the gate is overridden, but the start of the rollout failed: ")
@@ -211,21 +176,16 @@ def test_an_override_whose_rollout_fails_says_that_it_was_made(world):
 def test_an_overridden_version_goes_live(world):
     """With --deploy the rollout starts once every gate has passed; the cycle that was rejected is promoted."""
     world.open_cycle("weak", passed=False)
-    named = ("--version", "1", "--gate", "AtLeast(roc_auc)", "--by", "carol", "--reason", "known season")
-    world.json("gate", "override", "returns", *named, "--deploy")
-    status = world.json("model", "status", "returns")["models"][0]
+    world.json(*OVERRIDE, "--reason", "known season", "--deploy")
+    status = world.status()
     assert (status["stable"]["version"], status["cycle"]["state"]) == ("1", "promoted")
 
 
-def test_gate_override_needs_a_name(world):
-    """Nobody overrides a gate without signing."""
-    result = world.run("gate", "override", "returns", "--version", "1", "--gate", "x", "--reason", "y")
-    assert result.exit_code == 2
-    assert "--by" in result.stderr
-
-
 def test_drift_simulate_tells_what_would_alarm(world):
-    """A column in cents alarms, the column as it is does not, and nothing is written."""
+    """A column in cents alarms, the column as it is does not, and nothing is written.
+
+    A category is not shifted, an unknown column is named, and a move must be given.
+    """
     world.roll_out("first")
     before = world.json("history", "returns")["entries"]
     said = world.json("drift", "simulate", "returns", "--column", "amount", "--factor", "100")
@@ -234,18 +194,12 @@ def test_drift_simulate_tells_what_would_alarm(world):
     assert said["rows"] == 300
     assert not said["before"]["amount"]["drifted"]
     assert said["after"]["amount"]["score"] > 10
-    quiet = world.json("drift", "simulate", "returns", "--column", "amount", "--shift", "0.01")
+    nudge = ("drift", "simulate", "returns", "--column", "amount", "--shift", "0.01")
+    quiet = world.json(*nudge)
     assert not quiet["would_alarm"]
     assert (quiet["alarms_anyway"], quiet["added"]) == (False, [])
-    assert not world.json("drift", "simulate", "returns", "--column", "amount", "--shift", "0.01", "--training-rows")[
-        "would_alarm"
-    ]
+    assert not world.json(*nudge, "--training-rows")["would_alarm"]
     assert world.json("history", "returns")["entries"] == before
-
-
-def test_drift_simulate_refuses_what_cannot_be_moved(world):
-    """A category is not shifted, an unknown column is named, and a move must be given."""
-    world.roll_out("first")
     simulate = ("drift", "simulate", "returns", "--column")
     assert world.json(*simulate, "country", "--shift", "1", code=1)["error"] == "Unsupported"
     assert world.json(*simulate, "weight", "--shift", "1", code=1)["fix"] == "use one of amount"
@@ -255,16 +209,10 @@ def test_drift_simulate_refuses_what_cannot_be_moved(world):
 def test_a_rollout_is_listed_held_and_resumed(world):
     """A person keeps it at its percent, by name and with a reason, and lets it go on; the ledger has both."""
     assert "no rollout is under way" in world.run("rollout", "list").stdout
-    world.roll_out("first")
-    world.later(30)
-    world.roll_out("second")
+    world.roll_out("first", "second")
     (listed,) = world.json("rollout", "list")["rollouts"]
-    assert (listed["model"], listed["version"], listed["state"], listed["percent"]) == (
-        "corner/returns",
-        "2",
-        "running",
-        50,
-    )
+    expected = {"model": "corner/returns", "version": "2", "state": "running", "percent": 50}
+    assert {name: listed[name] for name in expected} == expected
     assert world.run("rollout", "hold", "returns").exit_code == 2
     held = world.json("rollout", "hold", "returns", "--reason", "the fair is on")
     assert (held["state"], held["by"]) == ("held", "alice")

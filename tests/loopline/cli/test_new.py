@@ -36,23 +36,18 @@ def test_a_team_then_a_model_then_a_vendor(call, tmp_path):
     assert (code, vendor["next"]) == (0, "pip install -e shelf && pytest shelf")
 
 
-def test_a_first_model_that_is_no_name_leaves_nothing_behind(call, tmp_path):
-    """The same command with another name is then a team from the beginning."""
+def test_errors_name_the_problem_and_the_fix_and_leave_nothing_behind(call, tmp_path):
+    """A model that is no name, an unknown contract, a folder that no template made, and an update outside Git."""
     code, said = call("new", "team", "shop", "--model", "First Model")
     assert (code, said["error"], "'First Model' is no name" in said["problem"]) == (1, "InvalidSpec", True)
     assert not (tmp_path / "plugins").exists()
     code, made = call("new", "team", "shop", "--model", "first_model")
     assert code == 0
     assert "plugins/shop/src/shop/models/first_model.py" in made["files"]
-
-
-def test_errors_name_the_problem_and_the_fix(call, tmp_path):
-    """An unknown contract, a folder that no template made, and an update outside Git."""
     code, said = call("new", "vendor", "shelf", "--contract", "shelves")
     assert (code, "online_store" in said["fix"]) == (1, True)
     code, said = call("new", "model", "churned", "--team", "nowhere")
     assert (code, said["error"]) == (1, "NotFound")
-    call("new", "team", "shop")
     code, said = call("update", "plugins/shop")
     assert (code, said["error"]) == (1, "Refused")
     assert "git" in said["problem"].lower()

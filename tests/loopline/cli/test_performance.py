@@ -35,11 +35,6 @@ def measured(world):
     return world
 
 
-def test_nothing_was_measured_yet(world):
-    """The command says who measures."""
-    assert "nothing of corner/returns was measured yet" in world.run("performance", "returns").stdout
-
-
 def test_estimated_stands_beside_realised(measured):
     """A line a window and version, with the share of labels that have come; then the verdicts on groups."""
     first, second = measured.run("performance", "returns").stdout.split("2011-03-01")[1:3]
@@ -55,14 +50,10 @@ def test_estimated_stands_beside_realised(measured):
 
 
 def test_segments_and_other_metrics_are_shown_when_asked_for(measured):
-    """By default all rows alone."""
+    """By default all rows alone; programs get every field as one object."""
     assert "country=DE" not in measured.run("performance", "returns").stdout
     assert "country=DE" in measured.run("performance", "returns", "--segments").stdout
     assert measured.json("performance", "returns", "--metric", "recall")["figures"] == []
-
-
-def test_programs_get_every_field(measured):
-    """As one object."""
     said = measured.json("performance", "returns", "--limit", "1")
     assert [(f["metric"], f["estimated"], f["labelled"]) for f in said["figures"]] == [("roc_auc", True, 0)]
     (judged,) = measured.json("performance", "returns")["fairness"]
@@ -71,7 +62,8 @@ def test_programs_get_every_field(measured):
 
 
 def test_versions_stand_in_the_order_in_which_they_were_made(world):
-    """Version 10 comes after version 2, among the figures and among the verdicts."""
+    """Version 10 comes after version 2, among the figures and among the verdicts; before any it is said."""
+    assert "nothing of corner/returns was measured yet" in world.run("performance", "returns").stdout
     world.later(0)
     even = ("roc_auc", "", 0.7, 0.65, 0.75, 800, 800, False)
     judged = Judged("country", "recall", 0.1, "fair", "DE", 0.0, -0.05, 0.05, 150, [])

@@ -36,17 +36,18 @@ unless { context has judged && context.judged.contains("FairAcross(country)") };
 def guarded(world, monkeypatch: pytest.MonkeyPatch):
     """Let the environment say who may decide; ana, an owner, is who this machine knows."""
     (world.environment.parent / "roles.yaml").write_text(ROLES)
-    with world.environment.open("a") as file:
-        file.write("access: {roles: roles.yaml, policies: policies}\n")
+    world.say("access: {roles: roles.yaml, policies: policies}\n")
     (world.environment.parent / "policies").mkdir()
     monkeypatch.setenv("LOOPLINE_USER", "ana")
     return world
 
 
-def production(world) -> None:
-    """Mark the environment."""
-    with world.environment.open("a") as file:
-        file.write("production: true\n")
+@pytest.fixture
+def contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Install the team from a package of its own; gives its contract, which the test may change."""
+    shutil.copytree(CORNER / "corner_shop", tmp_path / "shop" / "corner_shop")
+    monkeypatch.syspath_prepend(str(tmp_path / "shop"))
+    return tmp_path / "shop" / "corner_shop" / "contracts" / "sales.v1.yaml"
 
 
 def commands(group: LazyGroup, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -84,7 +85,7 @@ def test_who_may_not_changes_nothing(guarded) -> None:
     assert said["problem"].startswith("zed may not freeze model of corner/returns: no policy permits it")
     assert "corner/operator may by policy team-operators-operate (roles.cedar:8)" in said["fix"]
     assert said["fix"].endswith("who may now: ana, ben, ci, cy, root")
-    assert guarded.json("model", "status", "returns")["models"][0]["frozen"] is None
+    assert guarded.status()["frozen"] is None
     assert guarded.json("freeze", "--reason", "x", code=1)["problem"].startswith("ana may not freeze everything")
     assert guarded.json("freeze", "--reason", "x", "--by", "root")["frozen"]
     assert guarded.json("thaw", "--by", "root")["frozen"] is False
@@ -125,7 +126,7 @@ def test_files_that_do_not_hold_let_nobody_decide(guarded) -> None:
 
 def test_an_override_in_production_takes_two(guarded) -> None:
     """Who asks is written down; the same person again is no second one, another one does it, and once."""
-    production(guarded)
+    guarded.say("production: true\n")
     version, _ = guarded.open_cycle("first", passed=False)
     override = (*OVERRIDE, "--version", version)
     for _ in range(2):
@@ -143,7 +144,7 @@ def test_an_override_in_production_takes_two(guarded) -> None:
 
 def test_what_was_asked_yesterday_is_not_seconded(guarded) -> None:
     """A promotion that one asked for two days ago is asked for anew."""
-    production(guarded)
+    guarded.say("production: true\n")
     version, _ = guarded.open_cycle("first")
     promote = ("model", "promote", "returns", "--version", version, "--reason", "better")
     assert guarded.json(*promote, code=1)["error"] == "Denied"
@@ -154,11 +155,10 @@ def test_what_was_asked_yesterday_is_not_seconded(guarded) -> None:
 
 def test_what_waits_for_its_promotion_is_not_let_go_on_by_an_operator(guarded, tmp_path: Path) -> None:
     """Where promotions are merged, to resume what waits is to promote it: an owner's, and with four eyes."""
-    production(guarded)
+    guarded.say("production: true\n")
     guarded.roll_out("first")
     guarded.later(1)
-    with guarded.environment.open("a") as file:
-        file.write(f"promotions: {{folder: {tmp_path}, required: true}}\n")
+    guarded.say(f"promotions: {{folder: {tmp_path}, required: true}}\n")
     version = guarded.roll_out("second")
     resume = ("rollout", "resume", "returns", "--by")
     assert "cy may not promote version" in guarded.json(*resume, "cy", code=1)["problem"]
@@ -181,35 +181,28 @@ def test_the_loop_itself_is_held_to_what_a_team_cannot_leave_out(guarded) -> Non
     own.unlink()
     assert guarded.json(*why)["policies"] == ["the-loop-goes-on (roles.cedar:28)"]
     assert guarded.json(*promote)["done"]
-    assert guarded.json("model", "status", "returns")["models"][0]["stable"]
+    assert guarded.status()["stable"]
 
 
-def test_a_model_that_knows_persons_for_ever_does_not_go_live(guarded, tmp_path: Path, monkeypatch) -> None:
+def test_a_model_that_knows_persons_for_ever_does_not_go_live(guarded, contract: Path) -> None:
     """In production, where a contract says that its customers are persons and the model has no end of keeping them."""
-    shutil.copytree(CORNER / "corner_shop", tmp_path / "shop" / "corner_shop")
-    monkeypatch.syspath_prepend(str(tmp_path / "shop"))
-    contract = tmp_path / "shop" / "corner_shop" / "contracts" / "sales.v1.yaml"
     text = contract.read_text()
     assert text.count("name: customer_id") == 1
     contract.write_text(text.replace("name: customer_id\n", "name: customer_id\n        classification: personal\n"))
-    production(guarded)
+    guarded.say("production: true\n")
     with pytest.raises(Denied, match=r"policy an-end-for-persons \(guardrails.cedar:26\) forbids it") as caught:
         guarded.roll_out("first")
     assert caught.value.fix.endswith("the model's team, with retention_days on a model that knows persons")
 
 
-def test_the_loop_trains_where_rows_may_be(guarded, tmp_path: Path, monkeypatch) -> None:
+def test_the_loop_trains_where_rows_may_be(guarded, contract: Path) -> None:
     """It is said before, by the contract of the team that is installed and the region of this environment."""
     why = ("policy", "why", "loop", "train", "model", "corner/returns")
-    shutil.copytree(CORNER / "corner_shop", tmp_path / "shop" / "corner_shop")
-    monkeypatch.syspath_prepend(str(tmp_path / "shop"))
-    contract = tmp_path / "shop" / "corner_shop" / "contracts" / "sales.v1.yaml"
     contract.write_text(contract.read_text() + "customProperties: [{property: regions, value: [eu]}]\n")
     said = guarded.json(*why, "--production")
     assert said["policies"][0].startswith("data-stays-in-its-region (guardrails.cedar:")
     assert "at a site in a region that the contracts of all its sources name" in said["fix"]
-    with guarded.environment.open("a") as file:
-        file.write("region: eu\n")
+    guarded.say("region: eu\n")
     assert guarded.json(*why)["policies"][0].startswith("the-loop-trains (roles.cedar:")
 
 

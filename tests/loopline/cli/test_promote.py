@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,25 +18,36 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+def push(folder: Path, message: str) -> None:
+    """Commit all that there is, and push it."""
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", message)
+    git(folder, "push", "--quiet", "origin", "HEAD:main")
+    git(folder, "fetch", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a GitOps repository as a server has it, and a clone of it; each test has a copy of both."""
+    top = tmp_path_factory.mktemp("gitops")
+    git(top, "init", "--quiet", "--bare", "server.git")
+    git(top, "clone", "--quiet", "server.git", "clone")
+    (top / "clone" / "prod" / "promotions").mkdir(parents=True)
+    (top / "clone" / "prod" / "promotions" / "README.md").write_text("What shall be live.\n")
+    push(top / "clone", "begin")
+    return top
+
+
 @pytest.fixture
-def clone(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def clone(world, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a clone of a GitOps repository, and an environment that carries out what its folder says."""
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_NAME", "Anna")
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "anna@example.com")
-    server, folder = tmp_path / "server.git", tmp_path / "clone"
-    server.mkdir()
-    git(server, "init", "--quiet", "--bare")
-    git(tmp_path, "clone", "--quiet", str(server), "clone")
-    (folder / "prod" / "promotions").mkdir(parents=True)
-    (folder / "prod" / "promotions" / "README.md").write_text("What shall be live.\n")
-    git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "-m", "begin")
-    git(folder, "push", "--quiet", "origin", "HEAD:main")
-    git(folder, "fetch", "--quiet")
+    folder = shutil.copytree(begun, tmp_path / "gitops") / "clone"
+    git(folder, "remote", "set-url", "origin", str(folder.with_name("server.git")))
     monkeypatch.setenv("LOOPLINE_PROMOTIONS", str(folder / "prod" / "promotions"))
-    with world.environment.open("a") as file:
-        file.write(f"promotions: {{folder: {folder / 'prod' / 'promotions'}}}\n")
+    world.say(f"promotions: {{folder: {folder / 'prod' / 'promotions'}}}\n")
     return folder
 
 
@@ -52,7 +64,7 @@ def test_a_version_is_promoted_by_a_pull_request(world, clone):
     version, _ = world.open_cycle("second")
     said = world.json(*WISH, "--version", version, "--via", "git", "--push")
     assert said["here"] == f"the rollout of version {version} began"
-    assert world.json("model", "status", "returns")["models"][0]["rollout"] is None
+    assert world.status()["rollout"] is None
     assert git(clone, "status", "--porcelain") == ""
     assert git(clone, "ls-remote", "origin", said["branch"]).startswith(said["commit"])
     message = git(clone, "show", "--no-patch", "--format=%an%n%B", said["branch"])
@@ -63,7 +75,7 @@ def test_a_version_is_promoted_by_a_pull_request(world, clone):
     assert world.json("gitops", "diff")["models"][0]["state"] == "due"
     assert world.json("gitops", "apply")["wishes"][0]["done"]
     assert world.json("gitops", "apply")["wishes"] == []
-    assert world.json("model", "status", "returns")["models"][0]["rollout"]["version"] == version
+    assert world.status()["rollout"]["version"] == version
     assert f"alice wished version {version} by commit {commit[:12]}" in world.run("history", "returns").stdout
     assert world.json("gitops", "diff", "--exit-code")["differ"] == 0
 
@@ -82,22 +94,18 @@ def test_written_twice_it_is_the_same_change(world, clone):
     assert "says so on origin/main already" in world.json(*WISH, "--version", "1", "--via", "git", code=1)["problem"]
 
 
-@pytest.mark.parametrize(
-    ("files", "told"), [("", True), ("many_returns.yaml, returns.yaml.old", True), ("./returns.yaml", False)]
-)
-def test_a_kustomization_that_does_not_name_the_file_is_told(world, clone, files, told):
+def test_a_kustomization_that_does_not_name_the_file_is_told(world, clone):
     """Else the ConfigMap that it makes would not hold it; and a kustomization is no wish of a model."""
     world.roll_out("first")
     beside = clone / "prod" / "promotions" / "corner" / "kustomization.yaml"
     beside.parent.mkdir()
-    beside.write_text(f"configMapGenerator: [{{name: loopline-promotions, files: [{files}]}}]\n")
-    git(clone, "add", ".")
-    git(clone, "commit", "--quiet", "-m", "a ConfigMap")
-    git(clone, "push", "--quiet", "origin", "HEAD:main")
-    git(clone, "fetch", "--quiet")
-    assert world.json("gitops", "diff")["models"] == []
-    said = world.run(*WISH, "--version", "1", "--via", "git").stdout
-    assert ("prod/promotions/corner/kustomization.yaml does not name the file" in said) == told
+    for files, told in (("", True), ("many_returns.yaml, returns.yaml.old", True), ("./returns.yaml", False)):
+        beside.write_text(f"configMapGenerator: [{{name: loopline-promotions, files: [{files}]}}]\n")
+        push(clone, f"a ConfigMap of '{files}'")
+        assert world.json("gitops", "diff")["models"] == []
+        said = world.run(*WISH, "--version", "1", "--via", "git").stdout
+        assert ("prod/promotions/corner/kustomization.yaml does not name the file" in said) == told
+        git(clone, "branch", "-D", world.json(*WISH, "--version", "1", "--via", "git")["branch"])
 
 
 def test_the_command_that_pushes_is_for_the_clone(world, clone):
@@ -119,15 +127,9 @@ def test_what_differs_is_shown(world, clone):
     assert world.json("gitops", "apply")["wishes"][0]["done"]
     world.later(30)
     world.roll_out("second")
-    said = world.json("gitops", "diff", "--exit-code", code=1)["models"]
-    assert said == [
-        {
-            "model": "corner/returns",
-            "version": "1",
-            "state": "differs",
-            "said": "version 2 is being rolled out, at 50 percent",
-        }
-    ]
+    [said] = world.json("gitops", "diff", "--exit-code", code=1)["models"]
+    assert (said["model"], said["version"], said["state"]) == ("corner/returns", "1", "differs")
+    assert said["said"] == "version 2 is being rolled out, at 50 percent"
     world.json("gitops", "apply")
     assert "Git says version 1 of corner/returns" in world.run("alarms", "list").stdout
 
@@ -156,32 +158,31 @@ def test_without_git_it_is_done_at_once(world):
     world.json("cycle", "close", cycle, "--reason", "no good")
     version, _ = world.open_cycle("third")
     assert world.json(*WISH, "--version", version)["done"] == f"the rollout of version {version} began"
-    assert world.json("model", "status", "returns")["models"][0]["rollout"]["version"] == version
+    assert world.status()["rollout"]["version"] == version
 
 
 def test_where_merged_changes_are_required_nobody_promotes_by_hand(world, tmp_path):
     """The command says what to do instead, and a trained version waits at 0 percent."""
-    with world.environment.open("a") as file:
-        file.write(f"promotions: {{folder: {tmp_path}, required: true}}\n")
+    world.say(f"promotions: {{folder: {tmp_path}, required: true}}\n")
     world.roll_out("first")
     assert world.json("rollout", "list")["rollouts"][0]["state"] == "held"
     assert "--via git" in world.json(*WISH, "--version", "1", code=1)["fix"]
 
 
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        ("promotions: here", "promotions name no folder"),
-        ("promotions: {folder: x, requires: true}", "unknown key 'requires'"),
-        ("promotions: {folder: x, required: soon}", "'soon' is neither yes nor no"),
-        ("promotions: {folder: /nowhere/at/all}", "the folder of promotions is not there"),
-    ],
-)
-def test_an_environment_that_is_wrong_is_told(world, line, problem):
+WRONG = {
+    "promotions: here": "promotions name no folder",
+    "promotions: {folder: x, requires: true}": "unknown key 'requires'",
+    "promotions: {folder: x, required: soon}": "'soon' is neither yes nor no",
+    "promotions: {folder: /nowhere/at/all}": "the folder of promotions is not there",
+}
+
+
+def test_an_environment_that_is_wrong_is_told(world):
     """By line, with what to write."""
-    with world.environment.open("a") as file:
-        file.write(f"{line}\n")
-    assert problem in world.json("gitops", "diff", code=1)["problem"]
+    before = world.environment.read_text()
+    for line, problem in WRONG.items():
+        world.environment.write_text(f"{before}{line}\n")
+        assert problem in world.json("gitops", "diff", code=1)["problem"]
 
 
 def test_a_folder_outside_of_git_is_refused(world, tmp_path):
@@ -206,9 +207,10 @@ def test_a_folder_outside_of_git_is_refused(world, tmp_path):
         ("https://git.example.com/acme/gitops", ""),
     ],
 )
-def test_the_page_of_a_pull_request(clone, address, page):
+def test_the_page_of_a_pull_request(tmp_path, address, page):
     """By what the remote's address says; no name and no password of it is shown."""
     from loopline.gitops import _page
 
-    git(clone, "remote", "set-url", "origin", address)
-    assert _page(clone, "b") == page
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "remote", "add", "origin", address)
+    assert _page(tmp_path, "b") == page

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import time
 from datetime import timedelta
 
-from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.ingestion.quality import look
 from loopline.platform_core.platform import Platform
 
@@ -17,12 +14,8 @@ def arrive(world, platform: Platform, day: int, size: int, amount: float) -> Non
 
     at = world.now - timedelta(hours=2)
     lines = [f"{n},{at:%Y-%m-%d %H:%M:%S},{amount + n},{'DE' if n % 2 else 'FR'},0" for n in range(size)]
-    file = world.home / f"landing/corner/sales/{day:02}.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(["customer_id,sold_at,amount,country,returned", *lines]) + "\n")
-    os.utime(file, (time.time() - 3600,) * 2)
     world.later(24)
-    land(platform, team, sales)
+    world.deliver(f"{day:02}.csv", "\n".join(["customer_id,sold_at,amount,country,returned", *lines]) + "\n")
     look(platform, team, sales)
 
 

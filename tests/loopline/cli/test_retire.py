@@ -8,17 +8,15 @@ from loopline.platform_core import plugins
 from loopline.platform_core.plugins import Installed, Quarantined
 
 
-def test_a_model_that_a_team_still_has_is_kept(world) -> None:
-    """Its next cycle would bring the endpoint back: the message says what to do first."""
+def test_a_model_of_no_team_is_retired(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot end endpoints says that they go on; of a team that does not load nothing is known, and all stays.
+
+    Of one that still has it the next cycle would bring the endpoint back: the message says what to do first.
+    """
     world.roll_out("first")
     said = world.json("model", "retire", "returns", "--reason", "gone", code=1)
     assert "team corner declares corner/returns" in said["problem"]
     assert "take the model out" in said["fix"]
-
-
-def test_a_model_of_no_team_is_retired(world, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot end endpoints says that they go on; of a team that does not load nothing is known, and all stays."""
-    world.roll_out("first")
     (team,) = [one for one in plugins.installed().teams if one.name == "corner"]
     broken = Quarantined(team.name, "defs.py", 3, "no such name")
     monkeypatch.setattr(plugins, "installed", lambda *_: Installed((), (broken,)))
@@ -26,5 +24,4 @@ def test_a_model_of_no_team_is_retired(world, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(plugins, "installed", lambda *_: Installed((), ()))
     said = world.json("model", "retire", "corner/returns", "--reason", "gone")
     assert said["model"] == "corner/returns"
-    shown = world.json("model", "status", "corner/returns")["models"][0]
-    assert shown["stable"] is None
+    assert world.json("model", "status", "corner/returns")["models"][0]["stable"] is None

@@ -38,47 +38,37 @@ def figure(said, name):
 
 
 def test_what_was_never_computed_is_computed(promoted):
-    """Without a daemon that has run, the command computes it itself."""
+    """Without a daemon that has run, the command computes it itself; people see values with units, then reasons."""
     said = promoted.json("scorecard", "--team", "corner")
     assert figure(said, "lead_time_median")["value"] == 3.0
     assert figure(said, "lead_time_median")["unit"] == "hours"
     assert figure(said, "change_failure_rate")["value"] == 0.0
     assert "nothing was asked" in figure(said, "latency_p99")["reason"]
     assert {each["scope"] for each in promoted.json("scorecard")["figures"]} >= {"", "corner"}
-
-
-def test_a_figure_s_history_is_a_row_a_day(promoted):
-    """The day of the promotion, the next one, and today so far; the text shows as many."""
-    said = promoted.json("scorecard", "--history", "lead_time_median")["history"]
-    assert [each["value"] for each in said] == [3.0, 3.0, 3.0]
-    text = promoted.run("scorecard", "--history", "lead_time_median").stdout
-    assert text.count("  3      hours  1") == 3
-    assert "DORA" in text
-
-
-def test_the_text_says_why_a_figure_is_none_and_how_the_others_are_computed(promoted):
-    """People see values with units, then reasons; with --how the definitions."""
     text = promoted.run("scorecard", "--team", "corner").stdout
     assert "Lead time, median" in text
     assert "none  latency_p99: nothing was asked" in text
     assert "how   lead_time_median: from the change" in promoted.run("scorecard", "--how").stdout
 
 
+def test_a_figure_s_history_is_a_row_a_day(promoted):
+    """The day of the promotion, the next one, and today so far; the text shows as many. A wrong name lists all."""
+    said = promoted.json("scorecard", "--history", "lead_time_median")["history"]
+    assert [each["value"] for each in said] == [3.0, 3.0, 3.0]
+    text = promoted.run("scorecard", "--history", "lead_time_median").stdout
+    assert text.count("  3      hours  1") == 3
+    assert "DORA" in text
+    wrong = promoted.run("scorecard", "--history", "speed")
+    assert wrong.exit_code == 2
+    assert "lead_time_median" in wrong.stderr
+
+
 def test_refresh_takes_in_what_happened_since(promoted):
     """The hour's figures stand until they are computed again."""
     promoted.json("scorecard")
-    platform = Platform.open()
-    platform.ledger.record(Entry("skew.checked", platform.clock.now(), *REF, version="1", details={"passed": False}))
-    platform.close()
+    promoted.record(Entry("skew.checked", promoted.now, *REF, version="1", details={"passed": False}))
     assert figure(promoted.json("scorecard", "--team", "corner"), "skew_incidents")["value"] == 0.0
     assert figure(promoted.json("scorecard", "--team", "corner", "--refresh"), "skew_incidents")["value"] == 1.0
-
-
-def test_a_figure_that_there_is_not_is_told(promoted):
-    """A wrong name lists those that there are."""
-    said = promoted.run("scorecard", "--history", "speed")
-    assert said.exit_code == 2
-    assert "lead_time_median" in said.stderr
 
 
 def test_a_team_that_nobody_knows_is_named(world):

@@ -12,7 +12,7 @@ def signing(world):
     text = world.run("signing", "init", "--name", "another").stdout
     assert "signing:\n  key: " in text
     block = f"signing:\n  key: {told['key']}\n  trainers: {{training: {{key: {told['public_key']}}}}}\n"
-    world.environment.write_text(world.environment.read_text() + block)
+    world.say(block)
     return world
 
 
@@ -50,5 +50,5 @@ def test_where_nothing_is_signed(world):
 
 def test_a_key_that_is_none_is_told_before_anything_runs(world):
     """With the trainer's name."""
-    world.environment.write_text(world.environment.read_text() + "signing: {trainers: {it: {key: a+b+c}}}\n")
+    world.say("signing: {trainers: {it: {key: a+b+c}}}\n")
     assert "the public key of trainer 'it' is none" in world.run("validate", "corner").output

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,20 +77,15 @@ def click(stall: Any, *prices: object) -> None:
 
 
 def test_once_lands_what_there_is(stall: Any) -> None:
-    """It counts rows and dead letters; the views are there, online too; again it finds nothing."""
+    """It counts rows and dead letters; the views are there, online too; again it finds nothing. Files are no stream."""
     click(stall, 1, 2, -3)
     said = stall.json("stream", "stall/clicks", "--once")
     assert said == {"source": "stall/clicks", "records": 3, "rows": 2, "dead_letters": 1}
     assert stall.json("stream", "clicks", "--once")["records"] == 0
     [letter] = stall.json("dead-letters", "list", "stall/clicks")["letters"]
     assert letter["reasons"] == ["price.minimum"]
-    platform = Platform.open()
-    assert len(platform.lake.read("stall/features/last_click.v1")) == 2
-    platform.close()
-
-
-def test_files_are_no_stream(stall: Any) -> None:
-    """A source of files is named as such, with what to do."""
+    with closing(Platform.open()) as platform:
+        assert len(platform.lake.read("stall/features/last_click.v1")) == 2
     said = stall.json("stream", "stall/files", "--once", code=1)
     assert "arrives daily, not as a stream" in said["problem"]
 
@@ -129,5 +125,5 @@ def waited(port: int, line: str, process: subprocess.Popen[str]) -> bool:
                 return True
         except httpx.TransportError:
             pass
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
     return False

@@ -79,7 +79,7 @@ def test_what_a_killed_run_left_goes_with_the_next(place: Place, how: signal.Sig
     end = time.monotonic() + 300
     while not list(place.home.glob("shelf/*/writing")):
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks
     os.kill(run.pid, how)
     run.communicate()
     if how == signal.SIGTERM:

@@ -54,17 +54,13 @@ def team() -> Iterator[Team]:
 
 
 def test_a_day_is_its_lines_untouched(two_days: list[Day]) -> None:
-    """Quotes and commas stay as they were; each day has the header, and its lines in their order."""
+    """Quotes and commas stay as they were; each has the header, its lines in order, and arrives at two next morning."""
     assert [(day.date, day.lines, day.name) for day in two_days] == [
         (date(2009, 12, 1), 2, "orders-2009-12-01.csv"),
         (date(2009, 12, 2), 5, "orders-2009-12-02.csv"),
     ]
     assert two_days[0].content.decode() == HEADER + LINES[0] + LINES[2]
     assert two_days[1].content.decode() == HEADER + LATE + "".join(LINES[3:])
-
-
-def test_a_day_arrives_the_next_morning(two_days: list[Day]) -> None:
-    """At two o'clock, UTC."""
     assert two_days[0].arrives_at == datetime(2009, 12, 2, 2, tzinfo=UTC)
 
 
@@ -85,8 +81,4 @@ def test_orders_are_asked_about_in_order_of_time(platform: Platform, team: Team,
     assert first[0].features["value"] == pytest.approx(11.95)
     assert first[0].features["lines"] == 2
     assert second[0].features["market"] == "Korea, Republic of"
-
-
-def test_no_days_have_no_orders(platform: Platform, team: Team) -> None:
-    """There is nothing to ask about."""
     assert asked(platform, team, team.model("cancellations"), []) == {}

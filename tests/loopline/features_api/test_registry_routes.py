@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pyarrow as pa
@@ -25,6 +24,7 @@ from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.stories.registered_team import FIRST, SECOND, RegisteredTeam
+from tests.loopline.features_api.conftest import asked
 
 FIRST_PATH, SECOND_PATH = "/features/shop/spending/versions/1", "/features/shop/spending/versions/2"
 READS_FIRST = {"name": "checkout", "contact": "ann", "reads": [{"team": "shop", "view": "spending", "version": 1}]}
@@ -54,14 +54,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RegisteredT
 @pytest.fixture
 def ask(shop: RegisteredTeam) -> Ask:
     """Give a function that asks the service, whose team is as registered."""
-    app = create_app(shop.platform, [shop.team(FIRST, beside=(SECOND,))])
-
-    async def send(method: str, path: str, **body: Any) -> httpx.Response:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.request(method, path, **body)
-
-    return lambda method, path, **body: asyncio.run(send(method, path, **body))
+    return partial(asked, create_app(shop.platform, [shop.team(FIRST, beside=(SECOND,))]))
 
 
 def error(answer: httpx.Response) -> tuple[int, str, str]:
@@ -156,13 +149,7 @@ def test_what_is_read_cannot_be_retired(ask, shop):
 
 def test_what_is_free_is_retired(shop):
     """Once no team declares it and nothing reads it; the ledger says who did it and why."""
-    app = create_app(shop.platform, [])
-
-    async def send() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-            return await client.delete(f"{SECOND_PATH}?by=ann&reason=old")
-
-    answer = asyncio.run(send())
+    answer = asked(create_app(shop.platform, []), "DELETE", f"{SECOND_PATH}?by=ann&reason=old", raised=True)
     assert (answer.status_code, answer.json()["state"]) == (200, "retired")
     last = shop.platform.ledger.entries()[-1]
     assert (last.actor, last.reason) == ("ann", "shop/spending@2: old")

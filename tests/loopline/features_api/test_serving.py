@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pyarrow as pa
@@ -13,46 +12,25 @@ import pytest
 
 from loopline.features_api import serving_requests
 from loopline.features_api.app import create_app
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.platform import Platform
-from loopline.resources.delta.lake import DeltaLake
-from loopline.resources.polars.engine import PolarsEngine
-from loopline.resources.sqlite.online_store import SqliteOnlineStore
 from loopline.stories.feature_shop import NOW, fill, team
+from tests.loopline.features_api.conftest import ONLINE, asked
 
 Ask = Callable[..., httpx.Response]
 ARROW = "application/vnd.apache.arrow.stream"
-ONLINE = {"team": "shop", "features": ["history:spend"], "entities": {"customer_id": [1]}}
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Platform]:
+def shop(empty_shop: Platform) -> Platform:
     """Open the shop of fixed features."""
-    bindings = {
-        "lake": DeltaLake(root=str(tmp_path / "lake")),
-        "engine": PolarsEngine(),
-        "online_store": SqliteOnlineStore(path=str(tmp_path / "online.db")),
-    }
-    ledger, clock = f"sqlite:///{tmp_path}/ledger.db", tmp_path / "clock"
-    platform = Platform(Environment("test", tmp_path / "e.yaml", bindings, ledger, clock, tmp_path))
-    fill(platform)
-    yield platform
-    platform.close()
+    fill(empty_shop)
+    return empty_shop
 
 
 @pytest.fixture
 def ask(shop: Platform) -> Ask:
     """Give a function that sends a request to the application."""
-    app = create_app(shop, [team])
-
-    def send(method: str, path: str, **more: Any) -> httpx.Response:
-        async def sent() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-                return await client.request(method, path, **more)
-
-        return asyncio.run(sent())
-
-    return send
+    return partial(asked, create_app(shop, [team]), raised=True)
 
 
 def stream(table: pa.Table) -> bytes:
@@ -76,53 +54,49 @@ def test_arrow_in_and_out(ask: Ask) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("fields", "problem"),
-    [
-        ({"team": "shop", "features": ["history"]}, "rows are missing"),
-        ({"team": "shop", "model": "large", "features": ["history"]}, "a model is asked for, and features"),
-        ({"team": "shop", "rows": {"customer_id": [1]}}, "neither features nor a model"),
-        ({"team": "shop", "features": ["history"], "rows": {"a": [1], "b": []}}, "the rows make no table"),
-        ({"team": "shop", "features": ["history"], "rows": {"a": [1, "x"]}}, "the rows make no table"),
-        ({"team": "shop", "features": ["history"], "rows": {"event_time": ["noon"]}}, "holds what is no time"),
-        ({"team": "shop", "features": ["history"], "rows": {"event_time": ["2026-03-01T12:00"]}}, "without a zone"),
-        ({"team": "shop", "model": "large", "as_of": 7}, "field 'as_of' is not a time"),
-        ({"team": "shop", "model": "large", "as_of": "0001-01-01T00:00:00+14:00"}, "field 'as_of' is not a time"),
-        (
-            {"team": "shop", "features": ["history"], "rows": {"event_time": ["9999-12-31T23:59:59-12:00"]}},
-            "is no time in UTC",
-        ),
-    ],
+WRONG = (
+    ({"features": ["history"]}, "rows are missing"),
+    ({"model": "large", "features": ["history"]}, "a model is asked for, and features"),
+    ({"rows": {"customer_id": [1]}}, "neither features nor a model"),
+    ({"features": ["history"], "rows": {"a": [1], "b": []}}, "the rows make no table"),
+    ({"features": ["history"], "rows": {"a": [1, "x"]}}, "the rows make no table"),
+    ({"features": ["history"], "rows": {"event_time": ["noon"]}}, "holds what is no time"),
+    ({"features": ["history"], "rows": {"event_time": ["2026-03-01T12:00"]}}, "without a zone"),
+    ({"model": "large", "as_of": 7}, "field 'as_of' is not a time"),
+    ({"model": "large", "as_of": "0001-01-01T00:00:00+14:00"}, "field 'as_of' is not a time"),
+    ({"features": ["history"], "rows": {"event_time": ["9999-12-31T23:59:59-12:00"]}}, "is no time in UTC"),
 )
-def test_wrong_training_requests(ask: Ask, fields: dict[str, Any], problem: str) -> None:
+
+
+def test_wrong_training_requests(ask: Ask) -> None:
     """Each mistake is named, with what to do."""
-    answer = ask("POST", "/features/training-set", json=fields)
-    assert answer.status_code == 400
-    assert problem in answer.json()["error"]["problem"]
-    assert answer.json()["error"]["fix"]
+    for fields, problem in WRONG:
+        answer = ask("POST", "/features/training-set", json={"team": "shop", **fields})
+        assert (problem, answer.status_code) == (problem, 400)
+        assert problem in answer.json()["error"]["problem"]
+        assert answer.json()["error"]["fix"]
 
 
-@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
-def test_an_instant_that_nothing_can_hold(ask: Ask, at: str) -> None:
-    """Outside the years 1 to 9999 in UTC there is no time, in JSON or in Arrow: that is said, and is no defect."""
-    answer = ask("POST", "/features/online", json=ONLINE | {"at": at})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["problem"] == "field 'at' is not a time in UTC, such as 2026-01-31T12:00:00Z"
+def test_an_instant_that_nothing_can_hold(ask: Ask) -> None:
+    """Outside the years 1 to 9999 in UTC there is no time, in JSON or in Arrow: that is said, and is no defect.
+
+    The first and the last instant can be asked about.
+    """
+    for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"):
+        answer = ask("POST", "/features/online", json=ONLINE | {"at": at})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["problem"] == "field 'at' is not a time in UTC, such as 2026-01-31T12:00:00Z"
     times = pa.array([253_402_300_800_000_000, -62_135_596_800_000_001], pa.int64()).cast(pa.timestamp("us", "UTC"))
     rows = stream(pa.table({"customer_id": [1, 1], "event_time": times}))
     path = "/features/training-set?team=shop&features=history:spend"
     answer = ask("POST", path, content=rows, headers={"content-type": ARROW})
     assert answer.status_code == 400
     assert "outside the years 1 to 9999" in answer.json()["error"]["problem"]
-
-
-@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
-def test_the_first_and_the_last_instant(ask: Ask, at: str) -> None:
-    """They can be asked about."""
-    assert ask("POST", "/features/online", json=ONLINE | {"at": at}).status_code == 200
-    rows = {"customer_id": [1], "event_time": [at]}
-    asked = {"team": "shop", "features": ["history:spend"], "rows": rows}
-    assert ask("POST", "/features/training-set", json=asked).status_code == 200
+    for at in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        assert ask("POST", "/features/online", json=ONLINE | {"at": at}).status_code == 200
+        rows = {"customer_id": [1], "event_time": [at]}
+        asked = {"team": "shop", "features": ["history:spend"], "rows": rows}
+        assert ask("POST", "/features/training-set", json=asked).status_code == 200
 
 
 def test_a_key_with_a_nul_is_nobody_elses(ask: Ask) -> None:
@@ -131,17 +105,12 @@ def test_a_key_with_a_nul_is_nobody_elses(ask: Ask) -> None:
     assert [states["status"] for states in answer.json()["views"].values()] == [["missing", "present"]]
 
 
-def test_a_body_that_is_no_arrow(ask: Ask) -> None:
-    """Bytes that are no Arrow stream are refused as such."""
-    answer = ask(
-        "POST", "/features/training-set?team=shop&features=history", content=b"x", headers={"content-type": ARROW}
-    )
+def test_a_form_that_nobody_reads_or_writes(ask: Ask) -> None:
+    """Bytes that are no Arrow stream are refused as such, and media types beside Arrow and NDJSON are not written."""
+    path = "/features/training-set?team=shop&features=history"
+    answer = ask("POST", path, content=b"x", headers={"content-type": ARROW})
     assert answer.status_code == 400
     assert answer.json()["error"]["problem"].startswith("the body is no Arrow stream")
-
-
-def test_an_answer_that_nobody_writes(ask: Ask) -> None:
-    """Media types beside Arrow and NDJSON are not written."""
     answer = ask("POST", "/features/training-set", json={"team": "shop"}, headers={"accept": "text/csv"})
     assert (answer.status_code, answer.json()["error"]["problem"]) == (406, "nothing is written as 'text/csv'")
 

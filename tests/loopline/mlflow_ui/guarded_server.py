@@ -11,7 +11,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 
 from loopline.platform_core import environment
 from loopline.platform_core.audit import reading
@@ -23,6 +22,7 @@ from loopline.resources.mlflow.registry import MlflowRegistry
 from loopline.sign_in.cookies import SESSION
 from loopline.sign_in.desk import Desk
 from loopline.up.ports import free_port
+from tests.loopline.conftest import QUICK
 
 LAPTOP = Path(__file__).parents[3] / "deploy/environments/laptop.yaml"
 PASSWORD = "four words of a sentence"
@@ -62,17 +62,22 @@ class Server:
         return [entry for _, entry in entries]
 
 
+def environment_file(home: Path) -> Path:
+    """Write the laptop's environment with people who sign in and have roles."""
+    home.joinpath("roles.yaml").write_text(ROLES)
+    file = home / "laptop.yaml"
+    file.write_text(LAPTOP.read_text() + "\nsign_in: {accounts: accounts.yaml}\naccess: {roles: roles.yaml}\n")
+    return file
+
+
 @contextmanager
 def running(home: Path) -> Iterator[Server]:
     """Start it below a folder; what it is asked for is in ``LOOPLINE_HOME`` and ``LOOPLINE_ENVIRONMENT``."""
-    home.joinpath("roles.yaml").write_text(ROLES)
-    file = home / "laptop.yaml"
-    said = "\nsign_in: {accounts: accounts.yaml}\naccess: {roles: roles.yaml}\n"
-    file.write_text(LAPTOP.read_text() + said)
+    file = environment_file(home)
     with pytest.MonkeyPatch.context() as here:
         here.setenv("LOOPLINE_HOME", str(home))
         here.setenv("LOOPLINE_ENVIRONMENT", str(file))
-        here.setattr(accounts, "hasher", lambda: PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        here.setattr(accounts, "hasher", lambda: QUICK)
         for name in PEOPLE:
             accounts.add(home / "accounts.yaml", name, PASSWORD)
         desk = Desk.of(environment.read(only=()), Ledger.open(f"sqlite:///{home}/ledger.db"))
@@ -97,7 +102,7 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         try:
             httpx.get(url, timeout=10)
         except httpx.HTTPError:
-            time.sleep(0.2)
+            time.sleep(0.2)  # a server that starts tells nobody
         else:
             return
     raise AssertionError(log.read_text()[-3000:])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,13 +9,11 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from loopline.mlflow_ui.app import application, guarded, made
-from loopline.platform_core import environment
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.identity.caller import Caller
 from loopline.platform_core.platform import Platform
 from loopline.sign_in.desk import Desk
 from loopline.up.rights.policies import Policies
-from tests.loopline.mlflow_ui.guarded_server import LAPTOP, ROLES
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -36,20 +31,6 @@ def clients(desk: Desk, policies: Policies, prefix: str) -> tuple[TestClient, Te
     known = {"authorization": f"Bearer {desk.begin(Caller('ci', service=True))}"}
     where = "http://localhost:5000"
     return TestClient(app, where), TestClient(app, where, headers=known)
-
-
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Make an environment in which people sign in and have roles."""
-    home = tmp_path_factory.mktemp("app")
-    (home / "roles.yaml").write_text(ROLES)
-    file = home / "laptop.yaml"
-    file.write_text(f"{LAPTOP.read_text()}\naccess: {{roles: roles.yaml}}\nsign_in: {{accounts: accounts.yaml}}\n")
-    with pytest.MonkeyPatch.context() as here:
-        here.setenv("LOOPLINE_HOME", str(home))
-        opened = Platform(environment.read(file, only=()))
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("prefix", ["", "/ml"])
@@ -89,14 +70,3 @@ def test_only_uvicorn_runs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as ended:
         application()
     assert ended.value.code == 3
-
-
-def test_open_it_listens_on_this_machine_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where nobody has said where it listens."""
-    monkeypatch.setenv("LOOPLINE_HOME", str(tmp_path))
-    monkeypatch.setenv("LOOPLINE_ENVIRONMENT", str(LAPTOP))
-    monkeypatch.delenv("LOOPLINE_OPEN", raising=False)
-    for arguments in (["uvicorn"], ["uvicorn", "--host", "0.0.0.0"], ["uvicorn", "--host=10.0.0.5"]):
-        monkeypatch.setattr(sys, "argv", arguments)
-        with pytest.raises(Refused, match="nobody signs in here"):
-            made()

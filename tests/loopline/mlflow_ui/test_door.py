@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,13 +15,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from loopline.mlflow_ui import looked
 from loopline.mlflow_ui.door import Door
-from loopline.platform_core import environment
 from loopline.platform_core.audit import reading
 from loopline.platform_core.identity.caller import SCOPE, Caller
 from loopline.platform_core.identity.names import OWN
 from loopline.platform_core.platform import Platform
 from loopline.up.rights.policies import MOST_TOLD, Policies
-from tests.loopline.mlflow_ui.guarded_server import LAPTOP, ROLES
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,20 +33,6 @@ async def told(scope: Scope, receive: Receive, send: Send) -> None:
     """Say how long the body was that reached it."""
     body = await Request(scope, receive).body()
     await PlainTextResponse(f"{len(body)} {sum(body)}")(scope, receive, send)
-
-
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Make an environment with roles, without a vendor."""
-    home = tmp_path_factory.mktemp("door")
-    (home / "roles.yaml").write_text(ROLES)
-    file = home / "laptop.yaml"
-    file.write_text(LAPTOP.read_text() + "\naccess: {roles: roles.yaml}\n")
-    with pytest.MonkeyPatch.context() as here:
-        here.setenv("LOOPLINE_HOME", str(home))
-        opened = Platform(environment.read(Path(file), only=()))
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -153,26 +136,19 @@ def test_roles_decide(asking: Asking, platform: Platform) -> None:
     for path in ("/api/2.0/mlflow/webhooks", "/api/4.0/anything"):
         assert asking("root").post(path).status_code == 403
         assert newest(platform) == ("attempt.denied", "root", f"MLflow POST {path}")
-
-
-def test_a_program_of_the_platform_s_own_is_told_by_who_vouches(asking: Asking) -> None:
-    """Not by a name."""
+    # a program of the platform's own is told by who vouches, and not by a name
     assert asking(OWN, service=True).post(ALIAS, json={}).status_code == 200
     assert asking(OWN, service=True).post("/api/2.0/mlflow/webhooks").status_code == 403
     assert asking(OWN).post(ALIAS, json={}).status_code == 403
 
 
 def test_graphql_reads_alone(asking: Asking) -> None:
-    """Also where a mutation stands beside what is to be executed, or in a fragment's shadow."""
+    """Also where a mutation stands beside what is to be executed, or in a fragment's shadow; there is no websocket."""
     read = ["{a}", "query a {a} query b {b}", "query a {...f} fragment f on Query {a}"]
     other = ["mutation {a}", "query a {a} mutation b {b}", "subscription {a}", "fragment f on Query {a}", "", "{a", 3]
     for path in ("/graphql", "/ml/graphql"):
         assert [asking("bob").post(path, json={"query": each}).status_code for each in read] == [200] * 3
         assert [asking("root").post(path, json={"query": each}).status_code for each in other] == [403] * 7
         assert asking("root").get(path).status_code == 403
-
-
-def test_no_websocket_is_opened(asking: Asking) -> None:
-    """MLflow has none."""
     with pytest.raises(WebSocketDisconnect), asking("root").websocket_connect("/graphql"):
         pass

@@ -316,7 +316,7 @@ def test_who_has_signed_out_is_out_within_two_seconds(server: Server) -> None:
     word = server.desk.begin(Caller("ana"))
     asked = [httpx.get(server.url + READ, cookies={SESSION: word}).status_code]
     server.desk.sign_out(word, "")
-    time.sleep(2.2)
+    time.sleep(2.2)  # for two seconds a server may remember a session, and it tells nobody
     asked.append(httpx.get(server.url + READ, cookies={SESSION: word}).status_code)
     assert asked == [200, 401]
     roles = server.home / "roles.yaml"

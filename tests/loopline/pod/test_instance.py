@@ -53,20 +53,15 @@ def test_several_pods_at_once_make_the_tables_once(variables):
     assert sorted(out for out, _ in said) == [f"[false, {expected}", f"[false, {expected}", f"[true, {expected}"]
 
 
-def test_alarms_lead_to_the_web_server_and_not_to_the_database(tmp_path, monkeypatch):
-    """What a pod is told of the web server stays; a link goes to chats and mails, where no password belongs."""
-    for name in ("LOOPLINE_HOME", "DAGSTER_HOME", instance.STORAGE, "DAGSTER_DISABLE_TELEMETRY"):
-        monkeypatch.setenv(name, str(tmp_path))  # what is written over it is undone
-    monkeypatch.setenv(DAGSTER_URL, "http://webserver:3000")
-    instance.write(settings.DagsterSettings(storage="postgresql://anna:secret@host/dagster"))
-    assert Pages.known().run("7") == "http://webserver:3000/runs/7"
-
-
 def test_what_a_pod_writes_changes_no_variable_of_the_environment_file(tmp_path, monkeypatch):
-    """Its file is read again by every process that the pod starts, and means what it meant."""
+    """Its file is read again by every process that the pod starts, and means what it meant.
+
+    What a pod is told of the web server stays: a link goes to chats and mails, where no password belongs.
+    """
     taken = set(re.findall(r"\$\{(\w+)", SHIPPED.read_text())) | {DAGSTER_URL}
     before = {name: f"{name} as it was" for name in taken}
     for name in (*taken, "LOOPLINE_HOME", "DAGSTER_HOME", instance.STORAGE, "DAGSTER_DISABLE_TELEMETRY"):
-        monkeypatch.setenv(name, before.get(name, str(tmp_path)))
+        monkeypatch.setenv(name, before.get(name, str(tmp_path)))  # what is written over it is undone
     instance.write(settings.DagsterSettings(storage="postgresql://anna:secret@host/dagster"))
     assert {name: os.environ[name] for name in taken} == before
+    assert Pages.known().run("7") == f"{before[DAGSTER_URL]}/runs/7"

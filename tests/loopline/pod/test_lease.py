@@ -17,6 +17,7 @@ import pytest
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.pod import daemon
 from loopline.pod.lease import ANSWER_SECONDS, GONE_SECONDS, Lease
+from tests.waiting import until
 
 STAND_BY = """
 import sys
@@ -26,14 +27,6 @@ from loopline.pod.lease import Lease
 works = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\\\n'); time.sleep(600)"
 sys.exit(daemon.work(Lease(sys.argv[1], "daemon"), (sys.executable, "-c", works, sys.argv[2]), Event()))
 """
-
-
-def until(condition, seconds=30):
-    """Wait for something, and fail where it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
 
 
 def started(file: Path) -> list[int]:
@@ -54,7 +47,12 @@ def test_the_holder_knows_before_another_may_begin():
 
 
 def test_one_place_one_holder(new_database):
-    """A second one does not get it, one of another place does, and it is free when the first lets go."""
+    """A second one does not get it, one of another place does, and it is free when the first lets go.
+
+    Of a database that is not there it is told: nobody stands still without a word.
+    """
+    with pytest.raises(StoreUnavailable, match="lease does not answer"):
+        Lease("postgresql://loopline@127.0.0.1:1/none", "daemon").take()
     url = new_database()
     first, second, other = Lease(url, "daemon"), Lease(url, "daemon"), Lease(new_database(), "daemon")
     try:
@@ -70,12 +68,6 @@ def test_one_place_one_holder(new_database):
             each.close()
 
 
-def test_a_database_that_is_not_there_is_told():
-    """Nobody stands still without a word."""
-    with pytest.raises(StoreUnavailable, match="lease does not answer"):
-        Lease("postgresql://loopline@127.0.0.1:1/none", "daemon").take()
-
-
 def test_the_other_one_takes_over_when_the_holder_is_killed(new_database, tmp_path):
     """Kill -9 of the holder and its daemon: the other one works within two seconds."""
     url, file = new_database(), tmp_path / "began"
@@ -84,7 +76,7 @@ def test_the_other_one_takes_over_when_the_holder_is_killed(new_database, tmp_pa
     ]
     try:
         until(lambda: len(started(file)) == 1)
-        time.sleep(2 * daemon.LOOK_SECONDS)
+        time.sleep(2 * daemon.LOOK_SECONDS)  # that the other one does not begin
         assert len(started(file)) == 1
         parent = int(Path(f"/proc/{started(file)[0]}/stat").read_text().rpartition(")")[2].split()[1])
         os.killpg(parent, signal.SIGKILL)  # as a container ends

@@ -110,7 +110,7 @@ def until(condition, what, seconds=120):
             if found := condition():
                 return found
         assert time.monotonic() < end, what()
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
 
 
 def states(dagster: Dagster) -> dict[str, str]:

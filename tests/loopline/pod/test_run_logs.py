@@ -46,7 +46,7 @@ def test_another_pod_reads_what_one_has_printed_until_it_is_deleted(logs, store_
     if cloud != "gs":  # its emulator knows no signed URLs
         link = _fetched_in_time(read)
         assert httpx.get(link.replace("step.err", "step.out"), timeout=60).is_client_error
-        time.sleep(2.5)
+        time.sleep(2.5)  # a link ends by the store's clock
         assert httpx.get(link, timeout=60).is_client_error
     read.delete_logs(prefix=["run"])
     assert logs("three", *place).get_log_data(KEY).stderr is None

@@ -104,11 +104,8 @@ def test_who_starts_runs_is_chosen_where_pods_are_possible(monkeypatch):
     assert "run_launcher" not in instance.shared(DagsterSettings(**storage))
     some = DagsterSettings(**storage, run_pods={"risk": EVERYTHING})
     assert instance.shared(DagsterSettings(**storage, run_pods={}))["run_launcher"]["class"] == "TeamLauncher"
-    assert instance.shared(some)["run_launcher"] == {
-        "module": "loopline.pod.launcher",
-        "class": "TeamLauncher",
-        "config": {},
-    }
+    ours = {"module": "loopline.pod.launcher", "class": "TeamLauncher", "config": {}}
+    assert instance.shared(some)["run_launcher"] == ours
     monkeypatch.setenv(RUN_OF, "risk")
     in_pod = instance.shared(some)["run_launcher"]
     assert (in_pod["class"], in_pod["config"]["job_image"]) == ("TeamPods", "risk:7")

@@ -21,7 +21,16 @@ VARIABLES = {
     "LOOPLINE_LEDGER": "postgresql://loopline:secret@postgresql/loopline",
     "LOOPLINE_DAGSTER_STORAGE": "postgresql://loopline:secret@postgresql/dagster",
 }
-STORED = "dagster: {storage: 'postgresql://host/dagster',"
+
+
+def stored(more: str) -> str:
+    """Say something about Dagster beside its storage."""
+    return f"dagster: {{storage: 'postgresql://host/dagster', {more}}}"
+
+
+def pods(more: str) -> str:
+    """Say something about a team's pods beside their image."""
+    return stored(f"run_pods: {{retail: {{image: 'i:1', {more}}}}}")
 
 
 @pytest.fixture
@@ -55,29 +64,20 @@ def test_the_shipped_file_binds_and_needs_no_more_variables_than_the_page_names(
     [
         ("", "nothing is said about dagster"),
         ("dagster: {storage: 'sqlite:///dagster.db'}", r"environment.yaml:2: dagster.storage: .*is no PostgreSQL URL"),
-        ("dagster: {storage: 'postgresql://host/dagster', runs: 0}", "dagster.runs: .*greater than or equal to 1"),
+        (stored("runs: 0"), "dagster.runs: .*greater than or equal to 1"),
         (
             "ledger: 'postgresql://a@host/one'\ndagster: {storage: 'postgresql+psycopg2://b@host/one'}",
             "are one database",
         ),
-        ("dagster: {storage: 'postgresql://host/dagster', teams: 3}", "dagster.teams: .*not permitted"),
+        (stored("teams: 3"), "dagster.teams: .*not permitted"),
+        (stored("limits: [{tag: a}]"), "limits.0.runs: Field required"),
+        (stored("run_pods: {retail: {namespace: risk}}"), "dagster.run_pods.retail.image: Field required"),
+        (pods("namespace: Risk_"), "dagster.run_pods.retail.namespace: .*match pattern"),
         (
-            "dagster: {storage: 'postgresql://host/dagster', limits: [{tag: a}]}",
-            r"limits.0.runs: Field required",
-        ),
-        (f"{STORED} run_pods: {{retail: {{namespace: risk}}}}}}", r"dagster.run_pods.retail.image: Field required"),
-        (
-            f"{STORED} run_pods: {{retail: {{image: 'i:1', namespace: Risk_}}}}}}",
-            r"dagster.run_pods.retail.namespace: .*match pattern",
-        ),
-        (
-            f"{STORED} run_pods: {{retail: {{image: 'i:1', namespace: risk, jobs: [loopline_rollout_step]}}}}}}",
+            pods("namespace: risk, jobs: [loopline_rollout_step]"),
             r"run_pods.retail.jobs: .*'loopline_rollout_step' is no job whose runs may be pods; use some of",
         ),
-        (
-            f"{STORED} run_pods: {{retail: {{image: 'i:1', namespace: risk, memory: 4}}}}}}",
-            r"run_pods.retail.memory: .*not permitted",
-        ),
+        (pods("namespace: risk, memory: 4"), "run_pods.retail.memory: .*not permitted"),
     ],
 )
 def test_what_cannot_be_is_told_by_file_and_field(said, text, problem):
@@ -89,7 +89,7 @@ def test_what_cannot_be_is_told_by_file_and_field(said, text, problem):
 
 def test_a_file_of_run_pods_is_named_with_its_line(said, tmp_path):
     """It lies beside the environment file and is read anew each time; without a name there is none."""
-    said("dagster: {storage: 'postgresql://host/dagster', run_pods: pods.yaml}")
+    said(stored("run_pods: pods.yaml"))
     file = tmp_path / "pods.yaml"
     with pytest.raises(InvalidSpec, match=r"pods.yaml: cannot be read"):
         settings.of_environment()
@@ -100,7 +100,7 @@ def test_a_file_of_run_pods_is_named_with_its_line(said, tmp_path):
     assert settings.of_environment().run_pods["risk"].image == "risk:7"
     file.write_text("{}\n")
     assert settings.of_environment().run_pods == {}
-    said("dagster: {storage: 'postgresql://host/dagster', run_pods: ''}")
+    said(stored("run_pods: ''"))
     assert settings.of_environment().run_pods is None
 
 
@@ -120,10 +120,8 @@ def test_no_password_is_written_down(said, monkeypatch):
 
 def test_limits_bound_all_trainings_backfills_and_each_team(said):
     """What the environment adds comes behind what always holds."""
-    said(
-        "dagster: {storage: 'postgresql://host/dagster', runs: 9, trainings: 3, team_runs: 4, "
-        "limits: [{tag: customer, per_value: true, runs: 2}, {tag: kind, value: heavy, runs: 1}]}"
-    )
+    limits = "limits: [{tag: customer, per_value: true, runs: 2}, {tag: kind, value: heavy, runs: 1}]"
+    said(stored(f"runs: 9, trainings: 3, team_runs: 4, {limits}"))
     queue = instance.shared(settings.of_environment())["run_coordinator"]["config"]
     assert queue["max_concurrent_runs"] == 9
     assert queue["tag_concurrency_limits"] == [

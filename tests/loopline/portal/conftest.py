@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +16,21 @@ from fastapi.testclient import TestClient
 
 from loopline.platform_core.environment import Access
 from loopline.platform_core.identity.caller import Caller
+from loopline.platform_core.plugins import Installed
 from loopline.platform_core.sign_in_settings import SignIn
 from loopline.portal.app import create_app
-from loopline.resources.polars.engine import PolarsEngine
+from loopline.portal.links import Links
 from loopline.sign_in import cookies
 from loopline.sign_in.desk import Desk
-from loopline.stories.portal_home import PortalHome, portal_home
+from loopline.stories.portal_home import PortalHome, _open, portal_home
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 HOST = "http://127.0.0.1"
+OURS = {"origin": HOST, "sec-fetch-site": "same-origin"}
+"""What a browser says that sends a form of the portal's own."""
 ISSUER = "http://127.0.0.1:9"
 """Nobody asks it: who has come back from there has a session."""
 ROLES = """
@@ -42,20 +47,54 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHome]:
     home.close()
 
 
-@pytest.fixture
-def told(past: PortalHome, tmp_path: Path) -> Iterator[PortalHome]:
-    """Give a home to one test, which may change it."""
-    home = past.copied(tmp_path / "home")
-    home.platform.environment.bindings["engine"] = PolarsEngine()  # type: ignore[index]
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHome]:
+    """Make a home of many models, which tests only read."""
+    home = portal_home(tmp_path_factory.mktemp("fleet"), light=60)
     yield home
     home.close()
 
 
+@pytest.fixture(scope="session")
+def portal(fleet: PortalHome) -> TestClient:
+    """Ask the portal of that home, with a Dagster that does not answer."""
+    links = Links(dagster="http://127.0.0.1:9", inference="http://127.0.0.1:8")
+    return TestClient(create_app(fleet.platform, fleet.teams, links), HOST, raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Ask the portal of a home in which nothing ever happened."""
+    home = portal_home(tmp_path_factory.mktemp("empty"), rich=False)
+    yield TestClient(create_app(home.platform, Installed((), ())), HOST)
+    home.close()
+
+
+@pytest.fixture(scope="session")
+def vendors(past: PortalHome) -> bytes:
+    """Keep the vendors of that home, with all that they hold: to read them takes a tenth of a deep copy."""
+    return pickle.dumps(past.platform.environment.bindings)
+
+
+@pytest.fixture
+def told(past: PortalHome, vendors: bytes, tmp_path: Path) -> Iterator[PortalHome]:
+    """Give a home to one test, which may change it."""
+    shutil.copytree(past.platform.home, tmp_path / "home")
+    registry = past.platform.registry.model_copy(deep=True)  # it has files, and removes its own
+    home = PortalHome(_open(tmp_path / "home", pickle.loads(vendors) | {"registry": registry}), past.teams)
+    yield home
+    home.close()
+
+
+def browsing(home: PortalHome, teams: Installed | None = None) -> TestClient:
+    """Ask the portal of a home as a browser without scripts would: it keeps cookies and says where it comes from."""
+    return TestClient(create_app(home.platform, teams or home.teams), HOST, headers=OURS, follow_redirects=True)
+
+
 @pytest.fixture
 def client(told: PortalHome) -> TestClient:
-    """Ask the portal as a browser without scripts would: it keeps cookies and says where it comes from."""
-    headers = {"origin": HOST, "sec-fetch-site": "same-origin"}
-    return TestClient(create_app(told.platform, told.teams), HOST, headers=headers, follow_redirects=True)
+    """Ask the portal of this test's home."""
+    return browsing(told)
 
 
 @pytest.fixture
@@ -118,11 +157,8 @@ class Served:
     def __enter__(self) -> Self:
         """Wait until it answers."""
         self._thread.start()
-        for _ in range(1000):
-            if self._server.started:
-                return self
-            time.sleep(0.01)
-        pytest.fail("the portal did not start")
+        until(lambda: self._server.started)
+        return self
 
     def __exit__(self, *_: object) -> None:
         """End it."""
@@ -170,7 +206,7 @@ def browser(asking: PortalHome, desk: Desk) -> Callable[..., TestClient]:
 
     def sign_in(name: str, *groups: str, service: bool = False) -> TestClient:
         word = desk.begin(Caller(name, frozenset(groups), service, ISSUER))
-        client = TestClient(app, HOST, headers={"origin": HOST, "sec-fetch-site": "same-origin"}, follow_redirects=True)
+        client = TestClient(app, HOST, headers=OURS, follow_redirects=True)
         client.cookies.set(cookies.SESSION, word)
         return client
 

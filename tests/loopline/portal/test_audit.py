@@ -31,8 +31,13 @@ def entries(client: TestClient, **filters: Any) -> list[dict[str, Any]]:
     return client.get("/audit.json", params=filters).json()["entries"]
 
 
-def test_it_is_read_page_by_page_and_filtered(told_of: PortalHome, client: TestClient) -> None:
-    """Every entry stands on one page, the newest first; filters are of who, what and outcome."""
+def test_it_is_read_page_by_page_and_filtered(
+    told_of: PortalHome, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every entry stands on one page, the newest first; filters are of who, what and outcome.
+
+    One that takes few reads no years at once: it says where it goes on, also where nothing was found yet.
+    """
     assert told_of
     numbers, before = [], None
     while True:
@@ -49,13 +54,6 @@ def test_it_is_read_page_by_page_and_filtered(told_of: PortalHome, client: TestC
     page = client.get("/audit", headers={"accept": "text/html"}).text
     assert "&lt;script&gt;alert(1)" in page
     assert "<script>alert" not in page
-
-
-def test_a_filter_that_takes_few_reads_no_years_at_once(
-    told_of: PortalHome, client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It says where it goes on, also where nothing was found yet."""
-    assert told_of
     monkeypatch.setattr(audit, "MOST", 3)
     page = client.get("/audit.json", params={"who": "nobody"}).json()
     assert page["entries"] == []
@@ -81,8 +79,10 @@ def test_an_entry_has_its_proof_once_it_is_sealed(told_of: PortalHome, client: T
     assert client.get("/audit/999999999.json").status_code == 404
 
 
-def test_it_is_taken_away_whole_and_that_is_written_down(told_of: PortalHome, client: TestClient) -> None:
-    """A line an entry after the checkpoint's."""
+def test_it_is_taken_away_whole_and_that_is_written_down(
+    told_of: PortalHome, client: TestClient, tmp_path: Path
+) -> None:
+    """A line an entry after the checkpoint's; where policies are asked nobody exports unknown, by a name in a form."""
     sealing.seal(told_of.platform.ledger, keys.new("portal-test"))
     answer = client.get("/audit/export")
     head, *lines = answer.text.splitlines()
@@ -93,15 +93,8 @@ def test_it_is_taken_away_whole_and_that_is_written_down(told_of: PortalHome, cl
     assert answer.headers["content-disposition"].startswith("attachment")
     newest = entries(client)[0]
     assert (newest["what"], newest["who"]) == ("audit.exported", "somebody at the portal")
-
-
-def test_where_policies_are_asked_nobody_exports_unknown(
-    told_of: PortalHome, client: TestClient, tmp_path: Path
-) -> None:
-    """A name in a form would be a claim."""
-    roles = tmp_path / "roles.yaml"
-    roles.write_text("platform: {auditor: [eve]}\n")
-    told_of.platform.environment = replace(told_of.platform.environment, access=Access(roles))
+    (tmp_path / "roles.yaml").write_text("platform: {auditor: [eve]}\n")
+    told_of.platform.environment = replace(told_of.platform.environment, access=Access(tmp_path / "roles.yaml"))
     refused = client.get("/audit/export", headers={"accept": "application/json"})
     assert refused.status_code == 403
     assert "nobody has signed in" in refused.json()["error"]["problem"]

@@ -14,7 +14,7 @@ def links(client: TestClient) -> list[str]:
 
 
 def test_a_model_s_page_leads_to_its_cards(client: TestClient) -> None:
-    """Each is there as Markdown, which no browser runs, and as JSON of the same."""
+    """Each is there as Markdown, which no browser runs, and as JSON of the same; what there is not is told."""
     found = links(client)
     assert {path.rpartition("/")[2] for path in found} == {"card", "annex"}
     for path in found:
@@ -26,10 +26,6 @@ def test_a_model_s_page_leads_to_its_cards(client: TestClient) -> None:
         assert said["model"] == "shop/returns"
         assert told.text.startswith(f"# {said['title']}: shop/returns, version {said['version']}\n")
         assert all(f"\n## {section['title']}\n" in told.text for section in said["sections"])
-
-
-def test_what_there_is_not_is_told(client: TestClient) -> None:
-    """A version that was never registered, and another paper."""
     assert "no version 99" in client.get("/models/shop/returns/versions/99/card.json").json()["error"]["problem"]
     assert client.get("/models/shop/returns/versions/1/licence.json").status_code == 400
     assert client.get("/models/shop/nothing/versions/1/card.json").status_code == 404

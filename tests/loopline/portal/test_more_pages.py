@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,35 +17,8 @@ from loopline.platform_core.features import catalog
 from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.ingestion import letter_pages
 from loopline.platform_core.ingestion.letter_tally import Tallies
-from loopline.platform_core.plugins import Installed
-from loopline.portal.app import create_app
-from loopline.portal.links import Links
 from loopline.portal.sparks import spark
-from loopline.stories.portal_home import PortalHome, portal_home
-
-HOST = "http://127.0.0.1"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHome]:
-    """Make a home; these tests only read it."""
-    made = portal_home(tmp_path_factory.mktemp("portal"), light=30)
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def portal(home: PortalHome) -> TestClient:
-    """Ask the portal of that home, with a Dagster that does not answer."""
-    return TestClient(create_app(home.platform, home.teams, Links(dagster="http://127.0.0.1:9")), HOST)
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """Ask the portal of a home in which nothing ever happened."""
-    made = portal_home(tmp_path_factory.mktemp("empty"), rich=False)
-    yield TestClient(create_app(made.platform, Installed((), ())), HOST)
-    made.close()
+from loopline.stories.portal_home import PortalHome
 
 
 def get(portal: TestClient, path: str, status: int = 200) -> Any:
@@ -67,16 +39,16 @@ def test_a_number_that_no_entry_has_is_refused(portal: TestClient) -> None:
         assert "query.before" in get(portal, f"/models/shop/returns?before={number}", 400)["error"]["problem"]
 
 
-def test_each_view_is_told_with_freshness_rows_and_readers(portal: TestClient, home: PortalHome) -> None:
+def test_each_view_is_told_with_freshness_rows_and_readers(portal: TestClient, fleet: PortalHome) -> None:
     """What the list says is what registry and ledger say: state, owner, age against TTL, rows, and who reads it."""
     rows = {(row["team"], row["view"]): row for row in get(portal, "/features?size=500")["views"]}
     spending = rows["shop", "spending"]
-    readers = [r for r in catalog.who_reads(home.platform.ledger, "shop") if r.view == ViewRef("shop", "spending", 1)]
+    readers = [r for r in catalog.who_reads(fleet.platform.ledger, "shop") if r.view == ViewRef("shop", "spending", 1)]
     assert spending["models"] == len({r.name for r in readers if r.kind == "model"}) == 3
     assert spending["live"] == len({r.name for r in readers if r.kind == "live"}) == 2
     assert {row["fresh"] for row in rows.values()} == {"fresh", "stale"}
     for row in rows.values():
-        age = (home.platform.clock.now() - datetime.fromisoformat(row["newest_event"])).total_seconds()
+        age = (fleet.platform.clock.now() - datetime.fromisoformat(row["newest_event"])).total_seconds()
         assert row["age_seconds"] == age
         assert row["fresh"] == ("stale" if age > row["ttl_days"] * 86_400 else "fresh")
     assert rows["team_1", "trial"]["live"] + rows["team_1", "trial"]["models"] == 0
@@ -99,12 +71,8 @@ def test_a_view_s_page_says_what_it_means_and_who_relies_on_it(portal: TestClien
     """Features with types, source with contract, readers by kind, history, code; by its asset's name too."""
     page = get(portal, "/features/shop/spending")
     assert page["features"] == {"article": "string", "orders": "int64", "spend": "double"}
-    assert page["source"] == {
-        "name": "orders",
-        "contract": "orders.yaml",
-        "contract_version": "1.0.0",
-        "arrives": "daily",
-    }
+    source = {"name": "orders", "contract": "orders.yaml", "contract_version": "1.0.0", "arrives": "daily"}
+    assert page["source"] == source
     assert {reader["kind"] for reader in page["readers"]} == {"live", "model"}
     assert page["history"][-1]["summary"] == "shop/spending@1: declared"
     assert page["code"][0].startswith("def view(")
@@ -114,11 +82,11 @@ def test_a_view_s_page_says_what_it_means_and_who_relies_on_it(portal: TestClien
     assert "no feature view" in get(portal, "/features/shop/nothing", 404)["error"]["problem"]
 
 
-def test_dead_letters_by_source_come_from_the_ledger(portal: TestClient, home: PortalHome) -> None:
+def test_dead_letters_by_source_come_from_the_ledger(portal: TestClient, fleet: PortalHome) -> None:
     """Every source that landed, with the letters that its tables hold, most open ones first."""
     page = get(portal, "/dead-letters")
     counts = {row["source"]: row["open"] for row in page["sources"]}
-    lake = home.platform.lake
+    lake = fleet.platform.lake
     assert counts == {name: letter_pages.count(lake, *name.split("/")).letters for name in counts}
     assert list(counts.values()) == sorted(counts.values(), reverse=True)
     drawn = {line["name"]: sum(point["value"] for point in line["points"]) for line in page["chart"]["lines"]}
@@ -130,13 +98,9 @@ def test_letters_of_a_source_are_paged_by_reason_down_to_one(portal: TestClient)
     first = get(portal, "/dead-letters/shop/orders?reason=customer.required&size=10")
     total = first["slice"]["total"]
     assert total == first["reasons"]["customer.required"]
-    ids = [
-        letter["letter_id"]
-        for start in range(0, total, 10)
-        for letter in get(portal, f"/dead-letters/shop/orders?reason=customer.required&size=10&start={start}")[
-            "letters"
-        ]
-    ]
+    path = "/dead-letters/shop/orders?reason=customer.required&size=10&start="
+    pages = [get(portal, f"{path}{start}")["letters"] for start in range(0, total, 10)]
+    ids = [letter["letter_id"] for page in pages for letter in page]
     assert len(set(ids)) == total
     letter = get(portal, first["letters"][0]["path"])
     assert letter["fields"]["article"] == "cup"
@@ -180,8 +144,13 @@ def test_a_replay_lowers_what_the_ledger_counts(told: PortalHome, form: Any) -> 
     assert after == {tally.source: tally.open for tally in Tallies().newest(told.platform.ledger)}
 
 
-def test_teams_and_what_is_quarantined(portal: TestClient) -> None:
-    """Each team with its counts; a broken package with file, line, reason and what to do."""
+def test_teams_and_what_is_quarantined(portal: TestClient, empty: TestClient) -> None:
+    """Each team with its counts; a broken package with file, line, reason and what to do.
+
+    That a Dagster that is away cannot be asked for code locations is said, soon, and nothing else fails.
+    """
+    assert "does not answer" in get(portal, "/teams/locations")["trouble"]
+    assert "loopline up" in get(empty, "/teams/locations")["trouble"]
     page = get(portal, "/teams")
     rows = {row["team"]: row for row in page["teams"]}
     assert (rows["shop"]["models"], rows["shop"]["live"], rows["shop"]["loads"]) == (3, 2, True)
@@ -197,18 +166,12 @@ def test_teams_and_what_is_quarantined(portal: TestClient) -> None:
     get(portal, "/teams/nobody", 404)
 
 
-def test_code_locations_of_a_dagster_that_is_away(portal: TestClient, empty: TestClient) -> None:
-    """That it cannot be asked is said, soon, and nothing else fails."""
-    assert "does not answer" in get(portal, "/teams/locations")["trouble"]
-    assert "loopline up" in get(empty, "/teams/locations")["trouble"]
-
-
-def test_the_scorecard_says_every_figure_and_how_it_is_computed(portal: TestClient, home: PortalHome) -> None:
+def test_the_scorecard_says_every_figure_and_how_it_is_computed(portal: TestClient, fleet: PortalHome) -> None:
     """The organisation's and a team's figures by topic, each with its rule, its cases and its last ninety days."""
     for scope in ("", "shop"):
         page = get(portal, f"/scorecard?scope={scope}")
         rows = [row for topic in page["topics"] for row in topic["figures"]]
-        newest = {figure.name: figure for figure in scorecard.latest(home.platform, scope)}
+        newest = {figure.name: figure for figure in scorecard.latest(fleet.platform, scope)}
         assert {row["name"]: row["value"] for row in rows} == {name: f.value for name, f in newest.items()}
         assert all(row["how"] == newest[row["name"]].how for row in rows)
         assert all(bool(row["spark"]) == (row["value"] is not None) for row in rows)
@@ -216,14 +179,12 @@ def test_the_scorecard_says_every_figure_and_how_it_is_computed(portal: TestClie
     assert "no scorecard of 'nobody'" in get(portal, "/scorecard?scope=nobody", 404)["error"]["problem"]
 
 
-def test_a_figure_over_time_and_by_team(portal: TestClient, home: PortalHome) -> None:
+def test_a_figure_over_time_and_by_team(portal: TestClient, fleet: PortalHome) -> None:
     """Each team's value beside the organisation's, and the history drawn as it is kept."""
     page = get(portal, "/scorecard/lead_time_median")
     assert [row["scope"] for row in page["scopes"]][:3] == ["", "bank", "shop"]
-    line = page["chart"]["lines"][0]
-    assert [point["value"] for point in line["points"]] == [
-        figure.value for figure in scorecard.history(home.platform, "lead_time_median")
-    ]
+    drawn = [point["value"] for point in page["chart"]["lines"][0]["points"]]
+    assert drawn == [figure.value for figure in scorecard.history(fleet.platform, "lead_time_median")]
     get(portal, "/scorecard/happiness", 404)
 
 
@@ -234,20 +195,29 @@ def test_sparks_are_drawn_from_low_to_high() -> None:
     assert spark([None, 4.0]) == ""
 
 
-def test_alarms_and_whether_anybody_watches(portal: TestClient, home: PortalHome) -> None:
+def test_alarms_and_whether_anybody_watches(portal: TestClient, fleet: PortalHome) -> None:
     """What stands, the gravest first; that no watchdog looks is said, until one does."""
     page = get(portal, "/alarms")
     assert [alarm["about"] for alarm in page["standing"]] == ["bank/card_fraud"]
     assert page["standing"][0]["fix"]
     assert (page["watched_at"], page["silent"]) == (None, True)
     at = datetime.now(UTC).isoformat()
-    (home.platform.home / "watchdog.json").write_text(json.dumps({"at": at}))
+    (fleet.platform.home / "watchdog.json").write_text(json.dumps({"at": at}))
     page = get(portal, "/alarms")
     assert (datetime.fromisoformat(page["watched_at"]), page["silent"]) == (datetime.fromisoformat(at), False)
 
 
-@pytest.mark.parametrize("path", ["/features", "/dead-letters", "/teams", "/scorecard", "/alarms", "/audit"])
-def test_where_there_is_nothing_it_says_what_to_do(empty: TestClient, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/models", "loopline new team"),
+        ("/cycles", "loopline cycle start"),
+        *((path, "") for path in ("/features", "/dead-letters", "/teams", "/scorecard", "/alarms", "/audit")),
+    ],
+)
+def test_where_there_is_nothing_it_says_what_to_do(empty: TestClient, path: str, said: str) -> None:
     """A page without anything to show is no empty table: it says what is missing."""
-    get(empty, path)
-    assert 'class="empty"' in empty.get(path).text
+    assert get(empty, path).get("models", []) == []
+    text = empty.get(path).text
+    assert 'class="empty"' in text
+    assert said in text

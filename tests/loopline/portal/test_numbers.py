@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from fastapi.testclient import TestClient
 
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import quality_table
@@ -18,8 +17,8 @@ from loopline.platform_core.monitor import fairness_verdicts
 from loopline.platform_core.monitor.fairness_verdicts import Group, Judged
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.targets import Regression
-from loopline.portal.app import create_app
 from loopline.stories.portal_home import NOW
+from tests.loopline.portal.conftest import browsing
 
 REF = ModelRef("shop", "basket")
 
@@ -55,7 +54,7 @@ def home(told):
 
 def test_errors_are_told_in_their_unit(home):
     """On the model's page, in its charts' addresses, and in the list of models."""
-    client = TestClient(create_app(home.platform, home.teams), "http://127.0.0.1")
+    client = browsing(home)
     page = client.get(f"/models/{REF}.json").json()
     charts = {chart["title"]: chart["unit"] for chart in page["quality"]["charts"]}
     assert charts["mae"] == "GBP"
@@ -71,7 +70,7 @@ def test_errors_are_told_in_their_unit(home):
 
 def test_predicted_is_drawn_against_real(home):
     """Of the newest window whose labels have come, as a picture and as figures; bands are no segments of the table."""
-    client = TestClient(create_app(home.platform, home.teams), "http://127.0.0.1")
+    client = browsing(home)
     quality = client.get(f"/models/{REF}.json").json()["quality"]
     assert quality["bands"]["bands"][:2] == [
         {"predicted": 300, "real": 410, "low": 310, "high": 510, "rows": 45},
@@ -94,5 +93,5 @@ def test_why_nothing_is_estimated_is_said_on_the_page(home):
     (shop, *others) = home.teams.teams
     models = tuple(replace(m, target=Silent()) if m.name == REF.model else m for m in shop.models)
     teams = Installed((replace(shop, models=models), *others), ())
-    text = TestClient(create_app(home.platform, teams), "http://127.0.0.1").get(f"/models/{REF}").text
+    text = browsing(home, teams).get(f"/models/{REF}").text
     assert "Nothing is estimated before labels come: what it returns is a rank." in text

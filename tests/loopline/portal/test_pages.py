@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,11 +19,9 @@ from loopline.platform_core.ingestion.landing_profile import ColumnProfile, Land
 from loopline.platform_core.loop import freezes
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
-from loopline.portal.app import create_app
-from loopline.portal.links import Links
-from loopline.stories.portal_home import BROKEN, PortalHome, portal_home
+from loopline.stories.portal_home import BROKEN, PortalHome
+from tests.loopline.portal.conftest import browsing
 
-HOST = "http://localhost"
 JSON = {"accept": "application/json"}
 
 
@@ -51,22 +48,7 @@ class Outline(HTMLParser):
         return [value for _, attribute, value in self.attributes if attribute == name]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHome]:
-    """Make the home of the story; these tests only read it."""
-    made = portal_home(tmp_path_factory.mktemp("portal"), light=60)
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def portal(home: PortalHome) -> TestClient:
-    """Ask the portal, with a Dagster that does not answer."""
-    links = Links(dagster="http://127.0.0.1:9", inference="http://127.0.0.1:8")
-    return TestClient(create_app(home.platform, home.teams, links), HOST, raise_server_exceptions=False)
-
-
-def told(portal: TestClient, path: str, **query: Any) -> Any:
+def got(portal: TestClient, path: str, **query: Any) -> Any:
     """Get a page as JSON."""
     answer = portal.get(path, params=query, headers=JSON)
     assert answer.status_code == 200, answer.text
@@ -76,7 +58,7 @@ def told(portal: TestClient, path: str, **query: Any) -> Any:
 def cycle_of(portal: TestClient, model: str, state: str) -> str:
     """Name the newest cycle of a model in a state."""
     team, name = model.split("/")
-    return str(told(portal, "/cycles", team=team, model=name, state=state)["cycles"][0]["cycle_id"])
+    return str(got(portal, "/cycles", team=team, model=name, state=state)["cycles"][0]["cycle_id"])
 
 
 PAGES = (
@@ -131,7 +113,7 @@ def test_every_time_has_a_zone(portal: TestClient) -> None:
 
 def test_the_list_says_what_is_live_and_how_it_does(portal: TestClient) -> None:
     """Version, since, rollout, drift, quality, alarms, freeze, of each model."""
-    rows = {f"{row['team']}/{row['model']}": row for row in told(portal, "/models", size=500)["models"]}
+    rows = {f"{row['team']}/{row['model']}": row for row in got(portal, "/models", size=500)["models"]}
     returns, basket, demand = rows["shop/returns"], rows["shop/basket"], rows["shop/demand"]
     assert (returns["version"], returns["rollout"]["version"], returns["rollout"]["percent"]) == ("2", "4", 25)
     assert returns["drift"]["summary"] == "drifted: spend, article"
@@ -147,16 +129,16 @@ def test_the_list_says_what_is_live_and_how_it_does(portal: TestClient) -> None:
 
 def test_the_list_is_filtered_sorted_and_paged(portal: TestClient) -> None:
     """By text, team and state; those without a value come last; every model is on one page."""
-    names = [row["model"] for row in told(portal, "/models", text="fraud")["models"]]
+    names = [row["model"] for row in got(portal, "/models", text="fraud")["models"]]
     assert names == ["card_fraud"]
-    assert {row["team"] for row in told(portal, "/models", team="team_3")["models"]} == {"team_3"}
-    assert [row["model"] for row in told(portal, "/models", show="rollout")["models"]] == ["returns"]
-    assert all(row["drift"]["drifted"] for row in told(portal, "/models", show="drifted")["models"])
-    best = told(portal, "/models", sort="quality", descending=True, size=500)["models"]
+    assert {row["team"] for row in got(portal, "/models", team="team_3")["models"]} == {"team_3"}
+    assert [row["model"] for row in got(portal, "/models", show="rollout")["models"]] == ["returns"]
+    assert all(row["drift"]["drifted"] for row in got(portal, "/models", show="drifted")["models"])
+    best = got(portal, "/models", sort="quality", descending=True, size=500)["models"]
     values = [row["quality"] and row["quality"]["value"] for row in best]
     assert values[:-1] == sorted(values[:-1], reverse=True)
     assert values[-1] is None
-    first, second = told(portal, "/models", size=40), told(portal, "/models", size=40, start=40)
+    first, second = got(portal, "/models", size=40), got(portal, "/models", size=40, start=40)
     assert (first["slice"]["total"], len(first["models"]), len(second["models"])) == (64, 40, 24)
     seen = [(row["team"], row["model"]) for page in (first, second) for row in page["models"]]
     assert len(set(seen)) == 64
@@ -166,7 +148,7 @@ def test_the_list_is_filtered_sorted_and_paged(portal: TestClient) -> None:
 
 def test_a_model_page_tells_everything_of_it(portal: TestClient) -> None:
     """Live version, versions with gates and training sets, rollouts, drift, quality, fairness, features."""
-    page = told(portal, "/models/shop/returns")
+    page = got(portal, "/models/shop/returns")
     assert (page["live"]["version"], page["live"]["candidate"], page["live"]["percent"]) == ("2", "4", 25)
     states = {row["version"]: row["state"] for row in page["versions"]}
     assert states == {"4": "candidate", "3": "rejected", "2": "live", "1": "was_live"}
@@ -192,12 +174,12 @@ def test_a_model_page_tells_everything_of_it(portal: TestClient) -> None:
         assert said in html
 
 
-def test_a_model_page_stays_light(portal: TestClient, home: PortalHome) -> None:
+def test_a_model_page_stays_light(portal: TestClient, fleet: PortalHome) -> None:
     """Each section shows its newest rows, all of them when asked; the JSON has them all. Charts come when seen."""
     page = portal.get("/models/shop/returns")
     assert sum(Outline(page.text).elements.values()) <= 1200
     assert "points" not in page.text
-    newest = told(portal, "/models/shop/returns")["quality"]["newest"]
+    newest = got(portal, "/models/shop/returns")["quality"]["newest"]
     assert len(newest) > 12
     rows = {
         whole: page.text.partition("Newest figures, with 95")[2].partition("</table>")[0].count('<tr><th scope="row">')
@@ -210,11 +192,18 @@ def test_a_model_page_stays_light(portal: TestClient, home: PortalHome) -> None:
 
 
 def test_a_chart_has_a_page_of_its_figures(portal: TestClient) -> None:
-    """By its source: as a table, and as JSON the lines that are drawn; what is not there is not found."""
-    drawn = told(portal, "/models/shop/returns", column="spend")
+    """By its source: as a table, and as JSON the lines that are drawn; what is not there is not found.
+
+    Of drift one column is drawn with its threshold; an unknown column is as none.
+    """
+    drawn = got(portal, "/models/shop/returns", column="spend")
+    lines = drawn["drift"]["chart"]["lines"]
+    assert [(line["name"], line["style"]) for line in lines] == [("score", "line"), ("threshold", "bound")]
+    assert lines[0]["points"][-1]["value"] == pytest.approx(0.22)
+    assert got(portal, "/models/shop/returns", column="nonsense")["drift"]["column"] == ""
     charts = [drawn["drift"]["chart"], *drawn["quality"]["charts"], drawn["fairness"][0]["chart"]]
-    charts += [told(portal, path)["chart"] for path in ("/dead-letters", "/scorecard/lead_time_median")]
-    charts.append(told(portal, "/dead-letters/shop/orders")["chart"])
+    charts += [got(portal, path)["chart"] for path in ("/dead-letters", "/scorecard/lead_time_median")]
+    charts.append(got(portal, "/dead-letters/shop/orders")["chart"])
     for chart in charts:
         assert portal.get(chart["source"], headers=JSON).json()["chart"] == chart
         figures = Outline(portal.get(chart["source"]).text)
@@ -225,36 +214,35 @@ def test_a_chart_has_a_page_of_its_figures(portal: TestClient) -> None:
     assert portal.get("/models/shop/returns/charts/else/0").status_code == 400
 
 
-def test_failing_checks_of_a_models_sources_are_told(tmp_path: Any) -> None:
+def test_failing_checks_of_a_models_sources_are_told(told: PortalHome, client: TestClient) -> None:
     """What the newest landing shows now, and what alarms tell beside it; of its own sources only."""
-    home = portal_home(tmp_path / "home")
-    portal = TestClient(create_app(home.platform, home.teams), HOST)
-    assert told(portal, "/models/shop/returns")["sources"] == []
-    now = home.platform.clock.now()
+    assert got(client, "/models/shop/returns")["sources"] == []
+    now = told.platform.clock.now()
     for n in range(12):
         at, rows = now - timedelta(hours=12 - n), 1000 if n < 11 else 9
         landing = Landing(n, at, "c", 1, rows, at, {"amount": ColumnProfile(0)})
-        home.platform.lake.append(quality_table("shop", "orders"), to_table(landing))
+        told.platform.lake.append(quality_table("shop", "orders"), to_table(landing))
     for source, check in (("orders", "contract"), ("orders", "volume"), ("tills", "contract")):
         told_of = Alarm(f"check:shop/raw/{source}:{check}", "warning", f"{check} of {source}", "look")
-        raise_alarm(home.platform, told_of)
-    rows = told(portal, "/models/shop/returns")["sources"]
+        raise_alarm(told.platform, told_of)
+    rows = got(client, "/models/shop/returns")["sources"]
     assert [(row["source"], row["check"]) for row in rows] == [("shop/orders", "volume"), ("shop/orders", "contract")]
     assert "rows an arrival 9, usually" in rows[0]["findings"][0]
     assert (rows[1]["findings"], rows[1]["fix"]) == (["contract of orders"], "look")
-    html = portal.get("/models/shop/returns").text
+    html = client.get("/models/shop/returns").text
     assert "Failing checks of its sources" in html
     assert "usually" in html
-    home.close()
 
 
 def test_the_portal_describes_itself(portal: TestClient) -> None:
-    """Every address of a page, with the shape of its JSON, as OpenAPI."""
+    """Every address of a page, with the shape of its JSON, as OpenAPI; the front door leads to the models."""
+    door = portal.get("/", follow_redirects=False)
+    assert (door.status_code, door.headers["location"]) == (303, "/models")
     described = portal.get("/openapi.json")
     assert described.status_code == 200
     paths, schemas = described.json()["paths"], described.json()["components"]["schemas"]
     assert {"/models/{team}/{model}", "/alarms", "/scorecard/{name}", "/dead-letters/{team}/{source}"} <= set(paths)
-    page = told(portal, "/models/shop/returns")
+    page = got(portal, "/models/shop/returns")
     assert set(schemas["ModelPage"]["properties"]) == set(page)
     assert schemas["ModelPage"]["properties"]["versions"]["items"] == {"$ref": "#/components/schemas/VersionRow"}
 
@@ -269,47 +257,39 @@ def test_long_answers_are_packed_but_forms_are_not(portal: TestClient) -> None:
         assert len(answer.content) > 1024
 
 
-def test_one_column_of_drift_is_drawn_with_its_threshold(portal: TestClient) -> None:
-    """By ``?column=``; an unknown column is as none."""
-    lines = told(portal, "/models/shop/returns", column="spend")["drift"]["chart"]["lines"]
-    assert [(line["name"], line["style"]) for line in lines] == [("score", "line"), ("threshold", "bound")]
-    assert lines[0]["points"][-1]["value"] == pytest.approx(0.22)
-    assert told(portal, "/models/shop/returns", column="nonsense")["drift"]["column"] == ""
-
-
-def test_the_rollout_refreshes_itself_and_says_what_comes_next(portal: TestClient, home: PortalHome) -> None:
+def test_the_rollout_refreshes_itself_and_says_what_comes_next(portal: TestClient, fleet: PortalHome) -> None:
     """The part asks for itself again, and looking changes nothing in the ledger."""
-    before = home.platform.ledger.entries(limit=1, newest_first=True)
+    before = fleet.platform.ledger.entries(limit=1, newest_first=True)
     part = portal.get("/models/shop/returns/rollout").text
     assert Outline(part).values("data-part") == ["/models/shop/returns/rollout"]
     assert "<html" not in part
-    look = told(portal, "/models/shop/returns/rollout")["look"]
+    look = got(portal, "/models/shop/returns/rollout")["look"]
     assert (look["action"], look["steps"], look["stable"]["version"]) == ("wait", [5, 25, 100], "2")
-    assert home.platform.ledger.entries(limit=1, newest_first=True) == before
-    assert told(portal, "/models/shop/demand/rollout")["rollout"] is None
+    assert fleet.platform.ledger.entries(limit=1, newest_first=True) == before
+    assert got(portal, "/models/shop/demand/rollout")["rollout"] is None
     assert Outline(portal.get("/models/shop/returns").text).values("data-again") == []
 
 
-def test_the_ledger_is_paged_without_a_gap(portal: TestClient, home: PortalHome) -> None:
+def test_the_ledger_is_paged_without_a_gap(portal: TestClient, fleet: PortalHome) -> None:
     """All pages together are all entries of the model, each once, newest first; observations when asked for."""
     seen: list[int] = []
     query: dict[str, Any] = {"everything": True}
     while True:
-        part = told(portal, "/models/shop/basket", **query)["ledger"]
+        part = got(portal, "/models/shop/basket", **query)["ledger"]
         seen += [sentence["entry_id"] for sentence in part["sentences"]]
         if part["older"] is None:
             break
         query["before"] = part["older"]
-    entries = home.platform.ledger.entries(newest_first=True)
+    entries = fleet.platform.ledger.entries(newest_first=True)
     assert seen == [entry.entry_id for entry in entries if (entry.team, entry.model) == ("shop", "basket")]
-    kinds = {sentence["kind"] for sentence in told(portal, "/models/shop/basket")["ledger"]["sentences"]}
+    kinds = {sentence["kind"] for sentence in got(portal, "/models/shop/basket")["ledger"]["sentences"]}
     assert "drift.window" not in kinds
     assert "rollout.rolled_back" in kinds
 
 
 def test_a_cycle_is_told_in_order(portal: TestClient) -> None:
     """Cause, training set, version, gates, each step with what it brought about, verdict; with times between."""
-    page = told(portal, f"/cycles/{cycle_of(portal, 'shop/returns', 'promoted')}")
+    page = got(portal, f"/cycles/{cycle_of(portal, 'shop/returns', 'promoted')}")
     kinds = [step["kind"] for step in page["steps"]]
     assert kinds[:4] == ["cycle.opened", "training_set.pinned", "model.registered", "gate.judged"]
     assert kinds[-2:] == ["rollout.promoted", "cycle.closed"]
@@ -333,7 +313,7 @@ def test_a_drill_and_what_a_person_did_are_told(portal: TestClient) -> None:
 
 def test_cycles_are_counted_and_filtered(portal: TestClient) -> None:
     """By state and model, with the numbers of each."""
-    page = told(portal, "/cycles", team="shop", model="returns")
+    page = got(portal, "/cycles", team="shop", model="returns")
     assert page["counts"] == {"promoted": 2, "rejected": 1, "open": 1}
     assert [row["state"] for row in page["cycles"]] == ["open", "rejected", "promoted", "promoted"]
     assert page["slice"]["total"] == 4
@@ -345,17 +325,17 @@ def test_a_dagster_that_is_away_leaves_the_story(portal: TestClient) -> None:
     cycle = cycle_of(portal, "shop/returns", "promoted")
     page = portal.get(f"/cycles/{cycle}")
     assert f"/cycles/{cycle}/runs" in Outline(page.text).values("data-part")
-    runs = told(portal, f"/cycles/{cycle}/runs")
+    runs = got(portal, f"/cycles/{cycle}/runs")
     assert runs["runs"] == []
     assert "loopline up" in runs["trouble"]
 
 
-def test_reports_run_in_a_sandbox(portal: TestClient, home: PortalHome) -> None:
+def test_reports_run_in_a_sandbox(portal: TestClient, fleet: PortalHome) -> None:
     """A report's own scripts may run, in an origin of their own; other files of the home are not served."""
-    folder = home.platform.home / "reports" / "shop.returns"
+    folder = fleet.platform.home / "reports" / "shop.returns"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "2-68.html").write_text("<script>1</script>")
-    assert told(portal, "/models/shop/returns")["drift"]["report"] == "/reports/shop.returns/2-68.html"
+    assert got(portal, "/models/shop/returns")["drift"]["report"] == "/reports/shop.returns/2-68.html"
     answer = portal.get("/reports/shop.returns/2-68.html")
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("sandbox allow-scripts")
@@ -392,12 +372,12 @@ class Shelved(InMemoryDriftReport):
         return f"https://bucket.example/{model}/{name}?signed"
 
 
-def test_reports_that_another_machine_drew(portal: TestClient, home: PortalHome) -> None:
+def test_reports_that_another_machine_drew(portal: TestClient, fleet: PortalHome) -> None:
     """They are linked, fetched when asked for, and led to by a link that is signed then and kept by nobody."""
-    bindings: Any = home.platform.environment.bindings
+    bindings: Any = fleet.platform.environment.bindings
     before, bindings["drift_report"] = bindings["drift_report"], Shelved()
     try:
-        drift = told(portal, "/models/shop/returns")["drift"]
+        drift = got(portal, "/models/shop/returns")["drift"]
         assert drift["report"] == "/reports/shop.returns/2-68.html"
         answer = portal.get(drift["shared"], follow_redirects=False)
         assert answer.headers["location"] == "https://bucket.example/shop.returns/2-68.html?signed"
@@ -408,45 +388,26 @@ def test_reports_that_another_machine_drew(portal: TestClient, home: PortalHome)
         assert portal.get("/reports/shop.returns/2-99.html").status_code == 404
     finally:
         bindings["drift_report"] = before
-        (home.platform.home / "reports" / "shop.returns" / "2-68.html").unlink(missing_ok=True)
+        (fleet.platform.home / "reports" / "shop.returns" / "2-68.html").unlink(missing_ok=True)
 
 
-def test_models_of_a_broken_team_are_shown_from_the_ledger(home: PortalHome) -> None:
+def test_models_of_a_broken_team_are_shown_from_the_ledger(fleet: PortalHome) -> None:
     """Their team does not load, so nobody declares them; what is live stays to be seen."""
-    portal = TestClient(create_app(home.platform, Installed((), (BROKEN,))), HOST)
-    rows = {row["model"]: row for row in told(portal, "/models", team="shop")["models"]}
+    portal = browsing(fleet, Installed((), (BROKEN,)))
+    rows = {row["model"]: row for row in got(portal, "/models", team="shop")["models"]}
     assert not rows["returns"]["declared"]
     assert rows["returns"]["version"] == "2"
     page = portal.get("/models/shop/returns")
     assert page.status_code == 200
     assert "No team that loads declares this model" in page.text
-    assert told(portal, "/models/shop/returns/rollout")["look"] is None
+    assert got(portal, "/models/shop/returns/rollout")["look"] is None
 
 
-def test_an_empty_home_says_what_to_do(tmp_path: Any) -> None:
-    """No team, no model, no cycle."""
-    empty = portal_home(tmp_path / "empty", rich=False)
-    portal = TestClient(create_app(empty.platform, empty.teams), HOST)
-    assert "loopline new team" in portal.get("/models").text
-    assert "loopline cycle start" in portal.get("/cycles").text
-    assert told(portal, "/models")["models"] == []
-    empty.close()
-
-
-def test_everything_frozen_is_said_on_top(tmp_path: Any) -> None:
+def test_everything_frozen_is_said_on_top(told: PortalHome, client: TestClient) -> None:
     """By whom and why."""
-    frozen = portal_home(tmp_path / "frozen", light=1, rich=False)
-    freezes.freeze(frozen.platform.ledger, None, "ada", "audit", frozen.platform.clock.now())
-    portal = TestClient(create_app(frozen.platform, frozen.teams), HOST)
-    assert told(portal, "/models")["everything_frozen"] == "frozen by ada: audit"
-    assert "Everything is frozen by ada: audit" in portal.get("/models").text
-    page = told(portal, "/models/team_0/model_0000")
+    freezes.freeze(told.platform.ledger, None, "ada", "audit", told.platform.clock.now())
+    assert got(client, "/models")["everything_frozen"] == "frozen by ada: audit"
+    assert "Everything is frozen by ada: audit" in client.get("/models").text
+    page = got(client, "/models/shop/returns")
     assert (page["frozen"], page["everything_frozen"]) == ("ada: audit", True)
-    assert "/actions/thaw?model=everything" in portal.get("/models/team_0/model_0000").text  # its own thaw is refused
-    frozen.close()
-
-
-def test_the_front_door_leads_to_the_models(portal: TestClient) -> None:
-    """So that the bare address is worth typing."""
-    answer = portal.get("/", follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/models")
+    assert "/actions/thaw?model=everything" in client.get("/models/shop/returns").text  # its own thaw is refused

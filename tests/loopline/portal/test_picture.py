@@ -40,12 +40,6 @@ def test_an_interval_is_an_area_between_its_ends() -> None:
     assert [stroke.band for stroke in found.strokes] == ["M0 0L1000 200L1000 800L0 1000Z", ""]
 
 
-def test_nothing_known_is_no_picture() -> None:
-    """Neither without points, nor with points without values."""
-    assert drawn(Chart("a", [], [])) is None
-    assert drawn(chart(None, None)) is None
-
-
 @pytest.mark.parametrize(
     ("values", "low", "labels"),
     [

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event
 
 from loopline.portal.app import create_app
-from loopline.stories.portal_home import PortalHome, portal_home
-
-HOST = "http://localhost:8790"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHome]:
-    """Make a small home."""
-    made = portal_home(tmp_path_factory.mktemp("portal"), light=3, rich=False)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def portal(home: PortalHome) -> TestClient:
-    """Ask the portal."""
-    return TestClient(create_app(home.platform, home.teams), HOST, raise_server_exceptions=False)
+from loopline.stories.portal_home import PortalHome
+from tests.loopline.portal.conftest import browsing
 
 
 @pytest.mark.parametrize("path", ["/models", "/models.json", "/nothing", "/models?size=0", "/static/portal.js", "/"])
@@ -62,28 +46,12 @@ def test_a_defect_is_a_page_too(portal: TestClient, monkeypatch: pytest.MonkeyPa
     assert "Traceback" not in portal.get("/models").text
 
 
-def test_another_name_for_this_machine_is_refused(home: PortalHome, portal: TestClient) -> None:
+def test_another_name_for_this_machine_is_refused(fleet: PortalHome, portal: TestClient) -> None:
     """A page that points its own name here may not read; names that are given may."""
     assert portal.get("/models", headers={"host": "evil.example"}).status_code == 403
     assert portal.get("/models", headers={"host": "127.0.0.1:8790"}).status_code == 200
-    named = TestClient(create_app(home.platform, home.teams, hosts=("portal.corp",)), "http://portal.corp")
+    named = TestClient(create_app(fleet.platform, fleet.teams, hosts=("portal.corp",)), "http://portal.corp")
     assert named.get("/models").status_code == 200
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"origin": "http://evil.example"},
-        {"origin": "null"},
-        {"origin": "http://["},
-        {"sec-fetch-site": "cross-site"},
-        {"sec-fetch-site": "same-site"},
-    ],
-)
-def test_a_form_of_another_site_is_refused(portal: TestClient, headers: dict[str, str]) -> None:
-    """Before any route sees it; the portal's own is let through to where no route is."""
-    assert portal.post("/models", headers=headers).status_code == 403
-    assert portal.post("/models", headers={"origin": HOST, "sec-fetch-site": "same-origin"}).status_code == 405
 
 
 def test_files_are_kept_for_as_long_as_they_stay_the_same(portal: TestClient) -> None:
@@ -95,22 +63,15 @@ def test_files_are_kept_for_as_long_as_they_stay_the_same(portal: TestClient) ->
     assert page.headers["cache-control"] == "no-store"
 
 
-def test_the_page_of_many_models_asks_no_more_than_that_of_few(
-    home: PortalHome, portal: TestClient, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_the_page_of_many_models_asks_no_more_than_that_of_few(past: PortalHome, fleet: PortalHome) -> None:
     """The number of queries does not grow with the number of models."""
-    more = portal_home(tmp_path_factory.mktemp("more"), light=80, rich=False)
-    asked = [
-        _queries(platform_home, client)
-        for platform_home, client in ((home, portal), (more, TestClient(create_app(more.platform, more.teams), HOST)))
-    ]
-    more.close()
-    assert asked[0] == asked[1]
-    assert 0 < asked[0] < 10
+    few, many = _queries(past), _queries(fleet)
+    assert few == many
+    assert 0 < few < 10
 
 
-def _queries(home: PortalHome, client: TestClient) -> int:
-    count = [0]
+def _queries(home: PortalHome) -> int:
+    client, count = browsing(home), [0]
 
     def note(*given: object) -> None:
         count[0] += not str(given[2]).startswith("BEGIN")

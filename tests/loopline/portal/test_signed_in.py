@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 from playwright.sync_api import expect
 
@@ -28,14 +27,7 @@ RETURNS, FRAUD = ModelRef("shop", "returns"), ModelRef("bank", "card_fraud")
 PASSWORD = "four words of a sentence"
 
 
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Hash in no time."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(accounts, "hasher", lambda: cheap)
-    accounts._of_nobody.cache_clear()
-    yield
-    accounts._of_nobody.cache_clear()
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 
 
 @pytest.fixture
@@ -77,19 +69,14 @@ def test_who_is_signed_in_decides(asking: PortalHome, browser: Callable[..., Tes
     assert send(ada, "resume", about, by="ada").status_code == 200
 
 
-def test_who_may_not_is_told_why_and_who_may(browser: Callable[..., TestClient]) -> None:
-    """With the groups whose members may, by the provider's word."""
-    denied = send(browser("bob"), "hold", {"model": str(RETURNS)})
-    assert denied.status_code == 403
-    assert denied.json()["error"]["problem"].startswith("bob may not decide rollout of shop/returns")
-    assert denied.json()["error"]["fix"].endswith("who may now: ada")
-    denied = send(browser("bob"), "override", {"model": str(FRAUD)})
-    assert denied.json()["error"]["fix"].endswith("who may now: jo, members of risk")
-
-
 def test_groups_of_the_provider_are_roles_by_the_file(browser: Callable[..., TestClient]) -> None:
-    """An override takes two people in production: both are in the group, neither is named in the file."""
+    """An override takes two people in production: both are in the group, neither is named in the file.
+
+    Who may not is told of the groups whose members may.
+    """
     about = {"model": str(FRAUD)}
+    denied = send(browser("bob"), "override", about)
+    assert denied.json()["error"]["fix"].endswith("who may now: jo, members of risk")
     assert send(browser("new", "unknown", "jo"), "override", about).status_code == 403  # a group that is no group there
     first, second = browser("eva.id", "risk"), browser("kim.id", "risk")
     assert "it is written down that eva.id asked" in send(first, "override", about).json()["error"]["fix"]

@@ -169,15 +169,8 @@ def make_office(tmp_path: Path) -> Iterator[Callable[..., Office]]:
 
     def make(prices: Path | None = None) -> Office:
         bindings = {"lake": InMemoryLake(), "serving": Servers()}
-        bound = Environment(
-            "t",
-            tmp_path / "e.yaml",
-            bindings,
-            f"sqlite:///{tmp_path}/office.db",
-            tmp_path / "clock",
-            tmp_path,
-            prices=prices,
-        )
+        files = f"sqlite:///{tmp_path}/office.db", tmp_path / "clock", tmp_path
+        bound = Environment("t", tmp_path / "e.yaml", bindings, *files, prices=prices)
         made.append(Platform(bound))
         office = Office(made[-1], Told(made[-1].ledger))
         office.clock(0)

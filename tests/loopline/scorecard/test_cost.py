@@ -76,25 +76,21 @@ def test_a_machine_without_a_price_is_named(tmp_path, said):
     """With the file and the line."""
     sheet = tmp_path / "prices.yaml"
     sheet.write_text(f"{SHEET}  machine_hours: {said}\n")
-    with pytest.raises(
-        InvalidEnvironment, match=r"prices.yaml:\d+: (machine_hours is no mapping|ml.m5.large is no price)"
-    ):
+    told = r"prices.yaml:\d+: (machine_hours is no mapping|ml.m5.large is no price)"
+    with pytest.raises(InvalidEnvironment, match=told):
         prices.read(sheet)
 
 
-def test_a_gpu_of_which_nobody_knows_how_busy_it_was_says_nothing(office):
-    """It costs, and leaves the utilisation to those that are known."""
-    trained(office, 1, SHOP, gpu_seconds=300.0)
-    trained(office, 1, SHOP, gpu_seconds=100.0, gpu_share=0.5)
-    office.clock(10)
-    assert figures(office)["training_gpu_utilisation"] == Measure(0.5, 1, unit="share")
-
-
-def test_versions_of_before_usage_was_kept_count_for_nothing(office):
-    """An entry without usage is no training that cost nothing."""
+def test_what_is_not_known_of_a_training_says_nothing(office):
+    """An entry of before usage was kept is no training that cost nothing; a GPU may be known by its time alone."""
+    assert model_cost.of_model(office.platform, ModelRef("shop", "churn")).training_run is None  # nobody has looked
     office.told.say("model.registered", 1, SHOP, version="1", seconds=3.0)
     office.clock(10)
     assert figures(office)["cost_a_training_run"] == Measure(None, 0, "no training said what it used", "EUR")
+    trained(office, 11, SHOP, gpu_seconds=300.0)
+    trained(office, 11, SHOP, gpu_seconds=100.0, gpu_share=0.5)
+    office.clock(20)
+    assert figures(office)["training_gpu_utilisation"] == Measure(0.5, 1, unit="share")
 
 
 def test_what_servers_used_is_shared_by_the_time_of_requests(office):
@@ -166,7 +162,7 @@ def test_a_gap_between_looks_makes_no_request_dearer(office):
         office.clock(hours)
         office.servers(ServerUse("w-1", 360.0 * hours, 2.0, 3600.0 * hours))
         servers.look(office.platform)
-    for hours in range(22 * 24 - 1):
+    for hours in (*range(48), *range(48, 21 * 24, 24), *range(21 * 24, 22 * 24 - 1)):
         office.answered(hours + 0.5, SHOP, 5.0)
     found = figures(office)
     assert found["cpu_ms_a_request"] == Measure(pytest.approx(360_000.0), 24 + 24 + 23, unit="ms")
@@ -194,11 +190,6 @@ def test_without_a_sheet_there_is_use_and_no_money(make_office, monkeypatch, tmp
     assert "name one in the environment file" in found["cost_a_training_run"].reason
 
 
-def test_nothing_is_known_of_a_model_before_the_first_look(office):
-    """A page of a new model shows nothing, and does not fail."""
-    assert model_cost.of_model(office.platform, ModelRef("shop", "churn")).training_run is None
-
-
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda path: path.stem)
 def test_the_shipped_sheets_name_source_and_date(sheet):
     """Each price says what it is of, where it was read and when."""
@@ -220,14 +211,10 @@ def test_the_shipped_sheets_name_source_and_date(sheet):
     ],
 )
 def test_a_sheet_that_is_none_says_where(tmp_path, broken, where):
-    """The line is named, and what belongs there."""
+    """The line is named, and what belongs there; one that is not there is told."""
     file = tmp_path / "broken.yaml"
     file.write_text(broken)
     with pytest.raises(InvalidEnvironment, match=where):
         prices.read(file)
-
-
-def test_a_sheet_that_is_missing_says_so(tmp_path):
-    """An environment file that names a sheet which is not there is told."""
     with pytest.raises(InvalidSpec, match="cannot be read"):
         prices.read(tmp_path / "gone.yaml")

@@ -44,7 +44,9 @@ def measured(told, *teams, scope=""):
 
 
 def test_a_view_that_two_teams_declare_alike_is_shared(told):
-    """History means the same to shop and bank; basket differs by its code, and counts twice."""
+    """History means the same to shop and bank; basket differs by its code and counts twice. What is retired is none."""
+    register(told, "shop", "retired", state="retired")
+    assert measured(told)["shared_views"] == Measure(None, 0, "no feature view is registered")
     for team in ("shop", "bank"):
         register(told, team, "history")
         register(told, team, "basket", code=team)
@@ -64,12 +66,6 @@ def test_an_application_shares_a_view_and_a_model_of_the_same_team_does_not(told
     assert measured(told)["shared_views"] == Measure(1.0, 1)
 
 
-def test_retired_views_are_no_views(told):
-    """What nobody declares any more is neither shared nor there."""
-    register(told, "shop", "history", state="retired")
-    assert measured(told)["shared_views"] == Measure(None, 0, "no feature view is registered")
-
-
 def made(folder, template):
     """Make a package as 'loopline new' does."""
     folder.mkdir(parents=True)
@@ -78,7 +74,10 @@ def made(folder, template):
 
 
 def test_templates_of_two_teams_are_shared(told, tmp_path):
-    """Both packages are made from the team's template, one of their models from the model's."""
+    """Both packages are made from the team's template, one of their models from the model's; by hand there is none."""
+    (tmp_path / "hand").mkdir()
+    found = measured(told, Team("shop", tmp_path / "hand"))["shared_templates"]
+    assert found == Measure(None, 0, "no installed package was made from a template")
     shop, bank = (made(tmp_path / name / "src" / name, "team") for name in ("shop", "bank"))
     shop.joinpath("models").mkdir()
     shop.joinpath("models", "churn.template.yml").write_text("_src_path: loopline-templates://model.git\n")
@@ -121,9 +120,3 @@ def test_a_template_of_another_tool_stops_nobody(told, tmp_path, body):
     else:
         file.write_bytes(body)
     assert measured(told, Team("shop", shop), Team("bank", bank))["shared_templates"] == Measure(1.0, 1)
-
-
-def test_packages_written_by_hand_share_no_template(told, tmp_path):
-    """There is nothing to count, and the figure says so."""
-    found = measured(told, Team("shop", tmp_path))["shared_templates"]
-    assert found == Measure(None, 0, "no installed package was made from a template")

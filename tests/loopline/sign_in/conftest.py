@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -24,17 +23,22 @@ from starlette.websockets import WebSocket
 
 from loopline.platform_core.audit.entry import AuditEntry, parsed
 from loopline.platform_core.audit.tables import audit_entries
+from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.identity import accounts
 from loopline.platform_core.identity.caller import caller_of
 from loopline.platform_core.loop.ledger import Ledger
 from loopline.platform_core.sign_in_settings import SignIn as Settings
 from loopline.sign_in.desk import Desk
+from loopline.sign_in.issuer import Issuer
 from loopline.sign_in.middleware import SignIn
 from loopline.web_guard import Guard
+from tests.loopline.conftest import QUICK
 from tests.loopline.sign_in.providers import PAGES, PASSWORD, Light, Running
 from tests.s3_server import free_ports
+from tests.waiting import until
 
 SCOPES = "openid profile email"
+ISSUER = "https://id.example"
 HTML = {"accept": "text/html", "sec-fetch-mode": "navigate"}
 
 
@@ -56,19 +60,18 @@ def ledger(empty_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash in a hundredth of the time; what a hash costs has a test of its own."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(accounts, "hasher", lambda: cheap)
-    accounts._of_nobody.cache_clear()
+def _quickly(quick_hashes: None) -> None:
+    """Hash in no time, whichever test it is."""
 
 
 @pytest.fixture(scope="session")
 def account_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make two accounts once."""
     file = tmp_path_factory.mktemp("accounts") / "accounts.yaml"
-    for name in ("ana", "ben"):
-        accounts.add(file, name, PASSWORD)
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(accounts, "hasher", lambda: QUICK)
+        for name in ("ana", "ben"):
+            accounts.add(file, name, PASSWORD)
     return file
 
 
@@ -79,6 +82,24 @@ def desk(ledger: Ledger, account_file: Path, tmp_path: Path) -> Desk:
     file.write_bytes(account_file.read_bytes())
     file.chmod(0o600)
     return Desk(Settings(accounts=file), ledger)
+
+
+class Published(Issuer):
+    """An issuer of a URL whose pages are a dictionary; counts how often keys are fetched."""
+
+    def __init__(self, *keys: Any, now: Callable[[], float] = time.time, **said: str) -> None:
+        self.time = [0.0]
+        super().__init__(ISSUER, now=now, idle=lambda: self.time[0])
+        self.keys, self.said = list(keys), {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks", **said}
+        self.asked, self.away = 0, False
+
+    def _fetched(self, url: str) -> Any:
+        if self.away:
+            raise StoreUnavailable("away", "wait")
+        if not url.endswith("/jwks"):
+            return self.said
+        self.asked += 1
+        return {"keys": [key.as_dict(private=False) if key.key_type != "oct" else key.as_dict() for key in self.keys]}
 
 
 @pytest.fixture(scope="session")
@@ -133,8 +154,7 @@ def served(desk: Desk, port: int) -> Iterator[None]:
     server = uvicorn.Server(uvicorn.Config(application(desk), port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
+    until(lambda: server.started)
     try:
         yield
     finally:

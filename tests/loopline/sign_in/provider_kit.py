@@ -26,6 +26,8 @@ from tests.loopline.sign_in.conftest import HTML, PAGES, at_provider, hidden, pa
 from tests.loopline.sign_in.providers import Browser, Running, service_token
 
 CALLBACK = f"{PAGES}/sign-in/callback"
+Told = Callable[[], list[AuditEntry]]
+"""Reads the audit's record."""
 
 
 class ProviderKit:
@@ -61,7 +63,7 @@ class ProviderKit:
         return Browser().to_us(away.headers["location"], provider.person)
 
     def test_a_person_signs_in_once_for_all_pages(
-        self, browser: TestClient, provider: Running, desk: Desk, told: Callable[[], list[AuditEntry]]
+        self, browser: TestClient, provider: Running, desk: Desk, told: Told
     ) -> None:
         """With the groups that the provider says; Dagster's pages are the same session's."""
         back = browser.get(self.arrives(browser, provider), headers=HTML)
@@ -93,9 +95,7 @@ class ProviderKit:
         with pytest.raises(TokenInvalid):
             desk.provider.arrived(CALLBACK, code["code"], way.nonce, "another verifier " * 4)
 
-    def test_who_comes_back_is_who_began(
-        self, browser: TestClient, provider: Running, desk: Desk, told: Callable[[], list[AuditEntry]]
-    ) -> None:
+    def test_who_comes_back_is_who_began(self, browser: TestClient, provider: Running, desk: Desk, told: Told) -> None:
         """Login CSRF: a code of somebody else's sign-in is not taken, in whichever browser; nor one without state."""
         where = self.arrives(browser, provider)
         victim = pages(desk)
@@ -158,9 +158,7 @@ class ProviderKit:
         answer = browser.get("/sign-in/callback", params={**query, "iss": "https://evil.example"}, headers=HTML)
         assert answer.status_code == 403
 
-    def test_who_is_turned_back_is_written_down(
-        self, browser: TestClient, told: Callable[[], list[AuditEntry]]
-    ) -> None:
+    def test_who_is_turned_back_is_written_down(self, browser: TestClient, told: Told) -> None:
         """Once, for the browser that began."""
         state = _query(browser.get("/sign-in", headers=HTML).headers["location"])["state"]
         for _ in range(2):
@@ -192,9 +190,7 @@ class ProviderKit:
             asked_again = person.get(str(httpx.URL(str(asked_again.url)).join(asked_again.headers["location"])))
         assert "password" in asked_again.text, "the provider still knows the browser"
 
-    def test_who_signs_out_at_the_provider_is_signed_out_here(
-        self, provider: Running, desk: Desk, told: Callable[[], list[AuditEntry]]
-    ) -> None:
+    def test_who_signs_out_at_the_provider_is_signed_out_here(self, provider: Running, desk: Desk, told: Told) -> None:
         """That session alone, wherever it was used: another browser's goes on, and nobody of ours was asked for it."""
         with served(desk, provider.heard):
             browsers = [(Browser(), pages(desk)) for _ in range(2)]
@@ -245,9 +241,7 @@ class ProviderKit:
         with pytest.raises(TokenInvalid, match="none of the services"):
             asked("system:serviceaccount:*").caller(token)
 
-    def test_a_person_logs_in_by_a_device(
-        self, asked: Command, provider: Running, told: Callable[[], list[AuditEntry]]
-    ) -> None:
+    def test_a_person_logs_in_by_a_device(self, asked: Command, provider: Running, told: Told) -> None:
         """The command shows a code, the person confirms it, and from then on commands are that person's."""
         with pytest.raises(Denied, match="nobody has logged in"):
             asked.caller()
@@ -258,7 +252,7 @@ class ProviderKit:
 
         def sleep(seconds: float) -> None:
             waits.append(seconds)
-            time.sleep(min(seconds, 1.1))
+            time.sleep(min(seconds, 1.1))  # a provider refuses who asks more often than each second
             if len(waits) == 1:
                 Browser().confirmed(code.direct, provider.person)
 

@@ -6,7 +6,6 @@ import html
 import json
 import re
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -264,6 +263,3 @@ def service_token(provider: Running, **asked: str) -> str:
     answer = httpx.post(said["token_endpoint"], data=form, auth=("ci", "ci-secret"), timeout=60)
     told: dict[str, Any] = answer.json()
     return str(told["access_token"])
-
-
-Confirm = Callable[[str], None]

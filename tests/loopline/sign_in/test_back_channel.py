@@ -15,29 +15,17 @@ from loopline.platform_core.identity.caller import Caller
 from loopline.platform_core.identity.sessions import Sessions
 from loopline.platform_core.sign_in_settings import SignIn
 from loopline.sign_in.desk import Desk
-from loopline.sign_in.issuer import Issuer, TokenInvalid
+from loopline.sign_in.issuer import TokenInvalid
 from loopline.sign_in.provider import SIGNED_OUT
-from tests.loopline.sign_in.conftest import HTML, pages
+from tests.loopline.sign_in.conftest import HTML, ISSUER, Published, pages
 
-URL = "https://id.example"
+URL = ISSUER
 KEY = RSAKey.generate_key(2048, {"use": "sig", "kid": "one"})
 OTHER = RSAKey.generate_key(2048, {"use": "sig", "kid": "one"})
 WORD = {"iss": URL, "aud": "portal", "iat": 0, "exp": 3600, "jti": "1", "sid": "s1", "sub": "42",
         "events": {SIGNED_OUT: {}}}  # fmt: skip
 """What one says; times are seconds from now."""
 WHERE = "/sign-in/back-channel"
-
-
-class Published(Issuer):
-    """An issuer with one key."""
-
-    away = False
-
-    def _fetched(self, url: str) -> Any:
-        if self.away:
-            raise StoreUnavailable("the provider is away", "wait")
-        said = {"issuer": URL, "jwks_uri": f"{URL}/jwks"}
-        return {"keys": [KEY.as_dict(private=False)]} if url.endswith("/jwks") else said
 
 
 def signed(key: RSAKey = KEY, typ: str = "logout+jwt", **more: Any) -> str:
@@ -51,7 +39,7 @@ def signed(key: RSAKey = KEY, typ: str = "logout+jwt", **more: Any) -> str:
 def desk(ledger) -> Desk:
     """Ask by that provider."""
     found = Desk(SignIn(issuer=URL, client_id="portal", audience="portal", name_claim="sub"), ledger)
-    found.provider.__dict__["issuer"] = Published(URL)
+    found.provider.__dict__["issuer"] = Published(KEY)
     return found
 
 
@@ -93,7 +81,7 @@ def test_it_is_taken_once(desk: Desk, provider: TestClient, monkeypatch: pytest.
     assert desk.left(token) == 0
     mine = begun(desk, "s9")
     another = Desk(desk.settings, desk.ledger)
-    another.provider.__dict__["issuer"] = Published(URL)
+    another.provider.__dict__["issuer"] = Published(KEY)
     with pytest.raises(TokenInvalid, match="came before"):
         another.left(token)
     assert provider.post(WHERE, data={"logout_token": token}).status_code == 400

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+from dataclasses import replace
 
-from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import freezes
-from loopline.platform_core.platform import Platform
 from loopline.sign_in import command, device
 from tests.loopline.sign_in.providers import Browser
 
@@ -19,10 +17,8 @@ teams: {corner: {owner: [science]}}
 def test_who_confirms_the_code_decides(world, light, tmp_path, monkeypatch):
     """As the member of a group that the provider says; nobody else by the same call."""
     (world.environment.parent / "roles.yaml").write_text(ROLES)
-    with world.environment.open("a") as file:
-        file.write("access: {roles: roles.yaml}\n")
-        file.write(f"sign_in: {{issuer: '{light.issuer}', client_id: portal, cli_client_id: cli, ")
-        file.write(f"cli_scopes: {light.cli_scopes}}}\n")
+    asked = f"{{issuer: '{light.issuer}', client_id: portal, cli_client_id: cli, cli_scopes: {light.cli_scopes}}}"
+    world.say(f"access: {{roles: roles.yaml}}\nsign_in: {asked}\n")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv(command.TOKEN, raising=False)
     command._held.clear()
@@ -30,8 +26,8 @@ def test_who_confirms_the_code_decides(world, light, tmp_path, monkeypatch):
 
     def begun(provider):
         code = begin(provider)
-        threading.Thread(target=Browser().confirmed, args=(code.direct, light.person)).start()
-        return code
+        Browser().confirmed(code.direct, light.person)
+        return replace(code, every_seconds=0)
 
     monkeypatch.setattr(device, "begin", begun)
     result = world.run("login")
@@ -41,9 +37,6 @@ def test_who_confirms_the_code_decides(world, light, tmp_path, monkeypatch):
     assert world.json("freeze", "returns", "--reason", "x")["frozen"]
     refused = world.json("thaw", "returns", "--reason", "x", "--by", "root", code=1)
     assert "cannot decide as root" in refused["problem"]
-    platform = Platform.open()
-    entries = platform.ledger.entries(ModelRef("corner", "returns"), [freezes.FROZEN])
-    platform.close()
-    assert [entry.actor for entry in entries] == [light.person]
+    assert [entry.actor for entry in world.entries(freezes.FROZEN)] == [light.person]
     assert world.json("logout")["name"] == light.person
     assert "nobody has logged in" in world.json("thaw", "returns", "--reason", "x", code=1)["problem"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_without_any_file_nobody_is_asked(tmp_path, monkeypatch):
 
 
 def test_no_server_listens_beyond_by_itself(bound, capsys, monkeypatch):
-    """Portal, feature service and Dagster's pages end with the reason, whatever way they are started."""
+    """Portal, feature service, Dagster's and MLflow's pages end with the reason, whatever way they are started."""
     assert portal.main(["--host", "0.0.0.0", "--port", "0"]) == 2
     assert "nobody signs in here" in capsys.readouterr().err
     monkeypatch.setattr("sys.argv", ["features", "--host", "0.0.0.0", "--port", "0"])
@@ -86,13 +87,14 @@ def test_no_server_listens_beyond_by_itself(bound, capsys, monkeypatch):
         monkeypatch.setattr("sys.argv", ["web_server", *options])
         assert web_server.run() == 2
         assert "nobody signs in here" in capsys.readouterr().err
+    for options in ([], ["--host", "0.0.0.0"], ["--host=10.0.0.5"]):  # nor where nobody has said where it listens
+        monkeypatch.setattr("sys.argv", ["uvicorn", *options])
+        with pytest.raises(Refused, match="nobody signs in here"):
+            made()
 
 
 def test_up_says_how_people_sign_in(bound):
     """Or that nobody does."""
-    from types import SimpleNamespace
-
-    from loopline.platform_core import environment
 
     def said() -> str:
         return _sign_in(SimpleNamespace(platform=SimpleNamespace(environment=environment.read(only=()))))

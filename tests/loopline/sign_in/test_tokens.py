@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -18,47 +19,22 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable
 from loopline.platform_core.sign_in_settings import SignIn
 from loopline.sign_in import issuer as issuer_module
-from loopline.sign_in.issuer import (
-    AGAIN_SECONDS,
-    ANEW_SECONDS,
-    Issuer,
-    TokenInvalid,
-    fetched,
-    issuer_of,
-)
+from loopline.sign_in.issuer import AGAIN_SECONDS, ANEW_SECONDS, TokenInvalid, fetched, issuer_of
 from loopline.sign_in.provider import Provider
+from tests.loopline.sign_in.conftest import ISSUER, Published
 
-URL, NOW = "https://id.example", 1_800_000_000
+URL, NOW = ISSUER, 1_800_000_000
 RSA = RSAKey.generate_key(2048, {"use": "sig", "kid": "one"})
 CLAIMS = {"iss": URL, "aud": "portal", "sub": "42", "exp": NOW + 300, "iat": NOW, "preferred_username": "ana"}
 
 
-class Published(Issuer):
-    """An issuer whose pages are a dictionary; counts how often keys are fetched."""
-
-    def __init__(self, *keys, **said):
-        self.time = [0.0]
-        super().__init__(URL, now=lambda: NOW, idle=lambda: self.time[0])
-        self.keys, self.said, self.asked, self.away = (
-            list(keys),
-            {"issuer": URL, "jwks_uri": f"{URL}/jwks", **said},
-            0,
-            False,
-        )
-
-    def _fetched(self, url):
-        if self.away:
-            raise StoreUnavailable("away", "wait")
-        if not url.endswith("/jwks"):
-            return self.said
-        self.asked += 1
-        return {"keys": [key.as_dict(private=False) if key.key_type != "oct" else key.as_dict() for key in self.keys]}
+published = partial(Published, now=lambda: NOW)
 
 
 @pytest.fixture
 def issuer():
     """Publish one key."""
-    return Published(RSA)
+    return published(RSA)
 
 
 def signed(key=RSA, algorithm="RS256", kid="one", typ="JWT", **more):
@@ -79,7 +55,7 @@ def test_a_good_token_is_taken(issuer):
     assert issuer.claims(signed(), "portal")["sub"] == "42"
     assert issuer.claims(signed(aud=["other", "portal"]), "portal")["sub"] == "42"
     curve, edwards = ECKey.generate_key("P-256", {"kid": "ec"}), OKPKey.generate_key("Ed25519", {"kid": "ed"})
-    several = Published(RSA, curve, edwards)
+    several = published(RSA, curve, edwards)
     assert several.claims(signed(curve, "ES256", "ec"), "portal")["sub"] == "42"
     assert several.claims(signed(edwards, "EdDSA", "ed"), "portal")["sub"] == "42"
 
@@ -116,25 +92,25 @@ def test_clocks_may_differ_by_a_minute(issuer, more):
     assert issuer.claims(signed(**more), "portal")["sub"] == "42"
 
 
+def _part(said):
+    raw = said if isinstance(said, bytes) else json.dumps(said).encode()
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
 def _unsigned(algorithm="none", signature=""):
-    parts = ({"alg": algorithm, "kid": "one"}, CLAIMS)
-    return (
-        ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
-        + f".{signature}"
-    )
+    return f"{_part({'alg': algorithm, 'kid': 'one'})}.{_part(CLAIMS)}.{signature}"
 
 
 def _by_the_public_key():
     """Sign with HMAC, the issuer's public key as the secret: the classic."""
     body = _unsigned("HS256").rpartition(".")[0]
     made = hmac.new(RSA.as_pem(private=False), body.encode(), hashlib.sha256).digest()
-    return f"{body}.{base64.urlsafe_b64encode(made).decode().rstrip('=')}"
+    return f"{body}.{_part(made)}"
 
 
 def _tampered():
     head, _, sign = signed().split(".")
-    body = base64.urlsafe_b64encode(json.dumps({**CLAIMS, "preferred_username": "root"}).encode()).decode().rstrip("=")
-    return f"{head}.{body}.{sign}"
+    return f"{head}.{_part({**CLAIMS, 'preferred_username': 'root'})}.{sign}"
 
 
 @pytest.mark.parametrize(
@@ -179,9 +155,9 @@ def test_only_the_issuer_s_key_signs(issuer, token):
 ])  # fmt: skip
 def test_whatever_its_head_says_it_is_refused(head):
     """As a token is that nobody signed: what the library trips over is no failure of the server's."""
-    body = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in (head, CLAIMS))
+    several = published(RSA, ECKey.generate_key("P-256", {"kid": "ec"}))
     with pytest.raises(TokenInvalid):
-        Published(RSA, ECKey.generate_key("P-256", {"kid": "ec"})).claims(f"{body}.AAAA", "portal")
+        several.claims(f"{_part(head)}.{_part(CLAIMS)}.AAAA", "portal")
 
 
 def test_the_issuer_is_not_asked_about_what_is_not_its_own(issuer):
@@ -195,9 +171,9 @@ def test_the_issuer_is_not_asked_about_what_is_not_its_own(issuer):
 def test_a_secret_among_the_keys_signs_nothing():
     """A key set that publishes a symmetric key would let whoever reads it sign."""
     secret = OctKey.generate_key(256, {"kid": "oct", "use": "sig"})
-    assert [key.kid for key in Published(RSA, secret)._known_keys()] == ["one"]
+    assert [key.kid for key in published(RSA, secret)._known_keys()] == ["one"]
     with pytest.raises(TokenInvalid):
-        Published(RSA, secret).claims(signed(secret, "HS256", "oct"), "portal")
+        published(RSA, secret).claims(signed(secret, "HS256", "oct"), "portal")
 
 
 def test_keys_are_fetched_again_when_one_is_not_known(issuer):
@@ -225,7 +201,7 @@ def test_while_the_issuer_is_away_known_keys_hold(issuer):
     issuer.away = True
     issuer.time[0] += ANEW_SECONDS
     assert issuer.claims(signed(), "portal")
-    away = Published(RSA)
+    away = published(RSA)
     away.away = True
     with pytest.raises(StoreUnavailable):
         away.claims(signed(), "portal")
@@ -272,7 +248,7 @@ def endless():
                 while len(sent) < 1000:
                     self.wfile.write(b" " * int(size))
                     sent.append(int(size))
-                    time.sleep(float(pause))
+                    time.sleep(float(pause))  # a slow answer is what is shown
 
         def log_message(self, *_):
             pass
@@ -297,19 +273,15 @@ def test_an_answer_without_end_is_not_read_to_it(endless, monkeypatch):
 
 
 def test_an_issuer_is_not_asked_in_clear():
-    """Whoever is on the way would give keys of his own, and read our secret."""
-    clear = Published(RSA, jwks_uri="http://id.example/jwks", token_endpoint="http://id.example/token")
+    """Whoever is on the way would give keys of his own, and read our secret; nor one that says it is another one."""
+    clear = published(RSA, jwks_uri="http://id.example/jwks", token_endpoint="http://id.example/token")
     with pytest.raises(InvalidEnvironment, match="in clear, at http://id"):
         clear.claims(signed(), "portal")
     with pytest.raises(InvalidEnvironment, match="in clear, at http://id"):
         provider(clear).arrived("https://portal.example/sign-in/callback", "code", "nonce", "verifier")
     assert clear.asked == 0
-
-
-def test_an_issuer_that_says_it_is_another_one_is_none():
-    """Discovery is held to the address that the environment names."""
     with pytest.raises(InvalidEnvironment, match=r"evil\.example"):
-        Published(RSA, issuer="https://evil.example").claims(signed(), "portal")
+        published(RSA, issuer="https://evil.example").claims(signed(), "portal")
 
 
 @pytest.mark.parametrize("more", [{"typ": "ID"}, {"nonce": "n"}, {"at_hash": "h"}])
@@ -348,9 +320,8 @@ def test_a_service_is_told_from_a_person(issuer, claims, name):
 
 def test_a_person_is_no_service(issuer):
     """Not by a name that looks like one's."""
-    found = provider(issuer).bearer(
-        signed(azp="portal", preferred_username="service-account-portal", groups=["a", 7, ""])
-    )
+    named = {"preferred_username": "service-account-portal", "groups": ["a", 7, ""]}
+    found = provider(issuer).bearer(signed(azp="portal", **named))
     assert (found.name, found.service, found.groups) == ("service-account-portal", False, {"a"})
 
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from contextlib import closing
+from importlib.metadata import version
 
 import pytest
 import yaml
@@ -81,8 +82,6 @@ def test_the_instance_is_initialised_once_a_version(tmp_path):
     assert not dagster_home.prepare(tmp_path)
     (tmp_path / dagster_home.STAMP).write_text("0.0")
     assert not dagster_home.prepare(tmp_path)
-    from importlib.metadata import version
-
     (tmp_path / dagster_home.STAMP).write_text(version("dagster"))
     assert dagster_home.prepare(tmp_path)
 

@@ -16,6 +16,7 @@ from loopline.up import reaper
 from loopline.up.program import Event, Program
 from loopline.up.supervisor import Patience, Supervisor
 from loopline.up.sweep import MARK, end_marked, new_mark
+from tests.waiting import until
 
 SLEEP = "import time; time.sleep(600)"
 QUICK = Patience(first_seconds=0.05, tries=3)
@@ -24,14 +25,6 @@ QUICK = Patience(first_seconds=0.05, tries=3)
 def program(tmp_path: Path, name: str, code: str, rank: int = 0) -> Program:
     """Make a program of a line of Python."""
     return Program(name, (sys.executable, "-S", "-c", code), tmp_path / f"{name}.log", dict(os.environ), rank)
-
-
-def wait_for(condition, seconds: float = 120) -> None:
-    """Wait until a condition holds."""
-    give_up = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < give_up, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -56,7 +49,7 @@ def test_a_dead_program_is_reported_and_started_again(tmp_path, events):
         child = supervisor.start(program(tmp_path, "server", SLEEP))
         first = child.pid
         os.kill(first, signal.SIGKILL)
-        wait_for(lambda: any(e.what == "restarted" for e in events))
+        until(lambda: any(e.what == "restarted" for e in events))
         assert child.running
         assert child.pid != first
     died = next(e for e in events if e.what == "died")
@@ -64,24 +57,20 @@ def test_a_dead_program_is_reported_and_started_again(tmp_path, events):
 
 
 def test_a_program_that_cannot_run_is_given_up(tmp_path, events):
-    """After some deaths in a row we give up, and the report carries exit code, last words and the log's path."""
-    with Supervisor(events.append, QUICK) as supervisor:
-        child = supervisor.start(program(tmp_path, "broken", "print('no such disk'); raise SystemExit(3)"))
-        wait_for(lambda: child.gave_up)
-        wait_for(lambda: events[-1].what == "gave up")
-    deaths = [e.detail for e in events if e.what == "died"]
-    assert len(deaths) == 3
-    assert deaths[0] == f"exit code 3: no such disk; log: {tmp_path / 'broken.log'}"
+    """After some deaths in a row we give up, and the report carries exit code, last words and the log's path.
 
-
-def test_pauses_double_up_to_the_longest(tmp_path, events):
-    """The pause before a restart grows with each death in a row."""
+    The pause before a restart grows with each death in a row, up to the longest.
+    """
     patience = Patience(first_seconds=0.1, longest_seconds=0.15, tries=4)
     with Supervisor(events.append, patience) as supervisor:
-        child = supervisor.start(program(tmp_path, "broken", "raise SystemExit(1)"))
         begun = time.monotonic()
-        wait_for(lambda: child.gave_up)
-    assert time.monotonic() - begun >= 0.1 + 0.15 + 0.15
+        child = supervisor.start(program(tmp_path, "broken", "print('no such disk'); raise SystemExit(3)"))
+        until(lambda: child.gave_up)
+        assert time.monotonic() - begun >= 0.1 + 0.15 + 0.15
+        until(lambda: events[-1].what == "gave up")
+    deaths = [e.detail for e in events if e.what == "died"]
+    assert len(deaths) == 4
+    assert deaths[0] == f"exit code 3: no such disk; log: {tmp_path / 'broken.log'}"
 
 
 def test_a_program_that_does_not_listen_is_killed(tmp_path, events):
@@ -92,7 +81,7 @@ def test_a_program_that_does_not_listen_is_killed(tmp_path, events):
     supervisor = Supervisor(events.append)
     with supervisor:
         child = supervisor.start(program(tmp_path, "deaf", deaf))
-        wait_for(lambda: "deaf" in child.program.log.read_text())
+        until(lambda: "deaf" in child.program.log.read_text())
         supervisor.end(grace_seconds=0.3)
         assert not child.running
 
@@ -102,10 +91,10 @@ def test_grandchildren_end_too(tmp_path, events):
     code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {SLEEP!r}]).pid, flush=True)"
     with Supervisor(events.append, Patience(tries=1)) as supervisor:
         child = supervisor.start(program(tmp_path, "parent", code))
-        wait_for(lambda: child.gave_up)
+        until(lambda: child.gave_up)
         grandchild = int(child.program.log.read_text())
         assert psutil.pid_exists(grandchild)
-    wait_for(lambda: _gone(grandchild))
+    until(lambda: _gone(grandchild))
 
 
 def test_a_killed_supervisor_takes_everything_along(tmp_path):
@@ -127,7 +116,7 @@ time.sleep(600)
     assert all(psutil.pid_exists(pid) for pid in pids)
     owner.kill()
     owner.wait()
-    wait_for(lambda: all(_gone(pid) for pid in pids))
+    until(lambda: all(_gone(pid) for pid in pids))
 
 
 def _gone(pid: int) -> bool:
@@ -164,9 +153,9 @@ def test_what_left_its_group_is_found_by_its_mark(tmp_path, events, monkeypatch)
     start = f"subprocess.Popen([sys.executable, '-c', {SLEEP!r}], start_new_session=True)"
     with Supervisor(events.append, Patience(tries=1)) as supervisor:
         child = supervisor.start(program(tmp_path, "parent", f"import subprocess, sys; print({start}.pid, flush=True)"))
-        wait_for(lambda: child.gave_up)
+        until(lambda: child.gave_up)
         worker = int(child.program.log.read_text())
     assert not _gone(worker)
     monkeypatch.delenv(MARK)
     assert end_marked(mark) == 1
-    wait_for(lambda: _gone(worker))
+    until(lambda: _gone(worker))

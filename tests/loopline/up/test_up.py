@@ -79,7 +79,7 @@ def test_up_starts_everything_and_ends_cleanly(process, world):
     give_up = time.monotonic() + 300
     while lock.announced(world.home)["pids"]["inference"] == facts["pids"]["inference"]:
         assert time.monotonic() < give_up, "the inference server did not come back"
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
 
     pids = list(lock.announced(world.home)["pids"].values())
     process.send_signal(signal.SIGINT)
@@ -97,7 +97,7 @@ def test_a_stop_before_all_is_ready_ends_cleanly_too(process, world):
     give_up = time.monotonic() + 300
     while not list(world.home.glob("logs/inference.log")):
         assert time.monotonic() < give_up
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks
     process.send_signal(signal.SIGTERM)
     assert process.wait(300) == 0
     assert not [p for p in psutil.process_iter() if str(world.home) in " ".join(_cmdline(p))]
@@ -110,7 +110,7 @@ def _answered(url: str) -> Any:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
             return json.load(answer)
         assert time.monotonic() < give_up, f"{url} does not answer"
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
 
 
 def _cmdline(process: psutil.Process) -> list[str]:

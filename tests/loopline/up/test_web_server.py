@@ -111,7 +111,7 @@ def wait(server: Web, log: Path, seconds: float = 240) -> None:
                 return
         except StoreUnavailable:
             pass
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two looks
     raise AssertionError(log.read_text())
 
 

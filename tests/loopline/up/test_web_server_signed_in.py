@@ -73,7 +73,7 @@ class Web:
                     return process
             except StoreUnavailable:
                 pass
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two looks
         process.kill()
         raise AssertionError((self.home / "log").read_text())
 
@@ -110,7 +110,7 @@ def test_a_session_of_the_portal_s_is_one_here(web: Web) -> None:
     query = {"query": "{version}"}
     asked = [httpx.post(f"{web.url}/graphql", json=query, cookies={SESSION: word})]
     web.desk.sign_out(word, "")
-    time.sleep(2.5)
+    time.sleep(2.5)  # for two seconds a server may remember a session, and it tells nobody
     asked.append(httpx.post(f"{web.url}/graphql", json=query, cookies={SESSION: word}))
     assert [one.status_code for one in asked] == [200, 401]
 

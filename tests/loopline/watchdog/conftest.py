@@ -178,7 +178,7 @@ def _wait(garden: Garden) -> None:
             states = {"loading"}
         if states and "loading" not in states:
             return
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
     raise AssertionError(garden.home.joinpath("log").read_text())
 
 

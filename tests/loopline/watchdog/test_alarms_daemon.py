@@ -63,7 +63,7 @@ def wait_for(sink: HttpSink, about: str, expected: list[str], seconds: float = 2
     give_up = time.monotonic() + seconds
     while told(sink, about) != expected:
         assert time.monotonic() < give_up, (told(sink, ""), [json.loads(one.body)["problem"] for one in sink.posted])
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
 
 
 def switch(app: App, *, on: bool) -> None:
@@ -105,7 +105,7 @@ def test_one_message_a_cause_and_one_when_it_is_over(app: App, sink: HttpSink) -
     daemon.gave_up = True
     os.killpg(daemon.pid, signal.SIGKILL)
     wait_for(sink, "daemon", ["raised daemon"])
-    time.sleep(5)
+    time.sleep(5)  # a round or two, in which nothing is told
     assert told(sink, "sensor:lamp") == [f"raised {sensor}", f"over {sensor}"]  # it is silent, but that is why
     daemon.gave_up = False
     wait_for(sink, "daemon", ["raised daemon", "over daemon"])

@@ -49,14 +49,13 @@ def platform(tmp_path: Path, anchors: InMemoryAnchors) -> Iterator[Platform]:
     opened.close()
 
 
-def test_without_a_key_nothing_is_sealed(platform, anchors):
-    """An installation that never asked for it has no alarm of it."""
+def test_what_is_new_is_sealed_and_anchored(platform, anchors, monkeypatch):
+    """At once the first time; then new anchors come a while apart, with all that was sealed meanwhile.
+
+    Without a key nothing is: an installation that never asked for it has no alarm of it.
+    """
     assert AuditLook(platform).look().alarms == ()
     assert anchors.kept == {}
-
-
-def test_what_is_new_is_sealed_and_anchored(platform, anchors, monkeypatch):
-    """At once the first time; then new anchors come a while apart, with all that was sealed meanwhile."""
     keys.write(keys.new(), place.key_file(platform))
     look = AuditLook(platform)
     assert look.look().alarms == ()

@@ -12,12 +12,9 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give an empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("new_database")()
+def titles(notifier: InMemoryNotifier) -> list[str]:
+    """Return the first lines of what was delivered."""
+    return [text.splitlines()[0] for _, text in notifier.inbox]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.freezes import freeze, thaw
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
+from tests.platform_core.alarms.conftest import titles
 
 REF = ModelRef("retail", "cancellations")
 NOW = datetime.now(UTC)
@@ -24,11 +25,6 @@ NOW = datetime.now(UTC)
 def alarm(cause: str, severity="error", ref: ModelRef | None = REF) -> Alarm:
     """Make an alarm."""
     return Alarm(cause, severity, f"{cause} is wrong", "mend it", ref)
-
-
-def titles(notifier: InMemoryNotifier) -> list[str]:
-    """Return the first lines of what was delivered."""
-    return [text.splitlines()[0] for _, text in notifier.inbox]
 
 
 def after(**passed: float) -> datetime:
@@ -90,15 +86,6 @@ def test_a_cause_that_flutters_sends_two_messages_a_cooldown(platform, day):
     assert len(day.inbox) == 2
     deliver(platform, after(minutes=61))
     assert [title[:6] for title in titles(day)] == ["[error", "[over]", "[error"]
-
-
-def test_an_information_is_told_once(platform, day):
-    """That a rollback is no longer the newest thing is no news."""
-    alarms.raise_alarm(platform, alarm("cycle:1", "info"))
-    deliver(platform)
-    alarms.clear(platform, "cycle:1")
-    deliver(platform)
-    assert len(day.inbox) == 1
 
 
 @pytest.mark.parametrize(
@@ -289,23 +276,6 @@ def test_a_crash_before_the_ledger_knew_sends_the_same_message_again(platform, d
     deliver(platform, after(minutes=6))
     first, again = day.inbox
     assert first == again
-
-
-def test_of_two_who_deliver_at_once_one_sends(platform, day, monkeypatch):
-    """A second watchdog comes in while the first one sends."""
-    send = InMemoryNotifier.send
-
-    def slow(self, message):
-        if not self.inbox:
-            self.deliver(message)
-            deliver(platform)
-            return
-        send(self, message)
-
-    monkeypatch.setattr(InMemoryNotifier, "send", slow)
-    alarms.raise_alarm(platform, alarm("a", "warning"))
-    deliver(platform)
-    assert len(day.inbox) == 1
 
 
 @pytest.mark.parametrize("was", ["never told", "tried in vain", "over"])

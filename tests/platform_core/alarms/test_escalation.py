@@ -15,16 +15,11 @@ from loopline.platform_core.alarms.escalation import Worst
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import tables
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
+from tests.platform_core.alarms.conftest import titles
 
 REF = ModelRef("retail", "cancellations")
 DRIFT = Alarm("drift:a", "warning", "price 0.8", "look", REF, size=0.8, parts=("price",))
 LATER = timedelta(minutes=61)
-
-
-def titles(notifier: InMemoryNotifier) -> list[str]:
-    """Return the first lines of what was delivered."""
-    return [text.splitlines()[0] for _, text in notifier.inbox]
 
 
 def after(platform: Platform, passed: timedelta = LATER) -> None:

@@ -12,14 +12,7 @@ from loopline.platform_core.audit.keys import SigningKey
 from loopline.platform_core.loop.ledger import Ledger
 from loopline.platform_core.testing.fakes.anchors import InMemoryAnchors
 from tests.platform_core.audit.installation import Installation
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give an empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("new_database")()
+from tests.platform_core.ledgers import new_ledger
 
 
 @pytest.fixture(scope="session")
@@ -56,4 +49,4 @@ def record(url: str, made: Callable[[str], Installation]) -> Installation:
 @pytest.fixture
 def on_sqlite(tmp_path: Path, made: Callable[[str], Installation]) -> Installation:
     """Make one where it is quick."""
-    return made(f"sqlite:///{tmp_path}/ledger.db")
+    return made(new_ledger(tmp_path))

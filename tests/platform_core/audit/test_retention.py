@@ -25,6 +25,7 @@ from loopline.platform_core.retention import FLOOR, Holding, Retention, parsed
 from loopline.platform_core.testing.fakes.anchors import InMemoryAnchors
 from tests.platform_core.audit.installation import Installation
 from tests.platform_core.audit.test_sealing import _owner
+from tests.platform_core.ledgers import new_ledger
 
 NOW = datetime.now(UTC)
 POLICY = Retention({"data.": 400, "default": 3650})
@@ -92,7 +93,7 @@ def old(begun, url) -> Old:
 @pytest.fixture
 def lite(begun, tmp_path) -> Old:
     """Make one where it is quick."""
-    return begun(f"sqlite:///{tmp_path}/ledger.db")
+    return begun(new_ledger(tmp_path))
 
 
 def test_what_is_past_its_time_is_let_go_and_the_record_verifies(old: Old):
@@ -304,16 +305,21 @@ def _killed(*_: object, **__: object) -> None:
     raise ZeroDivisionError
 
 
+def let_go_before(old: Old, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    """Let somebody else let go of what is due just before a step is taken for the first time."""
+    step = getattr(owner, name)
+
+    def between(*told: Any) -> Any:
+        monkeypatch.setattr(owner, name, step)
+        assert old.retain() == {"data.read": 1, "data.changed": 1}
+        return step(*told)
+
+    monkeypatch.setattr(owner, name, between)
+
+
 def test_two_that_retain_at_once(old: Old, monkeypatch):
     """Each entry is named once; who comes second is told to try again, and not that clocks differ."""
-    name_lines = Keeper._name
-
-    def between(keeper: Keeper, *told: object) -> None:
-        monkeypatch.setattr(Keeper, "_name", name_lines)
-        assert old.retain() == {"data.read": 1, "data.changed": 1}
-        name_lines(keeper, *told)
-
-    monkeypatch.setattr(Keeper, "_name", between)
+    let_go_before(old, monkeypatch, Keeper, "_name")
     with pytest.raises(CommitConflict, match="retains at the same time"):
         old.retain()
     assert old.retain() == {}
@@ -322,14 +328,7 @@ def test_two_that_retain_at_once(old: Old, monkeypatch):
 
 def test_two_that_delete_at_once(old: Old, monkeypatch):
     """Each tells what it deleted itself."""
-    delete_named = Keeper._delete
-
-    def between(keeper: Keeper, *told: Any) -> Any:
-        monkeypatch.setattr(Keeper, "_delete", delete_named)
-        assert old.retain() == {"data.read": 1, "data.changed": 1}
-        return delete_named(keeper, *told)
-
-    monkeypatch.setattr(Keeper, "_delete", between)
+    let_go_before(old, monkeypatch, Keeper, "_delete")
     assert old.retain() == {}
     assert old.verify().retained == 2
 
@@ -337,15 +336,7 @@ def test_two_that_delete_at_once(old: Old, monkeypatch):
 @pytest.mark.parametrize("step", ["lines", "_of_entries"])
 def test_a_verification_while_entries_are_let_go(old: Old, monkeypatch, step: str):
     """It sees the record as it was when it began, and not entries that are gone without a reason."""
-    where = verifying.retained if step == "lines" else verifying
-    look = getattr(where, step)
-
-    def later(*told: Any) -> Any:
-        monkeypatch.setattr(where, step, look)
-        assert old.retain() == {"data.read": 1, "data.changed": 1}
-        return look(*told)
-
-    monkeypatch.setattr(where, step, later)
+    let_go_before(old, monkeypatch, verifying.retained if step == "lines" else verifying, step)
     assert old.said() == []
     assert old.here == [1, 3, 5, 6, 7, 8]
     assert old.verify().retained == 2
@@ -353,17 +344,10 @@ def test_a_verification_while_entries_are_let_go(old: Old, monkeypatch, step: st
 
 def test_an_export_while_entries_are_let_go(old: Old, monkeypatch):
     """It hands out what stood there when it began."""
-    wanted, read = Wanted(), exporting.bodies
-
-    def later(*told: Any) -> Any:
-        monkeypatch.setattr(exporting, "bodies", read)
-        old.retain()
-        return read(*told)
-
-    monkeypatch.setattr(exporting, "bodies", later)
+    let_go_before(old, monkeypatch, exporting, "bodies")
     for count in (7, 6):
         with old.ledger.snapshot() as connection:
-            assert len(list(exporting.cef(connection, wanted))) == count
+            assert len(list(exporting.cef(connection, Wanted()))) == count
 
 
 def test_an_entry_that_is_none_any_more_is_found_after_it_was_named(lite: Old, monkeypatch):

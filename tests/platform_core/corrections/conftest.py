@@ -18,6 +18,7 @@ from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStor
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.pyspark.engine import PysparkEngine
 from loopline.stories.changing_shop import ChangingShop
+from tests.platform_core.ledgers import new_ledger
 
 Opened = Callable[..., ChangingShop]
 
@@ -44,7 +45,7 @@ def opened(tmp_path: Path) -> Opened:
             "event_stream": InMemoryEventStream(),
             **bindings,
         }
-        files = (f"sqlite:///{folder}/l.db", folder / "clock", folder)
+        files = (new_ledger(folder), folder / "clock", folder)
         return ChangingShop(Platform(Environment("t", folder / "e.yaml", bound, *files)), folder, streams)
 
     return of

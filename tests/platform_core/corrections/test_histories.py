@@ -116,11 +116,10 @@ def test_all_histories_on_real_vendors(opened: Any, tmp_path: Path) -> None:
     tell(opened(**vendors), together(list(HISTORIES.values())), whole_below=0)
 
 
-@pytest.mark.parametrize("name", sorted(HISTORIES)[::4])
-def test_an_audit_finds_nothing_wrong(opened: Any, name: str) -> None:
+def test_an_audit_finds_nothing_wrong(opened: Any) -> None:
     """What was corrected, deleted and taken back is, in each of the four ways to a row, what it should be."""
     shop = opened()
-    tell(shop, HISTORIES[name], whole_below=0, pinned_at=())
+    tell(shop, together([HISTORIES[name] for name in sorted(HISTORIES)[::4]]), whole_below=0, pinned_at=())
     for view in VIEWS:
         found = audit(shop.platform, shop.team, view)
         assert found.problem == ""

@@ -29,10 +29,8 @@ def contract(folder: Path, *properties: str, name: str = "lines.yaml"):
 
 def arrived(**columns: list[str | None]) -> pa.Table:
     """Make the rows of one file."""
-    size = len(next(iter(columns.values())))
-    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}).append_column(
-        "_arrival", pa.array(["f"] * size)
-    )
+    rows = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    return rows.append_column("_arrival", pa.array(["f"] * len(rows)))
 
 
 def test_a_key_has_several_columns_in_their_order(tmp_path: Path) -> None:

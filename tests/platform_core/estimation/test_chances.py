@@ -95,8 +95,6 @@ def test_labels_that_come_mend_it() -> None:
     fresh, same = world(random, 5_000, slope=0.2)
     measured = real(same, model(fresh))["roc_auc"].value
     before, after = evidence.by(-1), evidence.by(1_999)
-    assert before is not None
-    assert after is not None
     errors = [abs(next(meaning.estimated(TARGET, model(fresh), EVERY)).value - measured) for meaning in (before, after)]
     assert errors[0] > 0.1
     assert errors[1] < 0.03
@@ -109,7 +107,6 @@ def test_all_labels_that_agree_are_learnt_from() -> None:
     feature, labels = world(random, 40_000)
     evidence = evidence_of(kept(model(held), truth), model(feature), labels)
     meaning = evidence.by(40_000)
-    assert meaning is not None
     assert meaning.rows == 50_000
     fresh, same = world(random, 40_000)
     (area,) = (figure for figure in meaning.estimated(TARGET, model(fresh), EVERY) if figure.metric == "roc_auc")
@@ -123,7 +120,6 @@ def test_what_meant_something_else_is_left_behind() -> None:
     old, new = world(random, 30_000), world(random, 5_000, slope=0.2)
     feature, labels = (np.concatenate(pair) for pair in zip(old, new, strict=True))
     meaning = evidence_of(NONE, model(feature), labels).by(35_000)
-    assert meaning is not None
     assert meaning.rows < 6_000
     assert meaning.slope == pytest.approx(0.2 / 2.5, abs=0.04)
 

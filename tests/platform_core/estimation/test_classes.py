@@ -32,10 +32,8 @@ def any_of(random: np.random.Generator, rows: int, moved: float = 0.0) -> tuple[
 
 def guess(target: Target, held: HeldOut, said: np.ndarray) -> dict[str, Figure]:
     """Estimate by held-out rows alone."""
-    assert target.estimation is not None
     none = np.zeros((0, *np.shape(held.labels)[1:]))
     meaning = Evidence(target.estimation, target, held, np.zeros(0, np.int64), said[:0], none).by(0)
-    assert meaning is not None
     return {figure.metric: figure for figure in meaning.estimated(target, said, target.metrics.values())}
 
 

@@ -15,8 +15,6 @@ import pytest
 
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.environment import Environment
-from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef, raw_table
 from loopline.platform_core.loop import cycles, deployments, gates, rollouts
 from loopline.platform_core.loop.gates import Verdict
@@ -25,11 +23,9 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.answering.split import Split
 from loopline.platform_core.specs import Drift, ErrorRate, Experiment, Guardrail, Model, Rollout, Source, Team, labels
 from loopline.platform_core.testing.engine_tables import put_contract
-from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
-from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.model_packages import Constant, write_package
-from loopline.resources.delta.lake import DeltaLake
-from loopline.resources.polars.engine import PolarsEngine
+from tests.platform_core.homes import log_row, opened, raw_rows
+from tests.platform_core.monitor.conftest import LoggingServing
 
 T0 = datetime(2011, 3, 1, tzinfo=UTC)
 REF = ModelRef("shop", "returns")
@@ -55,14 +51,6 @@ SALES = Experiment(
 RULE = Rollout((20, 100), bake_minutes=60, min_requests=20, judges=(ErrorRate(0.2),))
 
 
-class Endpoint(InMemoryServing):
-    """An endpoint whose log the tests write."""
-
-    def log(self, rows: list[dict[str, object]]) -> None:
-        """Add answered rows to the log."""
-        self._log.setdefault(REF.dotted, []).extend(rows)
-
-
 @dataclass
 class World:
     """The shop: ``days`` pass, customers order once a day, and meet the version that their split gives them."""
@@ -70,7 +58,7 @@ class World:
     platform: Platform
     team: Team
     model: Model
-    serving: Endpoint
+    serving: LoggingServing
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(3))
     orders: int = 0
 
@@ -113,8 +101,6 @@ class World:
     def day(self, customers: range, gain: float = 0.0, *, failing: float = 0.0, score: float = 0.5) -> None:
         """Let each customer order once; those of the candidate keep ``gain`` pounds more, and ``failing`` fail."""
         live = deployments.deployment(self.platform.ledger, REF)
-        assert live is not None
-        assert live.stable is not None
         split = Split(REF.dotted, live.percent)
         answered, landed = [], []
         for place, customer in enumerate(customers):
@@ -124,7 +110,9 @@ class World:
             version = live.candidate.version if takes and live.candidate else live.stable.version
             fails = takes and self.random.random() < failing
             truth = float(self.random.random() < (score if takes else 0.5))
-            answered.append(_answer(self.orders, customer, at, version, None if fails else score if takes else 0.5))
+            told = None if fails else score if takes else 0.5
+            keys = json.dumps({"customer_id": customer, "order_id": self.orders})
+            answered.append(log_row(f"r{self.orders:07}", at, version, told, keys=keys))
             amount = 20 + self.random.normal(0, 5) + (gain if takes else 0)
             landed.append((customer, self.orders, at, truth, at + timedelta(hours=12), amount / (1 - 0.5)))
         self.serving.log(answered)
@@ -132,54 +120,21 @@ class World:
         self.later(days=1)
 
     def _land(self, landed: list[tuple[object, ...]]) -> None:
-        customers, orders, at, truth, settled, amounts = map(list, zip(*landed, strict=True))
-        instant = pa.timestamp("us", tz="UTC")
-        rows = {
-            "customer_id": pa.array(customers, pa.int64()),
-            "order_id": pa.array(orders, pa.int64()),
-            "ordered_at": pa.array(at, instant),
-            "returned": pa.array(truth, pa.float64()),
-            "settled_at": pa.array(settled, instant),
-            "amount": pa.array(amounts, pa.float64()),
-            "_arrived_at": pa.array(at, instant),
-            "_date": pa.array([one.date() for one in at], pa.date32()),
-        }
-        self.platform.lake.append(raw_table("shop", "orders"), pa.table(rows))
-
-
-def _answer(number: int, customer: int, at: datetime, version: str, score: float | None) -> dict[str, object]:
-    return {
-        "request_id": f"r{number:07}",
-        "row": 0,
-        "event_time": at,
-        "logged_at": at,
-        "version": version,
-        "cycle": "",
-        "role": "stable",
-        "status": 500 if score is None else 200,
-        "latency_ms": 1.0,
-        "score": score,
-        "keys": json.dumps({"customer_id": customer, "order_id": number}),
-        "features": "{}",
-        "missing": [],
-    }
+        names = ("customer_id", "order_id", "ordered_at", "returned", "settled_at", "amount")
+        rows = raw_rows("ordered_at", **dict(zip(names, map(list, zip(*landed, strict=True)), strict=True)))
+        self.platform.lake.append(raw_table("shop", "orders"), rows)
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """Give a shop in which version 1 answers."""
-    serving = Endpoint()
-    lake = DeltaLake(root=str(tmp_path / "lake"))
-    bindings = {"lake": lake, "engine": PolarsEngine(), "serving": serving, "registry": InMemoryRegistry()}
-    clock = tmp_path / "clock"
-    ReplayClock(clock).set(T0)
+    serving = LoggingServing()
     file = tmp_path / ORDERS.contract
     file.parent.mkdir()
     columns = dict.fromkeys(KEYS, "integer") | dict.fromkeys(("ordered_at", "settled_at"), "timestamp")
     put_contract(file, **columns, returned="number", amount="number")
-    bound = Environment("test", tmp_path / "test.yaml", bindings, f"sqlite:///{tmp_path}/ledger.db", clock, tmp_path)
     model = Model("returns", (), returned, fit=None, rollout=RULE, experiments=(SALES,))  # type: ignore[arg-type]
-    shop = World(Platform(bound), Team("shop", tmp_path, (model,)), model, serving)
+    shop = World(opened(tmp_path, T0, serving=serving), Team("shop", tmp_path, (model,)), model, serving)
     stable = Served(shop.publish("one"), tmp_path / "built" / "one", "")
     deployments.change(shop.platform, REF, stable, None, 0, actor="t", reason="t", cycle="", now=T0)
     yield shop

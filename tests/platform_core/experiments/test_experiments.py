@@ -28,7 +28,6 @@ def begin(world: World, experiment: Experiment = SALES, *, hold: bool = False) -
     world.later(hours=2)
     assert world.tick() == "advance"
     record = world.record()
-    assert record is not None
     assert record.percent == 50
     return record
 
@@ -46,7 +45,6 @@ def test_a_winner_goes_on_by_its_rollout(world):
         world.day(range(1000, 1600), gain=10)
         assert world.tick() == "wait"
     one = experiments.of(world.platform.ledger, record)
-    assert one is not None
     assert one.keeps == "experiment sales runs"
     assert [entry.details["difference"] for entry in experiments.looks(world.platform.ledger, one)] == [None, None]
     world.later(days=2)
@@ -111,7 +109,6 @@ def test_a_person_ends_it(world):
     """By the command the candidate goes; by a rollback of the model the experiment goes with it."""
     begin(world)
     one = running.stop(world.platform, REF, "ada", "the season is over")
-    assert one.end is not None
     assert (one.end.verdict, world.record()) == ("stopped by ada", None)
     with pytest.raises(NotFound, match="no experiment"):
         running.stop(world.platform, REF, "ada", "again")
@@ -132,7 +129,6 @@ def test_the_verdict_may_wait_for_a_person(world):
     assert world.tick() == "wait"
     assert ends(world) == [("candidate better", "hold")]
     record = world.record()
-    assert record is not None
     assert record.state == "held"
     rollouts.resume(world.platform.ledger, REF, "ada", "go", world.now)
     assert world.tick() == "advance"
@@ -202,7 +198,6 @@ def test_a_metric_of_the_kind_is_an_outcome(world):
     """A candidate that is surer, and right as often as it says, has a smaller log loss; entities are its rows here."""
     seen = begin_metric(world, "log_loss")
     assert ends(world) == [("candidate better", "promote")]
-    assert seen.difference is not None
     assert seen.difference.value == pytest.approx(0.325 - 0.693, abs=0.08)
     assert seen.candidate.known + seen.stable.known == 600
 
@@ -241,7 +236,6 @@ def test_the_sensor_asks_for_a_look_each_hour(world):
         record = begin(world)
         asked = (instance, world.platform, world.team)
         request = _request(*asked, record)
-        assert request is not None
         assert request.run_config["ops"]["take_step"]["config"] == {"rollout_id": record.rollout_id}
         world.tick()
         assert _request(*asked, record) is None

@@ -66,25 +66,9 @@ def test_runs_bring_an_experiment_to_its_split_and_its_verdict(world: World, dri
     assert ticked(driver) == [("roll_back", 0)]
     assert observed(driver, "reason")[-1].startswith("experiment sales: stable better: kept -")
     (one,) = experiments.every(world.platform.ledger, REF)
-    assert one.end is not None
     assert (one.end.verdict, one.end.does) == ("stable better", "roll_back")
     assert world.record() is None
     assert ticked(driver) == []
-
-
-def test_a_winner_is_promoted_by_later_runs(world: World, driver: Driver) -> None:
-    """The verdict's own run lets the rollout go on, as it always does."""
-    world.day(range(200))
-    world.later(hours=2)
-    assert ticked(driver) == [("advance", 50)]
-    world.day(range(1000, 1600), gain=10)
-    world.later(days=3)
-    assert ticked(driver) == [("advance", 100)]
-    world.day(range(200))
-    assert ticked(driver) == [("promote", 100)]
-    (one,) = experiments.every(world.platform.ledger, REF)
-    assert one.end is not None
-    assert one.end.verdict == "candidate better"
 
 
 def test_judges_take_it_back_before_its_verdict(world: World, driver: Driver) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import narwhals as nw
 import pyarrow.compute as pc
@@ -12,7 +12,6 @@ import pytest
 
 from loopline.platform_core import alarms
 from loopline.platform_core.contracts.engine import ViewRows
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.features import audit as audits
 from loopline.platform_core.features import standing as standings
 from loopline.platform_core.features.audit import audit
@@ -20,13 +19,8 @@ from loopline.platform_core.features.materialize import recompute
 from loopline.platform_core.features.reach import Tables
 from loopline.platform_core.features.standing import standing
 from loopline.platform_core.foundation.names import online_view, view_table
-from loopline.platform_core.platform import Platform
-from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, spending
-from loopline.platform_core.training import training_set
-from loopline.resources.delta.lake import DeltaLake
-from loopline.resources.polars.engine import PolarsEngine
-from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.specs import FeatureView
+from loopline.platform_core.testing.engine_tables import at, spending
 from loopline.stories.shop import Shop
 
 LEAST = 8
@@ -43,28 +37,18 @@ popular = replace(spending, name="popular", compute=popularity, ttl_days=None)
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    """Open a shop that has sold nothing."""
-    bindings = {
-        "lake": DeltaLake(root=str(tmp_path / "lake")),
-        "engine": PolarsEngine(),
-        "online_store": SqliteOnlineStore(path=str(tmp_path / "online.db")),
-    }
-    bound = Environment(
-        "test", tmp_path / "e.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path
-    )
-    put_contract(tmp_path / "orders.yaml")
-    team = Team("shop", tmp_path, (Model("large", (spending, popular), large_order, fit=lambda *_: None),))  # type: ignore[arg-type]
-    return Shop(Platform(bound), team)
+def shop(shop_of: Callable[..., Shop]) -> Shop:
+    """Open a shop of two views."""
+    return shop_of(spending, popular)
 
 
-def deceived(shop: Shop) -> None:
+def deceived(shop: Shop, view: FeatureView = popular, *, incremental: bool = True) -> None:
     """Let a view pass its trial while no article is shared, then let three customers share one."""
     shop.land(*[(n, n, n, 1.0, f"article {n}") for n in range(1, 11)])
-    assert shop.turn(20, popular, whole_below=LEAST).rows == 10
+    assert shop.turn(20, view, whole_below=LEAST).rows == 10
     for hour in (21, 22, 23):
         shop.land((hour, hour, hour, 1.0, "shared"))
-        assert shop.turn(hour, popular, whole_below=LEAST).incremental
+        assert shop.turn(hour, view, whole_below=LEAST).incremental is incremental
 
 
 def causes(shop: Shop) -> list[str]:
@@ -129,11 +113,7 @@ def test_a_view_that_still_rests_on_its_entity_stays_incremental(shop: Shop) -> 
 def test_what_is_declared_is_not_tried(shop: Shop) -> None:
     """A view that says it rests on all is computed whole from the first row on, and right."""
     declared = replace(popular, rests_on="all")
-    shop.land(*[(n, n, n, 1.0, f"article {n}") for n in range(1, 11)])
-    shop.turn(20, declared, whole_below=LEAST)
-    for hour in (21, 22, 23):
-        shop.land((hour, hour, hour, 1.0, "shared"))
-        assert not shop.turn(hour, declared, whole_below=LEAST).incremental
+    deceived(shop, declared, incremental=False)
     assert shop.online("21", "22", "23", view=declared) == [(1.0,), (2.0,), (3.0,)]
     assert audit(shop.platform, shop.team, declared).problem == ""
 
@@ -149,19 +129,6 @@ def test_others_late_rows_are_not_known_before_they_came(shop: Shop, view) -> No
     alone = replace(spending, ttl_days=None)
     shop.turn(300, alone)
     assert {when for customer, _, when, _ in shop.offline(alone) if customer in (20, 21, 22)} == {at(48)}
-
-
-def test_training_learns_nothing_from_others_future(shop: Shop) -> None:
-    """The walk of it: asked two days after the orders, nobody knew of the late ones, so no popularity of 6 to 8."""
-    shop.land(*[(20 + n, 24 + n, 24 + n, 10.0, "hat") for n in range(3)])
-    shop.land(*[(n, n, 240, 10.0, "hat") for n in range(1, 6)])
-    shop.turn(300, popular)
-    team = replace(shop.team, models=(replace(shop.team.models[0], features=(popular,)),))
-    built = training_set.build(shop.platform, team, team.models[0], at(300))
-    rows = training_set.rows(shop.platform, team, team.models[0], built).to_pylist()
-    early = [row["spend"] for row in rows if row["customer"] >= 20 and row["event_time"] < at(240)]
-    assert early
-    assert all(value is None for value in early)
 
 
 def test_a_row_that_is_lost_online_is_found_and_written_again_when_asked(shop: Shop) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.features.extents import MATERIALIZED, Extents
 from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_table
 from loopline.platform_core.loop import new_entries
-from loopline.platform_core.platform import Platform
-from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, spending
+from loopline.platform_core.testing.engine_tables import at, spending
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from loopline.resources.polars.engine import PolarsEngine
 from loopline.stories.shop import Shop
 
 SECOND = replace(spending, version=2)
@@ -25,16 +21,9 @@ V1, V2 = ViewRef("shop", "spending", 1), ViewRef("shop", "spending", 2)
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(shop_of: Callable[..., Shop]) -> Shop:
     """Open a shop with two versions of a view."""
-    bindings = {"lake": InMemoryLake(), "engine": PolarsEngine(), "online_store": InMemoryOnlineStore()}
-    file, ledger = tmp_path / "e.yaml", f"sqlite:///{tmp_path}/l.db"
-    put_contract(tmp_path / "orders.yaml")
-    model = Model("large", (spending, SECOND), large_order, fit=lambda *_: None)  # type: ignore[arg-type]
-    return Shop(
-        Platform(Environment("test", file, bindings, ledger, tmp_path / "clock", tmp_path)),
-        Team("shop", tmp_path, (model,)),
-    )
+    return shop_of(spending, SECOND, lake=InMemoryLake(), online_store=InMemoryOnlineStore())
 
 
 def test_extents_are_what_the_tables_hold(shop: Shop) -> None:

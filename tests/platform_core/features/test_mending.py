@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import pytest
 
 from loopline.platform_core.alarms.board import standing
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import ContractBroken, Refused
 from loopline.platform_core.features.declaration import ref_of
 from loopline.platform_core.features.registry import FeatureRegistry
-from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import FeatureView, Model, Team
-from loopline.platform_core.testing.engine_tables import ORDERS, large_order, put_contract
+from loopline.platform_core.testing.engine_tables import ORDERS, large_order
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from loopline.resources.polars.engine import PolarsEngine
 from loopline.stories.shop import Shop
 
 
@@ -48,12 +45,9 @@ def declaring(shop: Shop, one: FeatureView) -> Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(shop_of: Callable[..., Shop]) -> Shop:
     """Open a shop whose view an application reads, and which fails by rows that came twice."""
-    put_contract(tmp_path / "orders.yaml")
-    bindings = {"lake": InMemoryLake(), "engine": PolarsEngine(), "online_store": InMemoryOnlineStore()}
-    bound = Environment("t", tmp_path / "e.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path)
-    opened = declaring(Shop(Platform(bound), Team("shop", tmp_path, ())), view)
+    opened = shop_of(view, lake=InMemoryLake(), online_store=InMemoryOnlineStore())
     opened.land((1, 0, 1, 2.0, "a"), (2, 1, 1, 3.0, "b"))
     opened.turn(2, view)
     FeatureRegistry(opened.platform).announce("checkout", [ref_of(opened.team, view)], "ada")

@@ -30,9 +30,8 @@ def live(shop) -> str | None:
     return found.stable.version if found and found.stable else None
 
 
-def test_a_version_trained_on_another_meaning_does_not_go_live(registered_team):
+def test_a_version_trained_on_another_meaning_does_not_go_live(shop):
     """Its view was changed while nothing live read it: the refusal says what changed, and nothing is deployed."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST))
     made = shop.made(FIRST)
     shop.registry.register(shop.team(replace(FIRST, compute=spend_only)))
@@ -46,9 +45,8 @@ def test_a_version_trained_on_another_meaning_does_not_go_live(registered_team):
     assert live(shop) is None
 
 
-def test_a_version_whose_view_is_retired_does_not_go_live(registered_team):
+def test_a_version_whose_view_is_retired_does_not_go_live(shop):
     """What is retired is written no more."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST, beside=(SECOND,)))
     made = shop.made(SECOND)
     shop.registry.register(shop.team(FIRST))
@@ -56,9 +54,8 @@ def test_a_version_whose_view_is_retired_does_not_go_live(registered_team):
         start(shop, made)
 
 
-def test_what_is_as_it_was_goes_live(registered_team):
+def test_what_is_as_it_was_goes_live(shop):
     """Also after a change that was taken back, and where nothing was registered yet when it was trained."""
-    shop = registered_team
     before_the_registry = shop.made(FIRST)
     shop.registry.register(shop.team(FIRST))
     made = shop.made(FIRST)
@@ -70,9 +67,8 @@ def test_what_is_as_it_was_goes_live(registered_team):
     assert live(shop) == made.version
 
 
-def test_a_rollout_on_its_way_is_a_reader(registered_team):
+def test_a_rollout_on_its_way_is_a_reader(shop):
     """From its start on, what the version reads keeps its meaning, though it answers nobody yet."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST, beside=(SECOND,)))
     start(shop, shop.made(FIRST))
     made, now = shop.made(SECOND), shop.platform.clock.now()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from loopline.platform_core.errors import Refused
+from loopline.platform_core.features import catalog
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.names import online_view, raw_table, view_table
 from loopline.platform_core.specs import odcs
@@ -15,27 +16,23 @@ from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.stories.registered_team import FIRST, SECOND
 
+pytestmark = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+"""What registering does to PostgreSQL is in ``test_registry.py``."""
+
 
 @pytest.fixture
-def shop(registered_team):
+def shop(shop):
     """Give a team whose raw rows have landed, with a lake and an online store in memory."""
-    bindings = registered_team.platform.environment.bindings
-    bindings.update(lake=InMemoryLake(), online_store=InMemoryOnlineStore())
-    registered_team.platform.lake.append(raw_table("shop", "orders"), raw_orders((1, 0, 0.5, 10.0, "vase")))
-    return registered_team
-
-
-def states(shop) -> dict[str, str]:
-    """Return what is registered."""
-    from loopline.platform_core.features import catalog
-
-    return {str(record.ref): record.state for record in catalog.views(shop.platform.ledger)}
+    shop.platform.environment.bindings.update(lake=InMemoryLake(), online_store=InMemoryOnlineStore())
+    shop.platform.lake.append(raw_table("shop", "orders"), raw_orders((1, 0, 0.5, 10.0, "vase")))
+    return shop
 
 
 def test_materializing_registers_the_team(shop):
     """All of its views are known once one of them is written."""
     materialize(shop.platform, shop.team(FIRST, beside=(SECOND,)), FIRST)
-    assert states(shop) == {"shop/spending@1": "active", "shop/spending@2": "active"}
+    registered = {str(record.ref): record.state for record in catalog.views(shop.platform.ledger)}
+    assert registered == {"shop/spending@1": "active", "shop/spending@2": "active"}
 
 
 def test_a_refused_release_writes_nothing(shop):
@@ -64,13 +61,16 @@ def test_a_team_is_registered_once_a_process(shop):
     assert materialize(shop.platform, team, FIRST).rows == 1
 
 
-def test_a_materialization_reads_its_contract_once(shop, monkeypatch):
-    """Of a team that is registered the contract is read where the tables are opened, and handed on from there."""
+@pytest.mark.parametrize(("reads", "registered"), [("load", False), ("read_contract", True)])
+def test_a_materialization_reads_its_contract_once(shop, monkeypatch, reads, registered):
+    """By a new process that registers its team as well; of a registered team it is handed on from where it is read."""
     team, read = shop.team(FIRST), []
-    materialize(shop.platform, team, FIRST)
+    if registered:
+        materialize(shop.platform, team, FIRST)
     shop.platform.lake.append(raw_table("shop", "orders"), raw_orders((1, 1, 1.5, 5.0, "vase")))
     shop.later()
-    as_it_is = odcs.read_contract
-    monkeypatch.setattr(odcs, "read_contract", lambda path: read.append(path.name) or as_it_is(path))
-    assert materialize(shop.platform, team, FIRST).rows == 1
-    assert read == [shop.team(FIRST).folder.joinpath(FIRST.source.contract).name]
+    as_it_is = getattr(odcs, reads)
+    monkeypatch.setattr(odcs, reads, lambda path: read.append(path.name) or as_it_is(path))
+    odcs._read.cache_clear()
+    assert materialize(shop.platform, team, FIRST).rows == (1 if registered else 2)
+    assert read == [team.folder.joinpath(FIRST.source.contract).name]

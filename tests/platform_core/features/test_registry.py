@@ -44,9 +44,8 @@ def told(shop) -> list[tuple[str, str]]:
     return [(e.kind, e.reason) for e in shop.platform.ledger.entries() if e.kind.startswith("feature_")]
 
 
-def test_a_team_is_registered_once(registered_team):
+def test_a_team_is_registered_once(shop):
     """The first registration writes everything down, the next one finds nothing to do."""
-    shop = registered_team
     assert shop.registry.register(shop.team(FIRST), "ada") == Registration(added=(V1,))
     shop.later()
     assert shop.registry.register(shop.team(FIRST), "bob") == Registration()
@@ -60,9 +59,9 @@ def test_a_team_is_registered_once(registered_team):
         "orders", "orders.yaml", "1.0.0", "daily")  # fmt: skip
 
 
-def test_two_registrations_at_once_write_once(registered_team, open_platform):
+def test_two_registrations_at_once_write_once(shop, open_platform):
     """Processes that start together find each other's work, and the ledger tells it once."""
-    shop, start = registered_team, Barrier(4)
+    start = Barrier(4)
     platforms = [open_platform() for _ in range(4)]
     for platform in platforms:
         _ = platform.ledger
@@ -87,9 +86,9 @@ def fractions(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     return FIRST.compute(orders).with_columns(nw.col("orders").cast(nw.Float64))
 
 
-def test_a_registration_waits_for_a_model_that_goes_live(registered_team, open_platform):
+def test_a_registration_waits_for_a_model_that_goes_live(shop, open_platform):
     """A deployment that is being written when a change is registered counts as soon as it is there."""
-    shop, other = registered_team, open_platform()
+    other = open_platform()
     shop.registry.register(shop.team(FIRST))
     made, now = shop.made(FIRST), shop.platform.clock.now()
     wanted = Deployment(REF, 0, made, None, 0)
@@ -98,7 +97,7 @@ def test_a_registration_waits_for_a_model_that_goes_live(registered_team, open_p
             deployments.write(connection, wanted, Entry(deployments.CHANGED, now, *REF, made.cycle, made.version))
             change = pool.submit(FeatureRegistry(other).register, shop.team(replace(FIRST, ttl_days=2)))
             with pytest.raises(TimeoutError):
-                change.result(timeout=1)
+                change.result(timeout=0.3)
         with pytest.raises(Refused, match=r"is read by shop/large version 1 \(stable\)"):
             change.result()
 
@@ -114,9 +113,8 @@ def test_a_registration_waits_for_a_model_that_goes_live(registered_team, open_p
         ({"compute": fractions}, OTHER_TYPE),
     ],
 )
-def test_what_a_live_model_reads_keeps_its_meaning(registered_team, changes, what):
+def test_what_a_live_model_reads_keeps_its_meaning(shop, changes, what):
     """The refusal names the view, the live version and what changed; the fix names the version to declare."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST))
     shop.live(shop.made(FIRST))
     with pytest.raises(Refused) as refused:
@@ -129,9 +127,8 @@ def test_what_a_live_model_reads_keeps_its_meaning(registered_team, changes, wha
     assert len(told(shop)) == 1
 
 
-def test_types_follow_the_contract(registered_team):
+def test_types_follow_the_contract(shop):
     """A contract that gives a column another type changes what the view gives, and is refused as well."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST))
     shop.live(shop.made(FIRST))
     put_contract(shop.home / "orders.yaml", customer="integer", ordered_at="timestamp", amount="integer",
@@ -140,9 +137,8 @@ def test_types_follow_the_contract(registered_team):
         shop.registry.register(shop.team(FIRST))
 
 
-def test_what_nothing_live_reads_may_change(registered_team):
+def test_what_nothing_live_reads_may_change(shop):
     """The new meaning is in force, and the ledger keeps the old one."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST))
     shop.made(FIRST)  # trained, but never live
     shop.later()
@@ -154,18 +150,16 @@ def test_what_nothing_live_reads_may_change(registered_team):
     assert told(shop)[-1] == (view_table.CHANGED, "shop/spending@1: ttl_days changed from 1.0 to 30.0")
 
 
-def test_owner_and_description_are_no_meaning(registered_team):
+def test_owner_and_description_are_no_meaning(shop):
     """They may change under a live model."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST))
     shop.live(shop.made(FIRST))
     assert shop.registry.register(shop.team(replace(FIRST, owner="bob", description="new"))) == Registration()
     assert (held(shop).owner, held(shop).description) == ("bob", "new")
 
 
-def test_what_a_live_model_reads_stays_declared(registered_team):
+def test_what_a_live_model_reads_stays_declared(shop):
     """Neither a candidate's view can be dropped, nor one that runs beside the models; what is free retires."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST, beside=(SECOND,)))
     shop.live(shop.made(FIRST), shop.made(SECOND))
     with pytest.raises(Refused) as refused:
@@ -178,9 +172,8 @@ def test_what_a_live_model_reads_stays_declared(registered_team):
         shop.registry.register(shop.team(FIRST))
 
 
-def test_a_version_is_replaced_beside_the_old_one(registered_team):
+def test_a_version_is_replaced_beside_the_old_one(shop):
     """The whole way: changed under a live model → refused; beside it → fine; promoted → the old one retires."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST))
     first = shop.made(FIRST)
     shop.live(first)
@@ -197,9 +190,8 @@ def test_a_version_is_replaced_beside_the_old_one(registered_team):
     assert told(shop)[-1] == (view_table.RETIRED, "shop/spending@1: no longer declared")
 
 
-def test_a_retired_version_may_come_back(registered_team):
+def test_a_retired_version_may_come_back(shop):
     """Declared again it is active again, registered when it first was."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST, beside=(SECOND,)))
     shop.registry.register(shop.team(FIRST))
     shop.later()
@@ -209,9 +201,8 @@ def test_a_retired_version_may_come_back(registered_team):
     assert told(shop)[-1] == (view_table.REGISTERED, "shop/spending@2: declared again")
 
 
-def test_a_pretended_registration_writes_nothing(registered_team):
+def test_a_pretended_registration_writes_nothing(shop):
     """It says what would be, and refuses what would be refused."""
-    shop = registered_team
     assert shop.registry.register(shop.team(FIRST), pretend=True) == Registration(added=(V1,))
     assert states(shop) == {}
     shop.registry.register(shop.team(FIRST))
@@ -220,9 +211,8 @@ def test_a_pretended_registration_writes_nothing(registered_team):
         shop.registry.register(shop.team(replace(FIRST, ttl_days=2)), pretend=True)
 
 
-def test_retiring_by_hand(registered_team):
+def test_retiring_by_hand(shop):
     """Refused while something live reads it or the team declares it; for a team that is gone it is done once."""
-    shop = registered_team
     team = shop.team(FIRST)
     shop.registry.register(team)
     first, second = shop.made(FIRST), shop.made(SECOND)
@@ -243,9 +233,8 @@ def test_retiring_by_hand(registered_team):
         shop.registry.retire(ViewRef("shop", "spending", 7), "ada", "old")
 
 
-def test_an_application_that_announced_itself_is_a_reader(registered_team):
+def test_an_application_that_announced_itself_is_a_reader(shop):
     """It holds what it reads until it withdraws; repeated, it is announced since the first time."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST))
     shop.registry.announce("checkout", [V1], "ann@example.org")
     shop.later()
@@ -259,9 +248,8 @@ def test_an_application_that_announced_itself_is_a_reader(registered_team):
         view_table.REGISTERED, "feature_reader.announced", "feature_reader.withdrawn", view_table.CHANGED]  # fmt: skip
 
 
-def test_an_application_reads_what_is_there(registered_team):
+def test_an_application_reads_what_is_there(shop):
     """An unknown version, a retired one, and a reading that was never announced are named; nothing is half written."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST, beside=(SECOND,)))
     shop.registry.register(shop.team(FIRST))
     with pytest.raises(NotFound, match="shop/spending@3"):
@@ -272,9 +260,8 @@ def test_an_application_reads_what_is_there(registered_team):
         shop.registry.withdraw("checkout")
 
 
-def test_versions_read_the_views_that_they_learnt_from(registered_team):
+def test_versions_read_the_views_that_they_learnt_from(shop):
     """Each version reads the views of its own training set, as its cycle pinned it."""
-    shop = registered_team
     shop.registry.register(shop.team(FIRST, beside=(SECOND,)), "ada")
     stable, candidate = shop.made(FIRST), shop.made(FIRST, SECOND)
     shop.live(stable, candidate)

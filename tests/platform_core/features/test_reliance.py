@@ -13,15 +13,12 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.contracts.online_store import Keep
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
 from loopline.platform_core.features.keeping import LATE_DAYS
 from loopline.platform_core.features.materialize import backfill, materialize
 from loopline.platform_core.foundation.names import BEGUN_AT, raw_table, view_table
-from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import FeatureView, Model, Team
-from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract
-from loopline.resources.delta.lake import DeltaLake
+from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
 from loopline.stories.shop import Shop
@@ -42,17 +39,15 @@ class SlowStore(SqliteOnlineStore):
         return super().write(view, entity, rows, keep)
 
 
-class Interrupted(DeltaLake):
-    """A lake in which something happens right before the next append of features."""
+class Watched(PolarsEngine):
+    """An engine that notes each view and the raw rows that it got."""
 
-    before: Callable[[], Any] | None = None
+    seen: list[tuple[str, pa.Table]] = []  # noqa: RUF012 - pydantic copies it
 
-    def append(self, table: str, rows: pa.Table, transactions: Any = None, after: Any = None) -> int:
-        """Let it happen first."""
-        before, self.before = (self.before, None) if "/features/" in table else (None, self.before)
-        if before is not None:
-            before()
-        return super().append(table, rows, transactions, after)
+    def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
+        """Note, and compute."""
+        self.seen.append((view.name, raw))
+        return super().compute_view(view, raw)
 
 
 def two_days(orders: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
@@ -80,14 +75,10 @@ recent = FeatureView("recent", ORDERS, "customer", "ordered_at", two_days, lookb
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(shop_of: Callable[..., Shop], tmp_path: Path) -> Shop:
     """Open a shop in which three customers have ordered every day."""
-    lake, store = Interrupted(root=str(tmp_path / "lake")), SlowStore(path=str(tmp_path / "online.db"))
-    bindings = {"lake": lake, "engine": PolarsEngine(), "online_store": store}
-    bound = Environment("t", tmp_path / "e.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "c", tmp_path)
-    put_contract(tmp_path / "orders.yaml")
-    team = Team("shop", tmp_path, (Model("large", (recent,), large_order, fit=None),))  # type: ignore[arg-type]
-    opened = Shop(Platform(bound), team)
+    store = SlowStore(path=str(tmp_path / "online.db"))
+    opened = shop_of(recent, online_store=store)
     opened.land(*((1 + n % 3, n * 8, n * 8 + 1, n + 1.0, "a") for n in range(24)))
     store.spend = lambda: opened.platform.clock.set(opened.platform.clock.now() + timedelta(minutes=30))  # type: ignore[attr-defined]
     return opened
@@ -97,34 +88,23 @@ def test_only_touched_entities_are_computed(shop: Shop) -> None:
     """After the first run the engine gets the raw rows of touched customers, as far back as the view looks."""
     shop.turn(200, recent)
     shop.land((1, 192, 193, 5.0, "a"))
-    seen = []
-    engine = shop.platform.engine
-
-    class Watches(PolarsEngine):
-        def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
-            seen.append(sorted(set(zip(raw["customer"].to_pylist(), raw["ordered_at"].to_pylist(), strict=True))))
-            return engine.compute_view(view, raw)
-
-    shop.platform.environment.bindings["engine"] = Watches()  # type: ignore[index]
+    engine = Watched()
+    shop.platform.environment.bindings["engine"] = engine  # type: ignore[index]
     done = shop.turn(201, recent, whole_below=0)
     assert (done.rows, done.incremental) == (1, True)
-    assert seen[-1] == [(1, at(144)), (1, at(168)), (1, at(192))]
+    last = engine.seen[-1][1].select(["customer", "ordered_at"]).to_pylist()
+    assert {tuple(row.values()) for row in last} == {(1, at(144)), (1, at(168)), (1, at(192))}
 
 
 def test_a_view_is_run_on_no_rows_once(shop: Shop) -> None:
     """Registration asks for its features, and the materialization twice: of no rows it is computed once a process."""
-    view, runs = replace(recent, name="once"), []
-
-    class Watches(PolarsEngine):
-        def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
-            runs.append((view.name, len(raw)))
-            return super().compute_view(view, raw)
-
-    shop.platform.environment.bindings["engine"] = Watches()  # type: ignore[index]
+    view, engine = replace(recent, name="once"), Watched()
+    shop.platform.environment.bindings["engine"] = engine  # type: ignore[index]
     model = Model("large", (view,), large_order, fit=None)  # type: ignore[arg-type]
     team = Team("shop", shop.team.folder, (model,))
     materialize(shop.platform, team, view)
     materialize(shop.platform, replace(team), view)
+    runs = [(name, len(raw)) for name, raw in engine.seen]
     assert runs.count(("once", 0)) == 1
     assert ("once", 24) in runs
 
@@ -202,7 +182,6 @@ def test_rows_are_known_once_they_are_online(shop: Shop) -> None:
 def test_the_store_is_told_how_long_to_keep(shop: Shop) -> None:
     """A view with a TTL is kept that long after its events and a while more, one without for ever."""
     store = shop.platform.online_store
-    assert isinstance(store, SlowStore)
     store.kept.clear()
     shop.turn(200, recent)
     shop.turn(500, replace(recent, name="short", ttl_days=1))
@@ -214,14 +193,12 @@ def test_of_two_materializations_the_slower_is_refused(shop: Shop) -> None:
     """Who computed against what is no longer all writes nothing; online stands what the faster one knew."""
     shop.turn(200, recent)
     shop.land((1, 192, 193, 5.0, "a"))
-    lake = shop.platform.lake
-    assert isinstance(lake, Interrupted)
 
     def faster() -> None:
         shop.land((1, 192, 194, 100.0, "a"))
         shop.turn(202, recent)
 
-    lake.before = faster
+    shop.platform.lake.before = faster  # type: ignore[attr-defined]
     with pytest.raises(CommitConflict):
         shop.turn(201, recent)
     assert shop.turn(203, recent).rows == 0

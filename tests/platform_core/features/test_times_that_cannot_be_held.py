@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.names import DATE, raw_table
-from loopline.platform_core.platform import Platform
-from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.testing.engine_tables import large_order, put_contract, raw_orders, spending
-from loopline.resources.delta.lake import DeltaLake
-from loopline.resources.polars.engine import PolarsEngine
-from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.testing.engine_tables import raw_orders, spending
 from loopline.stories.shop import Shop
 
 YEAR_10000_US = 253_402_300_800_000_000
@@ -24,18 +18,9 @@ looking_back = replace(spending, name="looking_back", lookback_days=30, ttl_days
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    """Open a shop that has sold nothing."""
-    bindings = {
-        "lake": DeltaLake(root=str(tmp_path / "lake")),
-        "engine": PolarsEngine(),
-        "online_store": SqliteOnlineStore(path=str(tmp_path / "online.db")),
-    }
-    bound = Environment("t", tmp_path / "e.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path)
-    put_contract(tmp_path / "orders.yaml")
-    views = (spending, looking_back)
-    team = Team("shop", tmp_path, (Model("large", views, large_order, fit=lambda *_: None),))  # type: ignore[arg-type]
-    return Shop(Platform(bound), team)
+def shop(shop_of: Callable[..., Shop]) -> Shop:
+    """Open a shop of two views."""
+    return shop_of(spending, looking_back)
 
 
 def _land_at(shop: Shop, time_us: int) -> None:

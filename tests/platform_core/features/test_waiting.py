@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from loopline.platform_core.contracts.online_store import OnlineRow
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.features import waiting
 from loopline.platform_core.features.materialize import refill
@@ -19,32 +18,19 @@ from loopline.platform_core.features.reach import Tables
 from loopline.platform_core.features.selection import FeatureNames
 from loopline.platform_core.features.standing import standing
 from loopline.platform_core.foundation.names import EVENT_TIME, online_view
-from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.answering.freshness import fresh_rows, mark_missing
 from loopline.platform_core.runtime.model.manifest import ViewField
-from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, spending
+from loopline.platform_core.testing.engine_tables import at, spending
 from loopline.platform_core.training.offline import historical
-from loopline.resources.delta.lake import DeltaLake
-from loopline.resources.polars.engine import PolarsEngine
-from loopline.resources.sqlite.online_store import SqliteOnlineStore
 from loopline.stories.shop import Shop
 
 view = replace(spending, ttl_days=None)
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    """Open a shop that has sold nothing."""
-    bindings = {
-        "lake": DeltaLake(root=str(tmp_path / "lake")),
-        "engine": PolarsEngine(),
-        "online_store": SqliteOnlineStore(path=str(tmp_path / "online.db")),
-    }
-    bound = Environment("t", tmp_path / "e.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path)
-    put_contract(tmp_path / "orders.yaml")
-    team = Team("shop", tmp_path, (Model("large", (view,), large_order, fit=lambda *_: None),))  # type: ignore[arg-type]
-    return Shop(Platform(bound), team)
+def shop(shop_of: Callable[..., Shop]) -> Shop:
+    """Open a shop of one view."""
+    return shop_of(view)
 
 
 def _due(shop: Shop, hour: float) -> bool:
@@ -78,7 +64,7 @@ def test_a_row_ahead_of_its_time_waits_and_appears(shop: Shop) -> None:
 
 
 def test_later_rows_heal_what_waits(shop: Shop) -> None:
-    """Rows that come meanwhile are served at once; several wait, each until its own hour."""
+    """Rows that come meanwhile are served at once, and correct what waits; several wait, each until its own hour."""
     shop.land((7, 0, 0, 1.0, "x"), (7, 10, 0, 100.0, "x"), (7, 20, 0, 1000.0, "x"))
     shop.turn(1, view)
     shop.land((7, 3, 3, 2.0, "x"), (8, 15, 3, 5.0, "x"))
@@ -94,28 +80,17 @@ def test_later_rows_heal_what_waits(shop: Shop) -> None:
     assert not standing(Tables(shop.platform, shop.team, view)).waits
 
 
-def test_a_correction_of_what_waits_holds(shop: Shop) -> None:
-    """A late row changes the waiting one before its time: what appears is what is known then."""
-    shop.land((7, 0, 0, 1.0, "x"), (7, 10, 0, 100.0, "x"))
-    shop.turn(1, view)
-    shop.land((7, 2, 5, 50.0, "x"))
-    shop.turn(5, view)
-    shop.turn(10, view)
-    assert (_online(shop, 11), _offline(shop, 11)) == (151.0, 151.0)
-
-
-def test_a_kill_between_online_and_the_mark_is_made_up_for(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_online_and_the_mark_is_made_up_for(shop: Shop) -> None:
     """The row appears once more, which changes nothing; and a refilled store shows no row before its time."""
     shop.land((7, 0, 0, 1.0, "x"), (7, 10, 0, 100.0, "x"))
     shop.turn(1, view)
-    with monkeypatch.context() as patch:
 
-        def dies(*_: object, **__: object) -> int:
-            raise StoreUnavailable("the power went off", "switch it on")
+    def dies() -> None:
+        raise StoreUnavailable("the power went off", "switch it on")
 
-        patch.setattr(DeltaLake, "append", dies)
-        with pytest.raises(StoreUnavailable):
-            shop.turn(10, view)
+    shop.platform.lake.before = dies  # type: ignore[attr-defined]
+    with pytest.raises(StoreUnavailable):
+        shop.turn(10, view)
     assert _due(shop, 11)
     shop.turn(11, view)
     assert _online(shop, 11) == 101.0

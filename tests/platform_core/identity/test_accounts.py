@@ -7,11 +7,19 @@ import os
 import stat
 
 import pytest
+from argon2 import PasswordHasher
 
 from loopline.platform_core.errors import BadRequest, InvalidEnvironment, NotFound, Refused
 from loopline.platform_core.identity import accounts
 
 GOOD = "four words of a sentence"
+ADVISED = accounts.hasher
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashes(monkeypatch):
+    """Hash with little memory: what is advised takes a second where several do it."""
+    monkeypatch.setattr(accounts, "hasher", lambda: PasswordHasher(time_cost=1, memory_cost=64))
 
 
 @pytest.fixture
@@ -29,6 +37,7 @@ def test_an_account_is_made_changed_and_removed(file):
     assert all(one.startswith("$argon2id$") for one in hashes.values())
     assert hashes["ana"] != hashes["ben"]
     assert GOOD not in file.read_text()
+    assert ADVISED().memory_cost >= 64 * 1024
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert accounts.verify(file, "ana", GOOD)
     accounts.change(file, "ana", GOOD + "!")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -18,12 +18,9 @@ from loopline.platform_core.loop.ledger import Ledger
 NOW = 1_800_000_000.0
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request, tmp_path):
+@pytest.fixture
+def ledger(url):
     """Open a ledger on each database."""
-    url = f"sqlite:///{tmp_path}/ledger.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("new_database")()
     opened = Ledger.open(url)
     yield opened
     opened.close()
@@ -74,21 +71,16 @@ def test_who_is_on_the_way_comes_back_once(ledger):
         with pytest.raises(BadRequest) as refused:
             on_way.take(*wrong)
         assert refused.value.status == 403
-    found = []
 
-    def come_back():
+    def come_back(_):
         try:
-            found.append(on_way.take(state, "browser"))
+            return on_way.take(state, "browser")
         except BadRequest:
-            found.append(None)
+            return None
 
-    threads = [threading.Thread(target=come_back) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(one is None for one in found) == [False, True, True, True]
-    assert next(one for one in found if one) == kept
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(come_back, range(4)))
+    assert sorted(found, key=bool) == [None, None, None, kept]
     assert kept.destination == "/models"
 
 
@@ -105,21 +97,17 @@ def test_they_do_not_fill_the_table(ledger, monkeypatch):
 
 def test_attempts_are_counted_before_they_are_made(ledger):
     """So many at once as one after the other."""
-    attempts, through = Attempts(ledger, lambda: NOW), []
+    attempts = Attempts(ledger, lambda: NOW)
 
-    def attempt():
+    def attempt(_):
         try:
             attempts.take("ana", "10.0.0.1")
-            through.append(1)
         except BadRequest:
-            pass
+            return 0
+        return 1
 
-    threads = [threading.Thread(target=attempt) for _ in range(MOST_OF_BOTH * 2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(through) == MOST_OF_BOTH
+    with ThreadPoolExecutor(MOST_OF_BOTH * 2) as pool:
+        assert sum(pool.map(attempt, range(MOST_OF_BOTH * 2))) == MOST_OF_BOTH
 
 
 def test_attempts_are_bounded_by_name_and_by_address(ledger):

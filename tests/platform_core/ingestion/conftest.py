@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.environment import Environment
-from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team
 from loopline.platform_core.testing.fakes.event_source import InMemoryDelivery, InMemoryEventSource
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
-from loopline.resources.polars.engine import PolarsEngine
+from tests.platform_core.homes import opened
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -33,6 +31,29 @@ HEADER = "Customer,Price,At\n"
 DAY_ONE = datetime(2020, 1, 2, tzinfo=UTC)
 
 
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class DyingLake(InMemoryLake):
+    """Dies before or behind its n-th append, or the n-th to tables whose names end so."""
+
+    dies_at: int = 1
+    behind: bool = False
+    end: str = ""
+
+    def append(self, table: str, *rest: Any, **more: Any) -> int:
+        """Count down."""
+        counts = table.endswith(self.end)
+        self.dies_at -= counts
+        if counts and self.dies_at == 0 and not self.behind:
+            raise Killed
+        version = super().append(table, *rest, **more)
+        if counts and self.dies_at == 0:
+            raise Killed
+        return version
+
+
 @dataclass
 class Shop:
     """A team with one source, on a platform."""
@@ -42,9 +63,9 @@ class Shop:
     team: Team
     source: Source
 
-    def contract(self, version: str = "1.0.0", low: float = 1, without: str = "no column") -> None:
-        """Release a contract version, perhaps without a column."""
-        lines = [line for line in CONTRACT.splitlines() if f"name: {without}," not in line]
+    def contract(self, version: str = "1.0.0", low: float = 1, without: tuple[str, ...] = ()) -> None:
+        """Release a contract version, perhaps without some columns."""
+        lines = [line for line in CONTRACT.splitlines() if not any(f"name: {name}," in line for name in without)]
         (self.folder / "orders.yaml").write_text("\n".join(lines) % {"version": version, "low": low})
 
     def deliver(self, name: str, *lines: str, header: str = HEADER, hours: float = 0) -> None:
@@ -82,10 +103,8 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     """Open a shop under its first contract."""
-    bindings = {"lake": InMemoryLake(), "event_source": InMemoryEventSource(), "engine": PolarsEngine()}
-    ledger, clock = f"sqlite:///{tmp_path}/ledger.db", tmp_path / "clock"
-    platform = Platform(Environment("test", tmp_path, bindings, ledger, clock, tmp_path))
-    ReplayClock(clock).set(DAY_ONE + timedelta(days=1))
+    vendors = {"lake": InMemoryLake(), "event_source": InMemoryEventSource()}
+    platform = opened(tmp_path, DAY_ONE + timedelta(days=1), **vendors)
     shop = Shop(tmp_path, platform, Team("shop", tmp_path), Source("orders", "orders.yaml"))
     shop.contract()
     return shop

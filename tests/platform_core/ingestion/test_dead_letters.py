@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from loopline.platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
 from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from tests.platform_core.ingestion.conftest import DyingLake, Killed
 
 
 def test_open_letters_are_listed_newest_first(shop: Any) -> None:
@@ -68,24 +67,14 @@ def test_letters_that_are_all_alike_are_no_retyped_column(shop: Any) -> None:
     assert replay(*shop.args) == Replayed(0, 11)
 
 
-class DiesAfterRows(InMemoryLake):
-    """Dies once the rows are there, before the letters are closed."""
-
-    def append(self, table: str, rows: pa.Table, transactions: Mapping[str, int] | None = None) -> int:
-        """Die at the second table."""
-        if table.endswith(".resolved"):
-            raise KeyboardInterrupt
-        return super().append(table, rows, transactions)
-
-
 def test_a_killed_replay_doubles_nothing(shop: Any) -> None:
     """Rows that a replay brought are found again, though its letters were still open and more have come since."""
     name = str(shop.folder)
     shop.on(InMemoryLake(name=name)).deliver("monday", "7,0.5,", "7,0.6,")
     land(*shop.args)
     shop.contract("1.1.0", low=0)
-    with pytest.raises(KeyboardInterrupt):
-        replay(*shop.on(DiesAfterRows(name=name)).args)
+    with pytest.raises(Killed):  # once the rows are there, before the letters are closed
+        replay(*shop.on(DyingLake(name=name, end=".resolved")).args)
     shop.on(InMemoryLake(name=name)).contract("1.2.0", low=0.55)
     shop.deliver("tuesday", "7,0.5,", "7,0.1,", hours=24)
     land(*shop.args)

@@ -16,10 +16,7 @@ from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.ingestion.letter_tally import Tallies
 from loopline.platform_core.loop.entry_kinds import LANDED
 from loopline.resources.delta.lake import DeltaLake
-
-
-class Killed(BaseException):
-    """The process is gone."""
+from tests.platform_core.ingestion.conftest import Killed
 
 
 @pytest.fixture
@@ -48,19 +45,24 @@ def _deliver(shop: Any, first: int, last: int) -> None:
         shop.deliver(f"{number}", f"7,{number + 1},", f"8,{number + 2},", "7,0,", hours=number / 100)
 
 
-def test_a_landing_that_dies_before_its_line_is_told_by_the_next(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def _killed(shop: Any) -> None:
+    """Land, and die before the line is written."""
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(landing, "record_landing", dies)
+        with pytest.raises(Killed):
+            land(*shop.args)
+
+
+def test_a_landing_that_dies_before_its_line_is_told_by_the_next(shop: Any) -> None:
     """Also when nothing new has arrived; and it is told once."""
     _deliver(shop, 0, 1)
     land(*shop.args)
     _deliver(shop, 1, 4)
-    with monkeypatch.context() as patch:
-
-        def dies(*_: object) -> None:
-            raise Killed
-
-        patch.setattr(landing, "record_landing", dies)
-        with pytest.raises(Killed):
-            land(*shop.args)
+    _killed(shop)
     assert _sums(shop)[:3] == (1, 2, 1)
     for _ in range(2):
         land(*shop.args)
@@ -85,13 +87,15 @@ def test_a_ledger_that_is_away_behind_the_commit_is_told_later(shop: Any, monkey
     assert _sums(shop) == (3, 6, 3, {"price.minimum": 3})
 
 
-def test_landings_at_once_are_told_once(shop: Any) -> None:
-    """Rows land once and are counted once, letters too."""
+def test_landings_at_once_land_each_row_once_and_are_told_once(shop: Any) -> None:
+    """Rows land once and are counted once, letters too, on tables that several processes may write."""
     _deliver(shop, 0, 12)
     with ThreadPoolExecutor(3) as pool:
         for each in [pool.submit(land, *shop.args) for _ in range(3)]:
             each.result()
     land(*shop.args)
+    assert shop.prices() == sorted([*range(1, 13), *range(2, 14)])
+    assert len(shop.rows("shop/dead_letters/orders")) == 12
     assert _sums(shop) == (12, 24, 12, {"price.minimum": 12})
 
 
@@ -105,17 +109,10 @@ def test_two_that_tell_the_same_tell_it_once(shop: Any) -> None:
     assert _sums(shop)[1:3] == (4, 2)
 
 
-def test_a_replay_that_nobody_told_of_opens_no_letter_below_none(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_that_nobody_told_of_opens_no_letter_below_none(shop: Any) -> None:
     """A killed landing's letters are replayed before its line is written: they are replayed letters, not rows twice."""
     _deliver(shop, 0, 2)
-    with monkeypatch.context() as patch:
-
-        def dies(*_: object) -> None:
-            raise Killed
-
-        patch.setattr(landing, "record_landing", dies)
-        with pytest.raises(Killed):
-            land(*shop.args)
+    _killed(shop)
     shop.contract("1.1.0", low=0)
     assert replay(*shop.args).replayed == 2
     land(*shop.args)

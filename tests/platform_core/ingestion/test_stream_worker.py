@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -26,6 +25,7 @@ from loopline.platform_core.specs import Team
 from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
+from tests.waiting import until
 
 
 class Flickering(InMemoryEventStream):
@@ -76,6 +76,13 @@ def features(worker: StreamWorker) -> int:
     return 0 if worker.platform.lake.version(table) is None else len(worker.platform.lake.read(table))
 
 
+def turned(worker: StreamWorker, records: int) -> None:
+    """Let it take so many records, as often as its stream does not answer."""
+    while worker.metrics.records < records:
+        with contextlib.suppress(StoreUnavailable):
+            worker.turn(0.0)
+
+
 def test_once_lands_everything_and_ends(worker: StreamWorker, shop: Any) -> None:
     """Batches land one after another with the views behind them; a view that fails is told of and stops nothing."""
     send(worker, *range(1, 11), 0)
@@ -95,9 +102,7 @@ def test_it_follows_until_told_to_stop(worker: StreamWorker) -> None:
     try:
         for count in (1, 2):
             send(worker, count)
-            end = time.monotonic() + 120
-            while features(worker) < count and time.monotonic() < end:
-                time.sleep(0.02)
+            until(lambda wanted=count: features(worker) >= wanted, seconds=120)
             assert features(worker) == count
     finally:
         stop.set()
@@ -157,9 +162,7 @@ def test_what_a_worker_lands_is_told_to_the_ledger(worker: StreamWorker, monkeyp
     monkeypatch.setattr("loopline.platform_core.features.stream_worker.LEDGER_SECONDS", 0)
     monkeypatch.setattr("loopline.platform_core.features.stream_worker.LAG_SECONDS", 0)
     send(worker, 3, "odd")
-    while worker.metrics.records < 34:
-        with contextlib.suppress(StoreUnavailable):
-            worker.turn(0.0)
+    turned(worker, 34)
     [tally] = Tallies().newest(worker.platform.ledger)
     assert (tally.rows, tally.letters) == (3, 31)
 
@@ -167,9 +170,7 @@ def test_what_a_worker_lands_is_told_to_the_ledger(worker: StreamWorker, monkeyp
 def test_a_worker_that_is_killed_is_told_of_by_the_next(worker: StreamWorker, shop: Any) -> None:
     """What it landed and could not tell is told when another begins, or when the sensor lands the stream."""
     send(worker, 1, "odd")
-    while worker.metrics.records < 2:
-        with contextlib.suppress(StoreUnavailable):
-            worker.turn(0.0)
+    turned(worker, 2)
     assert worker.platform.ledger.entries(kinds=["arrival.landed"]) == []
     StreamWorker(*shop.args, print).run(threading.Event(), once=True)
     [tally] = Tallies().newest(worker.platform.ledger)

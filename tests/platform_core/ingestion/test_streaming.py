@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.event_stream import EventStream, Record
 from loopline.platform_core.errors import CommitConflict, ContractBroken, InvalidEnvironment
@@ -20,6 +18,7 @@ from loopline.platform_core.ingestion.landing import land, pending
 from loopline.platform_core.ingestion.streaming import lag, land_stream
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
+from tests.platform_core.ingestion.conftest import DyingLake, Killed
 
 POISON = [
     (b"no json", ["row.malformed"]),
@@ -57,12 +56,17 @@ def send(stream: EventStream, *prices: object, customers: int = 9) -> None:
 
 
 def test_records_land_with_what_the_platform_adds(shop: Any, stream: InMemoryEventStream) -> None:
-    """A row says its partition and offset, and that it is known from now on, whenever it was published."""
-    stream.publish("shop/orders", [order(1.5, At="2020-01-01 23:59:59"), order(2), order("3.25", Extra=[1])])
+    """A row says its partition and offset, and that it is known from now on, whenever it was published.
+
+    Numbers are read as they are written: no float in between rounds a large one.
+    """
+    who = 2**60 + 1
+    given = order(1.5, who, At="2020-01-01 23:59:59"), order(2, who), order("3.25", who, Extra=[1])
+    stream.publish("shop/orders", given)
     landed = land_stream(*shop.args)
     assert (landed.arrivals, landed.rows, landed.dead, landed.refused, landed.version) == (3, 3, 0, (), 0)
     rows = shop.rows()
-    assert [row["price"] for row in rows] == [1.5, 2, 3.25]
+    assert [(row["customer"], row["price"]) for row in rows] == [(who, 1.5), (who, 2), (who, 3.25)]
     assert {row["_arrival"] for row in rows} <= {"stream:orders:0", "stream:orders:1"}
     assert [row["_line"] for row in rows] == [0, 10, 20]
     assert {row["_arrived_at"] for row in rows} == {shop.platform.clock.now()}
@@ -70,19 +74,19 @@ def test_records_land_with_what_the_platform_adds(shop: Any, stream: InMemoryEve
     assert land_stream(*shop.args).arrivals == 0
 
 
-def test_a_whole_number_is_not_rounded(shop: Any, stream: InMemoryEventStream) -> None:
-    """Numbers are read as they are written: no float in between."""
-    stream.publish("shop/orders", [order(1, customer=2**60 + 1)])
-    land_stream(*shop.args)
-    assert [row["customer"] for row in shop.rows()] == [2**60 + 1]
-
-
 def test_poison_is_set_aside_and_the_stream_goes_on(shop: Any, stream: InMemoryEventStream) -> None:
-    """Each bad record is a letter with its reasons, and is published as it came; good ones around it land."""
+    """Each bad record is a letter with its reasons, and is published as it came; good ones around it land.
+
+    The landing is one line in the ledger, which counts what all of its micro-batches brought.
+    """
     for value, _ in POISON:
         stream.publish("shop/orders", [order(2), Record(value, b"poison"), order(3)])
     landed = land(*shop.args)
     assert (landed.rows, landed.dead) == (2 * len(POISON), len(POISON))
+    assert land(*shop.args).arrivals == 0
+    [entry] = shop.entries("arrival.landed")
+    counted = entry.details["arrivals"], entry.details["rows"], entry.details["dead"]
+    assert counted == (3 * len(POISON), 2 * len(POISON), len(POISON))
     letters = {(row["_arrival"], row["_line"]): row for row in shop.rows("shop/dead_letters/orders")}
     dead = stream.read("shop/orders.dead", {}, 100).to_pylist()
     said = {row["value"]: (row["key"].decode(), json.loads(row["headers"])) for row in dead}
@@ -136,34 +140,18 @@ def test_lag_counts_what_has_not_landed(shop: Any, stream: InMemoryEventStream) 
     assert shop.prices() == list(range(1, 21))
 
 
-class MarksOnly(InMemoryEventStream):
-    """Ends behind its newest record, as a topic does behind a transaction that was aborted."""
-
-    def ends(self, stream: str) -> Mapping[int, int]:
-        """Add what is no record."""
-        return {partition: end + 1 for partition, end in super().ends(stream).items()}
-
-
-def test_what_is_behind_but_no_record_is_not_pending(shop: Any, stream: InMemoryEventStream) -> None:
-    """No run would find anything to land."""
-    stream = MarksOnly()
-    shop.platform.environment.bindings["event_stream"] = stream
+def test_what_is_behind_but_no_record_is_not_pending(
+    shop: Any, stream: InMemoryEventStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No run would find anything to land: a topic ends behind its newest record where a transaction was aborted."""
+    ends = InMemoryEventStream.ends
+    monkeypatch.setattr(InMemoryEventStream, "ends", lambda *of: {part: end + 1 for part, end in ends(*of).items()})
     send(stream, 1, 2)
     assert pending(*shop.args)
     assert land(*shop.args).rows == 2
     assert lag(*shop.args).total == 2
     assert not pending(*shop.args)
     assert land(*shop.args).arrivals == 0
-
-
-def test_a_landing_is_a_line_in_the_ledger(shop: Any, stream: InMemoryEventStream) -> None:
-    """It counts what all of its micro-batches brought."""
-    send(stream, 1, 2, 0)
-    land(*shop.args)
-    [entry] = shop.entries("arrival.landed")
-    assert (entry.details["arrivals"], entry.details["rows"], entry.details["dead"]) == (3, 2, 1)
-    land(*shop.args)
-    assert len(shop.entries("arrival.landed")) == 1
 
 
 def test_a_stream_that_is_another_is_refused(shop: Any, stream: InMemoryEventStream) -> None:
@@ -181,33 +169,6 @@ def test_an_environment_without_a_stream_says_so(shop: Any, stream: InMemoryEven
     del shop.platform.environment.bindings["event_stream"]
     with pytest.raises(InvalidEnvironment, match="no vendor is bound for event_stream"):
         land(*shop.args)
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class DyingLake(InMemoryLake):
-    """Dies before or behind the n-th append."""
-
-    dies_at: int
-    behind: bool
-
-    def append(
-        self,
-        table: str,
-        rows: pa.Table,
-        transactions: Mapping[str, int] | None = None,
-        after: Mapping[str, int] | None = None,
-    ) -> int:
-        """Count down."""
-        self.dies_at -= 1
-        if self.dies_at == 0 and not self.behind:
-            raise Killed
-        version = super().append(table, rows, transactions, after)
-        if self.dies_at == 0:
-            raise Killed
-        return version
 
 
 @pytest.mark.parametrize("behind", [False, True])
@@ -236,38 +197,26 @@ def test_a_kill_loses_and_doubles_nothing(  # noqa: PLR0913, PLR0917 - four ways
     assert lag(*shop.args).total == 0
 
 
-class Overtaken(InMemoryEventStream):
-    """Lets another writer land after a batch was read."""
+@pytest.mark.parametrize("bad", [0, 0.5])
+def test_a_writer_that_was_overtaken_is_refused(
+    shop: Any, stream: InMemoryEventStream, bad: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes nothing, also no letter, and goes on from where the other one is."""
+    others, read = list[Callable[[], Any]](), InMemoryEventStream.read
 
-    _other: list[Any] = PrivateAttr(default_factory=list)
-
-    def read(self, stream: str, offsets: Mapping[int, int], limit: int, wait_seconds: float = 0.0) -> pa.Table:
-        """Read, then run the other one."""
-        records = super().read(stream, offsets, limit, wait_seconds)
-        while self._other:
-            self._other.pop()()
+    def overtaken(*asked: Any, **more: Any) -> pa.Table:
+        records = read(*asked, **more)
+        while others:
+            others.pop()()
         return records
 
-
-@pytest.mark.parametrize("bad", [0, 0.5])
-def test_a_writer_that_was_overtaken_is_refused(shop: Any, stream: InMemoryEventStream, bad: float) -> None:
-    """It writes nothing, also no letter, and goes on from where the other one is."""
-    stream = Overtaken()
-    shop.platform.environment.bindings["event_stream"] = stream
+    monkeypatch.setattr(InMemoryEventStream, "read", overtaken)
     send(stream, *([bad] if bad else []), *range(1, 11))
-    stream._other.append(lambda: land_stream(*shop.args, limit=8))
+    others.append(lambda: land_stream(*shop.args, limit=8))
     with pytest.raises(CommitConflict, match="builds on"):
         land_stream(*shop.args)
     assert len(shop.rows()) + len(shop.rows("shop/dead_letters/orders")) == 8
-    stream._other.append(lambda: land_stream(*shop.args, limit=1))
+    others.append(lambda: land_stream(*shop.args, limit=1))
     land(*shop.args)
     assert shop.prices() == list(range(1, 11))
     assert len(shop.rows("shop/dead_letters/orders")) == (1 if bad else 0)
-
-
-def test_the_clock_of_the_platform_decides(shop: Any, stream: InMemoryEventStream, tmp_path: Path) -> None:
-    """Records that waited are known when they are read, not when they were published."""
-    send(stream, 1)
-    shop.platform.clock.set(shop.platform.clock.now() + timedelta(hours=5))
-    land(*shop.args)
-    assert [row["_arrived_at"] for row in shop.rows()] == [shop.platform.clock.now()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.contracts.registry import Publication
+from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, gates, rollouts
+from loopline.platform_core.loop import cycles, deployments, gates, rollouts
 from loopline.platform_core.loop.gates import GateReading, Verdict
 from loopline.platform_core.loop.ledger import Ledger
 from loopline.platform_core.platform import Platform
@@ -22,19 +23,13 @@ from loopline.platform_core.specs import Drift, Model, Rollout
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.turn import start_rollout
+from tests.platform_core.ledgers import new_ledger
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 REF = ModelRef("retail", "cancellations")
 RULE = Drift(cooldown_hours=24, daily_budget=3)
+Scores = Mapping[str, float | None]
 PASSED = Verdict((GateReading("AtLeast(roc_auc)", 1, 0.72, 0.65, passed=True, detail=""),))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give an empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("new_database")()
 
 
 @pytest.fixture
@@ -69,9 +64,7 @@ class Loop:
     @property
     def serving(self) -> InMemoryServing:
         """Return the endpoint in memory."""
-        serving = self.platform.serving
-        assert isinstance(serving, InMemoryServing)
-        return serving
+        return self.platform.serving
 
     @property
     def model(self) -> Model:
@@ -103,7 +96,7 @@ class Loop:
         version, cycle = self.candidate(name)
         return start_rollout(self.platform, REF, self.model, version, cycle, self.now)
 
-    def ask(self, count: int, scores: Mapping[str, float | None] | None = None, latency_ms: float = 1.0) -> None:
+    def ask(self, count: int, scores: Scores | None = None, latency_ms: float = 1.0) -> None:
         """Send requests of as many entities; versions without a score given answer 0.5."""
         versions = {v.version: 0.5 for v in self.platform.registry.versions(REF.dotted)}
         for _ in range(count):
@@ -113,6 +106,28 @@ class Loop:
     def step(self, record: rollouts.RolloutRecord) -> rollouts.Decision:
         """Take a step."""
         return rollouts.step(self.platform, self.model, record.rollout_id, self.now)
+
+    def second(self, hours: float = 1) -> rollouts.RolloutRecord:
+        """Make a first version live, and start the rollout of a second one some hours later."""
+        self.roll_out("first")
+        self.later(60 * hours)
+        return self.roll_out("second")
+
+    def baked(self, record: rollouts.RolloutRecord, count: int, scores: Scores | None = None) -> rollouts.Decision:
+        """Let requests come for a bake time, and take a step."""
+        self.ask(count, scores)
+        self.later(self.rule.bake_minutes)
+        return self.step(record)
+
+    @property
+    def live(self) -> deployments.Deployment:
+        """Return what is deployed."""
+        return deployments.deployment(self.ledger, REF)
+
+    @property
+    def stable(self) -> Served:
+        """Return what answers."""
+        return self.live.stable
 
 
 def platform_on(url: str, home: Path) -> Platform:
@@ -132,12 +147,6 @@ def loop(url: str, tmp_path: Path) -> Iterator[Loop]:
 @pytest.fixture
 def sqlite_loop(tmp_path: Path) -> Iterator[Loop]:
     """Give a platform to drive, on SQLite."""
-    platform = platform_on(f"sqlite:///{tmp_path}/ledger.db", tmp_path)
+    platform = platform_on(new_ledger(tmp_path), tmp_path)
     yield Loop(platform, tmp_path)
     platform.close()
-
-
-@pytest.fixture
-def make_platform() -> Callable[[str, Path], Platform]:
-    """Give the function that binds vendors in memory to a ledger."""
-    return platform_on

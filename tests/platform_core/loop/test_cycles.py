@@ -128,7 +128,7 @@ url, key, start = sys.argv[1:]
 ledger = Ledger.open(url)
 print("ready", flush=True)
 while not pathlib.Path(start).exists():
-    time.sleep(0.002)
+    time.sleep(0.002)  # all begin within one look at the file
 try:
     now = datetime(2011, 3, 1, 12, tzinfo=UTC)
     print(open_cycle(ledger, ModelRef("retail", "cancellations"), Drift(), "drift", key, now).cycle_id)

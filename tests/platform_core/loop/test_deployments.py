@@ -10,7 +10,7 @@ import pytest
 from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.registry import Publication
-from loopline.platform_core.contracts.serving import DesiredState, Served, Serving
+from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable, Unsupported
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import deployments, freezes, rollouts
@@ -20,6 +20,7 @@ from loopline.platform_core.loop.rollback import roll_back, stable_before
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.testing.fakes.serving_vendors import OneVersionServing
 from loopline.platform_core.turn import start_rollout
 
 
@@ -49,12 +50,6 @@ class DyingRegistry(InMemoryRegistry):
         if self.dies_after is not None and self.dies_after == version:
             self.dies_after = None
             raise StoreUnavailable("killed", "start again")
-
-
-class OneVersion(InMemoryServing):
-    """An endpoint that answers with one version at a time."""
-
-    can = frozenset()
 
 
 @pytest.fixture
@@ -105,7 +100,7 @@ def test_what_is_so_already_makes_no_generation(loop, ref, live):
 
 def test_a_candidate_needs_a_serving_that_can_canary(loop, ref, live):
     """It is refused before anything is written."""
-    loop.platform.environment.bindings["serving"] = OneVersion()
+    loop.platform.environment.bindings["serving"] = OneVersionServing()
     with pytest.raises(Unsupported, match="one version at a time"):
         put(loop, ref, live[2], live[0], 25)
     assert deployment(loop.ledger, ref).generation == 3
@@ -282,8 +277,3 @@ def test_the_version_before_is_read_from_the_entries_alone(ref, loop):
     assert stable_before([changed("1"), changed("1")]) is None
     assert stable_before([changed("1"), changed("2"), changed("2")]).version == "1"
     assert stable_before([changed("1"), changed("2"), changed("1", back=True)]) is None
-
-
-def test_serving_is_a_contract_not_a_vendor(loop):
-    """The loop is driven through the contract; the fake is one of its kind."""
-    assert isinstance(loop.platform.serving, Serving)

@@ -5,33 +5,24 @@ from __future__ import annotations
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import fleet, freezes, history, rollback
 from loopline.platform_core.loop.ledger import Entry
-
-REF = ModelRef("retail", "cancellations")
+from tests.platform_core.loop.conftest import REF
 
 
 def test_since_is_when_the_version_became_the_stable_one(loop) -> None:
     """Also while a candidate of a later rollout changes the deployment, and after a step back."""
+
+    def live():
+        found = fleet.live(loop.ledger)[REF]
+        return found.version, found.since
+
     assert fleet.live(loop.ledger) == {}
-    loop.roll_out("first")
-    first = loop.now
-    loop.later(60)
-    record = loop.roll_out("second")
-    assert fleet.live(loop.ledger)[REF].since == first
-    assert fleet.live(loop.ledger)[REF].version == "1"
+    first, record = loop.now, loop.second()
+    assert live() == ("1", first)
     for _ in range(3):
-        loop.ask(200)
-        loop.later(11)
-        loop.step(record)
-    assert (fleet.live(loop.ledger)[REF].version, fleet.live(loop.ledger)[REF].since) == (
-        "2",
-        loop.now,
-    )
-    loop.later(60)
-    rollback.roll_back(loop.platform, REF, "ada", "complaints", loop.now)
-    assert (fleet.live(loop.ledger)[REF].version, fleet.live(loop.ledger)[REF].since) == (
-        "1",
-        loop.now,
-    )
+        loop.baked(record, 200)
+    assert live() == ("2", loop.now)
+    rollback.roll_back(loop.platform, REF, "ada", "complaints", loop.later(60))
+    assert live() == ("1", loop.now)
 
 
 def test_the_newest_entry_about_the_live_version(loop) -> None:

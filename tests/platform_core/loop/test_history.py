@@ -10,8 +10,6 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.loop import freezes, gates, rollback
 from loopline.platform_core.loop.gates import GateReading, Verdict
 from loopline.platform_core.loop.history import live_at, story
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.loop.sentences import tell
 from loopline.platform_core.specs import P99, Rollout
 from loopline.platform_core.turn import start_rollout
 
@@ -104,28 +102,6 @@ def test_the_story_tells_everything_in_order(loop, ref, past):
     assert any("rolled back: P99 80 above 50 (" in t.text for t in told)
     assert all(t.entry.kind not in t.text for t in told)
     assert {t.entry.at for t in story(loop.ledger, ref, until=past["first"])} == {past["first"]}
-
-
-@pytest.mark.parametrize(
-    ("entry", "text"),
-    [
-        ({"kind": "later.kind", "reason": "why", "version": "3", "actor": "ada"}, "later.kind version 3 by ada: why"),
-        ({"kind": "later.kind"}, "later.kind"),
-        ({"kind": "training_set.pinned", "details": {"rows": 12345, "positives": 67}},
-         "training set pinned: rows 12,345, positives 67"),
-        ({"kind": "model.registered", "version": "2", "details": {"metrics": {"roc_auc": 0.71234}}},
-         "version 2 registered: roc auc 0.7123"),
-        ({"kind": "deployment.arrived", "version": "2", "details": {"generation": 7}},
-         "the endpoint is at generation 7: version 2 answers everywhere"),
-        ({"kind": "endpoint.watched", "details": {"up_seconds": 86390.4, "down_seconds": 9.6}},
-         "the endpoint was seen ready for 86,390 s and not ready for 10 s"),
-        ({"kind": "loop.thawed", "team": "retail", "model": "m", "actor": "ada", "reason": "over"},
-         "retail/m thawed by ada: over"),
-    ],
-)  # fmt: skip
-def test_each_kind_of_entry_is_told(loop, entry, text):
-    """Also kinds of a later release, plainly."""
-    assert tell(Entry(at=loop.now, **entry)) == f"2011-03-01 12:00:00 {text}"
 
 
 def test_an_override_is_part_of_why(loop, ref):

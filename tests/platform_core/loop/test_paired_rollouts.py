@@ -61,9 +61,7 @@ def a_week_of(loop, week, count=600, off=0.0, seed=0):
 def canary(sqlite_loop):
     """Make version 1 live and start the rollout of version 2 at 20 percent."""
     sqlite_loop.rule = RULE
-    sqlite_loop.roll_out("first")
-    sqlite_loop.later(60)
-    return sqlite_loop.roll_out("second")
+    return sqlite_loop.second()
 
 
 def stepped(loop, record):
@@ -107,8 +105,7 @@ def test_harm_that_another_week_would_hide_is_found(sqlite_loop, canary):
 def test_in_shadow_the_same_requests_are_compared(sqlite_loop):
     """What was replayed and what the caller was answered are a pair too."""
     sqlite_loop.rule = Rollout(percents=(20,), bake_minutes=10, min_requests=50, judges=JUDGES, shadow_requests=300)
-    sqlite_loop.roll_out("first")
-    record = sqlite_loop.roll_out("second")
+    record = sqlite_loop.second()
     a_week_of(sqlite_loop, SECOND_WEEK, off=0.12)
     decision = sqlite_loop.step(record)
     assert decision.action == "roll_back"
@@ -119,8 +116,7 @@ def test_where_nothing_can_be_replayed_only_what_was_answered_meanwhile_is_compa
     """At all percent there is nothing to compare with then, and no other week stands in."""
     sqlite_loop.platform.environment.bindings["serving"] = Apart()
     sqlite_loop.rule = RULE
-    sqlite_loop.roll_out("first")
-    record = sqlite_loop.roll_out("second")
+    record = sqlite_loop.second()
     a_week_of(sqlite_loop, FIRST_WEEK)
     decision = stepped(sqlite_loop, record)
     assert (decision.percent, "scores beside" in decision.findings[1].detail) == (100, True)
@@ -134,8 +130,7 @@ def test_at_all_percent_replays_are_waited_for_as_long_as_a_doubt(sqlite_loop, s
     """Unless the endpoint says that there will be none; what was answered meanwhile is compared before."""
     sqlite_loop.platform.environment.bindings["serving"] = serving()
     sqlite_loop.rule = RULE
-    sqlite_loop.roll_out("first")
-    record = sqlite_loop.roll_out("second")
+    record = sqlite_loop.second()
     a_week_of(sqlite_loop, FIRST_WEEK)
     assert stepped(sqlite_loop, record).percent == 100
     a_week_of(sqlite_loop, SECOND_WEEK, seed=1)

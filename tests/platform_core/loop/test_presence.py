@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,15 +14,16 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.sites import Sites
 from loopline.watchdog.look import Bounds
 from loopline.watchdog.loop_looks import LoopLooks
+from tests.platform_core.loop.conftest import Loop
 
 REF = ModelRef("shop_at_eu", "returns")
 T0 = datetime(2024, 5, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def at_site(url: str, tmp_path: Path, make_platform: Callable[[str, Path], Platform]) -> Platform:
+def at_site(loop: Loop) -> Platform:
     """Make a platform of a site."""
-    platform = make_platform(url, tmp_path)
+    platform = loop.platform
     platform.environment = replace(platform.environment, site="eu", sites=Sites(("eu", "us"), {"shop": ("eu",)}))
     return platform
 

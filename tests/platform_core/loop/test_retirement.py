@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
-from loopline.platform_core.loop.deployments import CHANGED, deployment, unfinished
+from loopline.platform_core.loop.deployments import CHANGED, unfinished
 from loopline.platform_core.loop.retirement import retire
 from loopline.platform_core.loop.sentences import tell
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
@@ -14,23 +14,17 @@ from tests.platform_core.loop.conftest import REF, Loop
 
 def test_a_model_is_retired(loop: Loop) -> None:
     """In the middle of a rollout too: the rollout ends, nothing answers, and the ledger says who and why."""
-    loop.roll_out("first")
-    loop.later(60)
-    loop.roll_out("second")
+    loop.second()
     assert loop.serving.observe(REF.dotted).ready
     assert retire(loop.platform, REF, "anna", "replaced by returns", loop.now)
     assert not loop.serving.observe(REF.dotted).ready
-    now = deployment(loop.ledger, REF)
-    assert now is not None
+    now = loop.live
     assert (now.stable, now.candidate, now.applied) == (None, None, now.generation)
     last = loop.ledger.entries(REF, [CHANGED])[-1]
     assert (last.actor, last.reason) == ("anna", "replaced by returns")
     assert tell(last).endswith(f"nothing answers (generation {now.generation}): replaced by returns")
-    generation = now.generation
     assert retire(loop.platform, REF, "anna", "again", loop.now)
-    after = deployment(loop.ledger, REF)
-    assert after is not None
-    assert after.generation == generation
+    assert loop.live.generation == now.generation
 
 
 def test_it_may_come_back(loop: Loop) -> None:
@@ -39,11 +33,8 @@ def test_it_may_come_back(loop: Loop) -> None:
     retire(loop.platform, REF, "anna", "gone", loop.now)
     loop.later(60)
     loop.roll_out("second")
-    now = deployment(loop.ledger, REF)
-    assert now is not None
-    assert now.stable is not None
-    assert now.stable.version == "2"
-    assert loop.serving.observe(REF.dotted).generation == now.generation
+    assert loop.stable.version == "2"
+    assert loop.serving.observe(REF.dotted).generation == loop.live.generation
 
 
 def test_what_is_left_undone_is_done_later(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,10 +69,8 @@ def test_who_deploys_it_anew_meanwhile_keeps_the_endpoint(loop: Loop, monkeypatc
 
     monkeypatch.setattr(InMemoryServing, "let_go", late)
     assert retire(loop.platform, REF, "anna", "gone", loop.now)
-    now = deployment(loop.ledger, REF)
-    assert now is not None
-    assert now.stable is not None
-    assert loop.serving.observe(REF.dotted).generation == now.generation
+    assert loop.stable.version == "2"
+    assert loop.serving.observe(REF.dotted).generation == loop.live.generation
 
 
 def test_who_and_why_are_asked_for(loop: Loop) -> None:

@@ -16,6 +16,7 @@ from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.loop.sentences import tell
 from loopline.platform_core.specs import P99, ErrorRate, Finding, Judge, LogMetric, Rollout, Traffic
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.testing.fakes.serving_vendors import OneVersionServing
 from loopline.platform_core.turn import start_rollout
 
 FAILED = Verdict((GateReading("AtLeast(roc_auc)", 1, 0.5, 0.65, passed=False, detail=""),))
@@ -61,9 +62,7 @@ class Unread(InMemoryServing):
 def canary(loop):
     """Make version 1 live and start the rollout of version 2; gives the latter."""
     loop.rule = Rollout(percents=(20, 50, 100), bake_minutes=10, min_requests=20, judges=JUDGES)
-    loop.roll_out("first")
-    loop.later(60 * 48)
-    return loop.roll_out("second")
+    return loop.second(hours=48)
 
 
 def kinds(loop, ref):
@@ -75,7 +74,7 @@ def test_the_first_version_ever_is_promoted_at_once(loop, ref):
     """There is nothing to compare it with, nor to go back to; its cycle ends well."""
     record = loop.roll_out("first")
     assert (record.state, record.version) == ("promoted", "1")
-    live = deployments.deployment(loop.ledger, ref)
+    live = loop.live
     assert (live.stable.version, live.candidate, live.stable.cycle) == ("1", None, record.cycle)
     assert live.stable.package == loop.home / "packages" / "retail.cancellations" / "1"
     assert live.stable.package.joinpath("manifest.json").read_text() == '"first"'
@@ -98,13 +97,8 @@ def test_a_rollout_begins_without_reading_what_was_logged_before(loop, ref, shad
 def test_a_good_candidate_goes_step_by_step_to_all(loop, ref, canary):
     """20, 50, 100 percent, each baked, then it is the stable version; the ledger has each step with figures."""
     assert (canary.state, canary.step, canary.percent) == ("running", 0, 20)
-    percents = []
-    for _ in range(3):
-        loop.ask(150)
-        loop.later(10)
-        percents.append(loop.step(canary).percent)
-    assert percents == [50, 100, 100]
-    live = deployments.deployment(loop.ledger, ref)
+    assert [loop.baked(canary, 150).percent for _ in range(3)] == [50, 100, 100]
+    live = loop.live
     assert (live.stable.version, live.candidate, live.percent) == ("2", None, 0)
     assert loop.platform.registry.by_alias(ref.dotted, "champion").version == "2"
     assert loop.platform.registry.by_alias(ref.dotted, "candidate") is None
@@ -138,7 +132,7 @@ def test_harm_is_taken_back_at_once(loop, canary, judge, scores, latency_ms):
     decision = loop.step(canary)
     assert (decision.action, decision.percent) == ("roll_back", 0)
     assert decision.reason.startswith(judge)
-    live = deployments.deployment(loop.ledger, ref)
+    live = loop.live
     assert (live.stable.version, live.candidate, live.percent) == ("1", None, 0)
     assert loop.serving._states[ref.dotted].candidate is None
     assert loop.platform.registry.by_alias(ref.dotted, "candidate") is None
@@ -167,9 +161,7 @@ def test_only_what_was_answered_in_the_step_is_judged(loop, canary):
 def test_at_all_percent_the_candidate_is_compared_with_what_the_stable_version_makes_of_the_same(loop, canary):
     """It answers nobody then; what it says when the candidate's requests are replayed stands in, and no other week."""
     loop.rule = Rollout(percents=(20, 100), bake_minutes=10, min_requests=20, judges=(HigherMean(0.1),))
-    loop.ask(150)
-    loop.later(10)
-    assert loop.step(canary).percent == 100
+    assert loop.baked(canary, 150).percent == 100
     loop.ask(60, {"2": 0.9})
     decision = loop.step(canary)
     assert decision.action == "roll_back"
@@ -180,9 +172,7 @@ def test_at_all_percent_the_candidate_is_compared_with_what_the_stable_version_m
 def test_a_judge_that_raises_keeps_the_rollout_where_it_is(loop, canary):
     """It found no harm, but nobody may go on unjudged; the reason names the error."""
     loop.rule = Rollout(percents=(20, 100), bake_minutes=10, min_requests=20, judges=(Broken(0.1),))
-    loop.ask(150)
-    loop.later(10)
-    decision = loop.step(canary)
+    decision = loop.baked(canary, 150)
     assert (decision.action, decision.percent) == ("wait", 20)
     assert decision.reason == "raised ZeroDivisionError: no stable traffic"
 
@@ -256,9 +246,7 @@ def test_a_person_holds_a_rollout_and_lets_it_go_on(loop, ref, canary):
     """Held, it stays at its percent, though everything is well."""
     held = rollouts.hold(loop.ledger, ref, "ada", "release party", loop.now)
     assert (held.state, held.percent) == ("held", 20)
-    loop.ask(150)
-    loop.later(10)
-    assert loop.step(canary).reason == "held by a person"
+    assert loop.baked(canary, 150).reason == "held by a person"
     rollouts.resume(loop.ledger, ref, "ada", "party over", loop.now)
     assert loop.step(canary).action == "advance"
     assert [k for k in kinds(loop, ref) if k in {"rollout.held", "rollout.resumed"}] == [
@@ -288,9 +276,7 @@ def test_holding_needs_a_rollout_and_a_name(loop, ref):
 def test_a_freeze_stops_forward_steps(loop, ref, canary):
     """The rollout goes on after the thaw."""
     freezes.freeze(loop.ledger, ref, "ada", "audit", loop.now)
-    loop.ask(150)
-    loop.later(10)
-    assert loop.step(canary).reason == "frozen by ada: audit"
+    assert loop.baked(canary, 150).reason == "frozen by ada: audit"
     freezes.thaw(loop.ledger, ref, "ada", "over", loop.now)
     assert loop.step(canary).percent == 50
 
@@ -315,7 +301,7 @@ def test_a_rollout_that_starts_in_a_freeze_waits_at_zero_percent(loop, ref):
     freezes.freeze(loop.ledger, None, "ada", "audit", loop.now)
     record = start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     assert (record.state, record.percent) == ("running", 0)
-    assert deployments.deployment(loop.ledger, ref).candidate is None
+    assert loop.live.candidate is None
     freezes.thaw(loop.ledger, None, "ada", "over", loop.now)
     assert loop.step(record).percent == 20
 
@@ -323,13 +309,9 @@ def test_a_rollout_that_starts_in_a_freeze_waits_at_zero_percent(loop, ref):
 def test_without_steps_a_version_replaces_the_one_before_at_once(loop, ref):
     """For a serving that answers with one version; with steps such a serving is refused."""
     loop.roll_out("first")
-
-    class OneVersion(InMemoryServing):
-        can = frozenset()
-
-    loop.platform.environment.bindings["serving"] = OneVersion()
+    loop.platform.environment.bindings["serving"] = OneVersionServing()
     version, cycle = loop.candidate("second")
-    with pytest.raises(Unsupported, match="canary"):
+    with pytest.raises(Unsupported, match=r"one version at a time.*canary"):
         start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
     loop.rule = Rollout(percents=())
     record = start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
@@ -354,7 +336,7 @@ def test_a_step_that_another_process_took_is_not_taken_twice(loop, ref, canary, 
     first, second = loop.step(canary), loop.step(canary)
     assert (first.action, second.action) == ("advance", "wait")
     assert second.reason == "another process took this step"
-    assert deployments.deployment(loop.ledger, ref).percent == 50
+    assert loop.live.percent == 50
     assert kinds(loop, ref).count("rollout.advanced") == 2
 
 
@@ -365,9 +347,7 @@ def test_it_goes_forward_only_within_its_hours(sqlite_loop):
     loop.roll_out("first")
     loop.now = datetime(2011, 3, 4, 16, 55, tzinfo=UTC)
     record = loop.roll_out("second")
-    loop.ask(150)
-    loop.later(10)
-    waits = loop.step(record)
+    waits = loop.baked(record, 150)
     assert (waits.action, waits.reason) == ("wait", "outside its hours until 2011-03-07 09:00 UTC")
     loop.now = datetime(2011, 3, 7, 9, 0, tzinfo=UTC)
     assert loop.step(record).percent == 100
@@ -381,9 +361,7 @@ def doubtful(sqlite_loop):
     """Start a rollout of which the judges cannot say for sure; after two bake times of ten minutes it goes back."""
     loop = sqlite_loop
     loop.rule = Rollout((50, 100), 10, 20, (P99(50),), patience=2)
-    loop.roll_out("first")
-    loop.later(60 * 48)
-    record = loop.roll_out("second")
+    record = loop.second(hours=48)
     loop.ask(200)
     loop.ask(8, latency_ms=60.0)
     loop.later(15)
@@ -448,25 +426,12 @@ def test_a_pause_of_before_gives_no_patience(sqlite_loop, ref, doubtful):
     assert loop.step(record).reason.startswith("still in doubt after 2 bake times")
 
 
-def test_proven_harm_ends_a_rollout_that_is_held_and_frozen(sqlite_loop, ref, doubtful):
-    """Nobody can hold that."""
-    loop = sqlite_loop
-    rollouts.hold(loop.ledger, ref, "ada", "the fair is on", loop.now)
-    freezes.freeze(loop.ledger, None, "ada", "the fair is on", loop.now)
-    loop.ask(100, latency_ms=60.0)
-    assert loop.step(doubtful).action == "roll_back"
-
-
 def test_a_team_metric_over_the_log_takes_a_candidate_back_and_the_ledger_tells_its_figures(sqlite_loop):
     """Each step tells what every judge found, in numbers."""
     loop = sqlite_loop
     loop.rule = Rollout((50, 100), 10, 20, (LogMetric(0.6, metric=lambda log: log["score"].drop_null()),))
-    loop.roll_out("first")
-    loop.later(60 * 48)
-    record = loop.roll_out("second")
-    loop.ask(200)
-    loop.later(10)
-    assert loop.step(record).percent == 100
+    record = loop.second(hours=48)
+    assert loop.baked(record, 200).percent == 100
     told = tell(loop.ledger.entries(record.ref, ["rollout.advanced"])[-1])
     assert "judged: LogMetric(<lambda>) 0.5 of 0.6]" in told
     loop.ask(200, {"2": 0.9})

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from loopline.platform_core.contracts.serving import CANARY
-from loopline.platform_core.errors import Unsupported
-from loopline.platform_core.loop import deployments, freezes, history, rollouts
+from loopline.platform_core.loop import freezes, history, rollouts
 from loopline.platform_core.specs import P99, ErrorRate, Rollout
-from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.turn import start_rollout
 
 JUDGES = (ErrorRate(0.05), P99(50))
-
-
-class NoShadow(InMemoryServing):
-    """Splits, and replays nothing."""
-
-    can = frozenset({CANARY})
 
 
 @pytest.fixture
 def shadowed(loop):
     """Make version 1 live and start the rollout of version 2, in shadow first; gives the latter."""
     loop.rule = Rollout(percents=(20, 100), bake_minutes=10, min_requests=20, judges=JUDGES, shadow_requests=100)
-    loop.roll_out("first")
-    loop.later(60)
-    return loop.roll_out("second")
+    return loop.second()
 
 
 def told(loop, ref):
@@ -36,24 +25,20 @@ def told(loop, ref):
 
 def test_it_is_judged_in_shadow_then_takes_its_percents(loop, ref, shadowed):
     """Nobody is answered by it before enough was replayed and the bake time is over; each step is in the ledger."""
-    live = deployments.deployment(loop.ledger, ref)
+    live = loop.live
     assert (live.shadow.version, live.candidate, live.percent, shadowed.in_shadow) == ("2", None, 0, True)
     assert loop.serving._states[ref.dotted].shadow == live.shadow
-    loop.ask(60)
-    loop.later(10)
-    assert loop.step(shadowed).reason == "60 of 100 requests replayed"
+    assert loop.baked(shadowed, 60).reason == "60 of 100 requests replayed"
     loop.ask(60)
     assert {row["version"] for row in loop.serving._log[ref.dotted] if row["role"] != "shadow"} == {"1"}
     decision = loop.step(shadowed)
     assert (decision.action, decision.percent) == ("advance", 20)
     assert decision.reason == "no harm in 120 requests in shadow"
-    live = deployments.deployment(loop.ledger, ref)
+    live = loop.live
     assert (live.shadow, live.candidate.version, live.percent) == (None, "2", 20)
     for _ in range(2):
-        loop.ask(200)
-        loop.later(10)
-        loop.step(shadowed)
-    assert deployments.deployment(loop.ledger, ref).stable.version == "2"
+        loop.baked(shadowed, 200)
+    assert loop.live.stable.version == "2"
     assert told(loop, ref) == [
         "rollout.started",
         "rollout.shadowed",
@@ -76,7 +61,7 @@ def test_harm_in_shadow_is_taken_back_before_any_caller_met_it(loop, ref, shadow
     decision = loop.step(shadowed)
     assert (decision.action, decision.percent) == ("roll_back", 0)
     assert decision.reason.startswith("ErrorRate")
-    live = deployments.deployment(loop.ledger, ref)
+    live = loop.live
     assert (live.stable.version, live.candidate, live.shadow) == ("1", None, None)
     assert {row["status"] for row in loop.serving._log[ref.dotted] if row["role"] != "shadow"} == {200}
     assert loop.step(shadowed).reason == "the rollout is rolled_back"
@@ -84,9 +69,7 @@ def test_harm_in_shadow_is_taken_back_before_any_caller_met_it(loop, ref, shadow
 
 def test_what_it_said_in_shadow_does_not_count_in_front_of_callers(loop, shadowed):
     """A shadow may lag: its rows come when the first step has begun already."""
-    loop.ask(200)
-    loop.later(10)
-    loop.step(shadowed)
+    loop.baked(shadowed, 200)
     late = [dict(row) for row in loop.serving._log["retail.cancellations"] if row["role"] == "shadow"]
     loop.serving._log["retail.cancellations"].extend(late)
     loop.later(10)
@@ -95,7 +78,7 @@ def test_what_it_said_in_shadow_does_not_count_in_front_of_callers(loop, shadowe
 
 def test_a_shadow_that_does_not_load_is_taken_back_after_the_bake_time(loop, ref, shadowed):
     """Nothing would ever be replayed; the reason is the endpoint's."""
-    package = deployments.deployment(loop.ledger, ref).shadow.package
+    package = loop.live.shadow.package
     package.joinpath("manifest.json").unlink()
     loop.serving.apply(loop.serving._states[ref.dotted])
     loop.ask(60)
@@ -109,23 +92,10 @@ def test_a_shadow_that_does_not_load_is_taken_back_after_the_bake_time(loop, ref
 def test_a_rollout_without_percents_goes_from_shadow_to_all(loop, ref):
     """For a vendor that cannot split, the shadow is where harm is found."""
     loop.rule = Rollout(percents=(), bake_minutes=10, min_requests=20, judges=JUDGES, shadow_requests=50)
-    loop.roll_out("first")
-    record = loop.roll_out("second")
+    record = loop.second()
     assert record.in_shadow
-    loop.ask(60)
-    loop.later(10)
-    assert loop.step(record).action == "promote"
-    assert deployments.deployment(loop.ledger, ref).stable.version == "2"
-
-
-def test_a_vendor_without_shadow_refuses_such_a_rollout(loop, ref):
-    """Before anything is written; the fix says what to use instead."""
-    loop.platform.environment.bindings["serving"] = NoShadow()
-    loop.rule = Rollout(judges=JUDGES, shadow_requests=50)
-    version, cycle = loop.candidate("first")
-    with pytest.raises(Unsupported, match=r"replays no requests.*shadow_requests=0"):
-        start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
-    assert rollouts.running(loop.ledger, ref) is None
+    assert loop.baked(record, 60).action == "promote"
+    assert loop.live.stable.version == "2"
 
 
 def test_a_rule_that_lost_its_shadow_goes_on_without(loop, ref):

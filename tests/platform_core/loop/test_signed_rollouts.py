@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from msgspec import structs
 
 from loopline.platform_core import alarms, plugins
 from loopline.platform_core.audit import keys
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.environment import Access
 from loopline.platform_core.errors import Denied, Untrusted
-from loopline.platform_core.loop import cycles, deployments, gates, packages
+from loopline.platform_core.loop import cycles, gates, packages
 from loopline.platform_core.runtime.model import manifest
-from loopline.platform_core.runtime.model.manifest import Manifest
 from loopline.platform_core.runtime.model.pickles import unpickled
 from loopline.platform_core.signing.signer import Signer
 from loopline.platform_core.signing.statement import FILE, TAG
@@ -27,14 +26,13 @@ from loopline.platform_core.turn import start_rollout
 from tests.platform_core.loop.conftest import PASSED, REF, RULE, Loop
 
 KEY = keys.new("training")
-Candidate = Callable[..., tuple[str, str]]
+KNOWN = Signing("", (Trainer("training", KEY.verifying.text),))
 
 
 @pytest.fixture
 def signing(sqlite_loop: Loop) -> Loop:
     """Let the environment know a trainer."""
-    known = Signing("", (Trainer("training", KEY.verifying.text),))
-    sqlite_loop.platform.environment = replace(sqlite_loop.platform.environment, signing=known)
+    sqlite_loop.platform.environment = replace(sqlite_loop.platform.environment, signing=KNOWN)
     return sqlite_loop
 
 
@@ -43,9 +41,7 @@ def candidate(loop: Loop, name: str, kind: str = "lightgbm", *, signed: bool = T
     opened = cycles.open_cycle(loop.ledger, REF, RULE, f"drift of {name}", name, loop.now, force=True)
     folder = loop.home / "built" / name
     write_package(folder, Constant(0.5))
-    manifest.load(folder).__class__(**{**_fields(manifest.load(folder)), "kind": kind, "file": f"model.{kind}"}).save(
-        folder
-    )
+    structs.replace(manifest.load(folder), kind=kind, file=f"model.{kind}").save(folder)
     folder.joinpath("model.pkl").rename(folder / f"model.{kind}")
     publication = Publication(REF.dotted, folder, None, pa.table({}), tags={"key": name})
     version = loop.platform.registry.publish(publication)
@@ -53,10 +49,6 @@ def candidate(loop: Loop, name: str, kind: str = "lightgbm", *, signed: bool = T
         Signer(KEY).given(loop.platform.registry, version, folder)
     gates.record_verdict(loop.ledger, REF, opened.cycle_id, version.version, PASSED, loop.now)
     return version.version, opened.cycle_id
-
-
-def _fields(known: Manifest) -> dict[str, object]:
-    return {name: getattr(known, name) for name in known.__struct_fields__}
 
 
 def start(loop: Loop, version: str, cycle: str) -> None:
@@ -79,13 +71,9 @@ def test_a_version_that_is_signed_goes_live(signing: Loop) -> None:
     """Its package lies where servers load it, with its signature, and holds against it."""
     version, cycle = candidate(signing, "first")
     start(signing, version, cycle)
-    live = deployments.deployment(signing.ledger, REF)
-    assert live is not None
-    assert live.stable is not None
-    assert live.stable.package.joinpath(FILE).exists()
+    assert signing.stable.package.joinpath(FILE).exists()
     proof = signing.platform.proof(REF, version)
-    assert proof is not None
-    proof.opened(live.stable.package)
+    proof.opened(signing.stable.package)
     assert standing(signing) == []
 
 
@@ -98,10 +86,7 @@ def test_one_that_is_not_what_was_signed_does_not(signing: Loop) -> None:
     registry._package(REF.dotted, version).joinpath("model.lightgbm").write_text("another")  # type: ignore[attr-defined]
     with pytest.raises(Untrusted, match=r"cancellations version 2: its package is refused: model\.lightgbm is not"):
         start(signing, version, cycle)
-    live = deployments.deployment(signing.ledger, REF)
-    assert live is not None
-    assert live.stable is not None
-    assert (live.stable.version, live.candidate) == ("1", None)
+    assert (signing.stable.version, signing.live.candidate) == ("1", None)
     assert standing(signing) == [f"untrusted:{REF}:2"]
     assert not packages.place(signing.platform, REF, version).exists()
     cycles.close_cycle(signing.ledger, cycle, "failed", "its package was refused", signing.now)
@@ -127,12 +112,10 @@ def test_what_was_here_before_packages_were_signed(sqlite_loop: Loop) -> None:
     """Is refused until somebody signs it; then the copy that is here gets its signature."""
     version, cycle = candidate(sqlite_loop, "first", signed=False)
     start(sqlite_loop, version, cycle)
-    known = Signing("", (Trainer("training", KEY.verifying.text),))
     platform = sqlite_loop.platform
-    platform.environment = replace(platform.environment, signing=known)
+    platform.environment = replace(platform.environment, signing=KNOWN)
     platform.__dict__.pop("trust", None)
     proof = platform.proof(REF, version)
-    assert proof is not None
     with pytest.raises(Untrusted, match="it is not signed"):
         proof.opened(packages.fetched(platform, REF, version))
     Signer(KEY).given(platform.registry, platform.registry.get(REF.dotted, version), sqlite_loop.home / "built/first")
@@ -168,9 +151,7 @@ def test_a_pickle_needs_a_policy(signing: Loop, kind: str) -> None:
             start_declared(signing, version, cycle)
     own.joinpath("own.cedar").write_text(OWN)
     start_declared(signing, version, cycle)
-    live = deployments.deployment(signing.ledger, REF)
-    assert live is not None
-    assert live.stable is not None
+    assert signing.stable.version == version
 
 
 def test_outside_production_signed_pickles_are_served(signing: Loop) -> None:
@@ -184,7 +165,7 @@ def test_outside_production_signed_pickles_are_served(signing: Loop) -> None:
 def test_what_is_unpickled(tmp_path: Path) -> None:
     """In averages the members, in graphs the steps; of forms that are only read nothing."""
     folder = write_package(tmp_path / "package", Constant(0.5))
-    known = _fields(manifest.load(folder))
+    known = manifest.load(folder)
     members = [{"kind": kind, "file": f"member.{kind}", "weight": 0.5} for kind in ("onnx", "pickle")]
     folder.joinpath("model.json").write_text(json.dumps(members))
     for kind, file, found in (
@@ -194,5 +175,5 @@ def test_what_is_unpickled(tmp_path: Path) -> None:
         ("onnx", "model.onnx", []),
         ("average", "model.json", ["member.pickle"]),
     ):
-        Manifest(**{**known, "kind": kind, "file": file}).save(folder)  # type: ignore[arg-type]
+        structs.replace(known, kind=kind, file=file).save(folder)
         assert unpickled(folder) == found, kind

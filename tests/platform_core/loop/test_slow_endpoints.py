@@ -7,16 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from loopline.platform_core.errors import StoreUnavailable, Unsupported
+from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import deployments, rollouts
 from loopline.platform_core.specs import P99, ErrorRate, Rollout
-from loopline.platform_core.testing.fakes.serving_vendors import (
-    OneVersionServing,
-    SlowServing,
-    UnorderedServing,
-    UnreachableServing,
-)
+from loopline.platform_core.testing.fakes.serving_vendors import SlowServing, UnorderedServing, UnreachableServing
 from loopline.platform_core.turn import start_rollout
 
 REF = ModelRef("retail", "cancellations")
@@ -161,17 +156,3 @@ def test_a_way_back_that_the_endpoint_did_not_take_is_taken_at_the_next_tick(sql
     assert live.applied == live.generation == serving.observe(ref.dotted).generation
     loop.ask(100)
     assert {row["version"] for row in serving._log[ref.dotted][-100:]} == {"1"}
-
-
-def test_a_vendor_of_one_version_replaces_it_at_once_or_refuses(sqlite_loop, ref):
-    """A rollout with percents needs canary; without, the new version is promoted when its gates passed."""
-    loop = sqlite_loop
-    loop.platform.environment.bindings["serving"] = OneVersionServing()
-    loop.rule = RULE
-    version, cycle = loop.candidate("first")
-    with pytest.raises(Unsupported, match="one version at a time"):
-        start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now)
-    loop.rule = Rollout(percents=())
-    assert start_rollout(loop.platform, ref, loop.model, version, cycle, loop.now).state == "promoted"
-    assert loop.roll_out("second").state == "promoted"
-    assert loop.serving._states[ref.dotted].stable.version == "2"

@@ -27,12 +27,12 @@ from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import cycles, deployments, freezes, gates, rollback, rollouts
 from loopline.platform_core.loop.gates import GateReading, Verdict
 from loopline.platform_core.loop.history import live_at, story
-from loopline.platform_core.loop.ledger import Ledger
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import P99, Drift, Model, Rollout
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.turn import start_rollout
+from tests.platform_core.ledgers import new_ledger
 from tests.repeats import repeats
 
 REF = ModelRef("retail", "cancellations")
@@ -60,18 +60,15 @@ class Mortal(InMemoryServing):
 class TheLoop(RuleBasedStateMachine):
     """Sensors, people and kills, in any order."""
 
-    template: Path
     model = MODEL
 
     @initialize()
     def begin(self) -> None:
         """Start with an empty ledger."""
         self.home = Path(mkdtemp(prefix="loop-"))
-        shutil.copy(self.template, self.home / "ledger.db")
         self.serving, self.registry = Mortal(), InMemoryRegistry()
         bindings = {"serving": self.serving, "registry": self.registry}
-        url = f"sqlite:///{self.home}/ledger.db"
-        self.platform = Platform(Environment("test", self.home, bindings, url, None, self.home))
+        self.platform = Platform(Environment("test", self.home, bindings, new_ledger(self.home), None, self.home))
         self.now = datetime(2011, 3, 1, tzinfo=UTC)
         self.keys = self.versions = self.asked = 0
 
@@ -258,23 +255,11 @@ class TheLoopWithWatches(TheLoop):
         assert all(one.state == "rolled_back" for one in known if one.cycle_id in back)
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Migrate one ledger, of which each example takes a copy."""
-    path = tmp_path_factory.mktemp("template") / "ledger.db"
-    ledger = Ledger.open(f"sqlite:///{path}")
-    with ledger.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    ledger.close()
-    return path
-
-
 @pytest.mark.parametrize("machine", [TheLoop, TheLoopWithShadows, TheLoopWithWatches])
-def test_the_loop_keeps_its_word(template, machine):
+def test_the_loop_keeps_its_word(machine):
     """Lives of up to forty events each."""
-    machine.template = template
     lives = settings(
-        max_examples=repeats(10),
+        max_examples=repeats(6),
         stateful_step_count=40,
         derandomize=True,  # the same lives at each run, so that a red build is the change's fault
         deadline=None,

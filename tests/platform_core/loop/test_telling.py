@@ -1,4 +1,4 @@
-"""Sentences for what is observed of a model, beside those of its decisions."""
+"""Each kind of entry has a sentence: of decisions, and of what is observed of a model."""
 
 from __future__ import annotations
 
@@ -11,28 +11,39 @@ from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.loop.sentences import sentence, tell
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-CASES: list[tuple[str, str, dict[str, Any], str]] = [
-    (
-        "drift.window",
-        "drifted: spend",
-        {"number": 7, "verdict": {"rows": 1520}},
-        "window 7 of version 2: 1,520 rows, drifted: spend",
-    ),
-    (
-        "quality.realised",
-        "",
-        {"predictions": 1000, "labelled": 700, "auc": 0.70412, "recall": None},
-        "version 2: 700 of 1,000 answers labelled, roc auc 0.7041, recall none",
-    ),
-    ("skew.checked", "0 of 347 rows differ", {"passed": True}, "skew of version 2 passed: 0 of 347 rows differ"),
-    ("skew.checked", "9 of 347 rows differ", {"passed": False}, "skew of version 2 did not pass: 9 of 347 rows differ"),
-    ("later.kind", "of a later release", {}, "later.kind version 2: of a later release"),
-]
+OBSERVED = {"number": 7, "verdict": {"rows": 1520}}
+REALISED = {"predictions": 1000, "labelled": 700, "auc": 0.70412, "recall": None}
 
 
-@pytest.mark.parametrize(("kind", "reason", "details", "said"), CASES)
-def test_what_is_observed_is_told(kind: str, reason: str, details: dict[str, Any], said: str) -> None:
-    """Without its time, and with it."""
-    entry = Entry(kind, NOON, "shop", "returns", version="2", reason=reason, details=details)
-    assert sentence(entry) == said
-    assert tell(entry) == f"2026-03-01 12:00:00 {said}"
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"kind": "drift.window", "version": "2", "reason": "drifted: spend", "details": OBSERVED},
+         "window 7 of version 2: 1,520 rows, drifted: spend"),
+        ({"kind": "quality.realised", "version": "2", "details": REALISED},
+         "version 2: 700 of 1,000 answers labelled, roc auc 0.7041, recall none"),
+        ({"kind": "skew.checked", "version": "2", "reason": "0 of 347 rows differ", "details": {"passed": True}},
+         "skew of version 2 passed: 0 of 347 rows differ"),
+        ({"kind": "skew.checked", "version": "2", "reason": "9 of 347 rows differ", "details": {"passed": False}},
+         "skew of version 2 did not pass: 9 of 347 rows differ"),
+        ({"kind": "later.kind", "reason": "why", "version": "3", "actor": "ada"}, "later.kind version 3 by ada: why"),
+        ({"kind": "later.kind", "version": "2", "reason": "of a later release"},
+         "later.kind version 2: of a later release"),
+        ({"kind": "later.kind"}, "later.kind"),
+        ({"kind": "training_set.pinned", "details": {"rows": 12345, "positives": 67}},
+         "training set pinned: rows 12,345, positives 67"),
+        ({"kind": "model.registered", "version": "2", "details": {"metrics": {"roc_auc": 0.71234}}},
+         "version 2 registered: roc auc 0.7123"),
+        ({"kind": "deployment.arrived", "version": "2", "details": {"generation": 7}},
+         "the endpoint is at generation 7: version 2 answers everywhere"),
+        ({"kind": "endpoint.watched", "details": {"up_seconds": 86390.4, "down_seconds": 9.6}},
+         "the endpoint was seen ready for 86,390 s and not ready for 10 s"),
+        ({"kind": "loop.thawed", "team": "retail", "model": "m", "actor": "ada", "reason": "over"},
+         "retail/m thawed by ada: over"),
+    ],
+)  # fmt: skip
+def test_each_kind_of_entry_is_told(entry: dict[str, Any], text: str) -> None:
+    """Also kinds of a later release, plainly; without its time, and with it."""
+    happened = Entry(at=NOON, **entry)
+    assert sentence(happened) == text
+    assert tell(happened) == f"2026-03-01 12:00:00 {text}"

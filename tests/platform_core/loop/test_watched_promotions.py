@@ -8,21 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loopline.platform_core.contracts.serving import CANARY
-from loopline.platform_core.errors import Unsupported
 from loopline.platform_core.loop import cycles, deployments, freezes, history, quality_table, rollback, rollouts
 from loopline.platform_core.specs import ErrorRate, EstimatedQuality, Rollout, ScoreShift
-from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.turn import start_rollout
 
 JUDGES = (ErrorRate(0.05), ScoreShift(0.5), EstimatedQuality(at_least=0.6))
 RULE = Rollout(percents=(20,), bake_minutes=10, min_requests=50, judges=JUDGES, watch_hours=24)
-
-
-class NoShadow(InMemoryServing):
-    """Splits, and replays nothing."""
-
-    can = frozenset({CANARY})
 
 
 def asked(loop, count=300, off=0.0, seed=0):
@@ -194,20 +185,10 @@ def test_a_rule_that_lost_its_watch_ends_it(sqlite_loop, ref, promoted):
     assert live(sqlite_loop, ref) == ("2", None)
 
 
-def test_a_vendor_that_replays_nothing_refuses_a_watch(sqlite_loop, ref):
-    """Before anything is written."""
-    sqlite_loop.platform.environment.bindings["serving"] = NoShadow()
-    sqlite_loop.rule = RULE
-    version, cycle = sqlite_loop.candidate("first")
-    with pytest.raises(Unsupported, match="watch_hours=0"):
-        start_rollout(sqlite_loop.platform, ref, sqlite_loop.model, version, cycle, sqlite_loop.now)
-
-
 def test_without_percents_a_version_is_watched_from_the_first_request(sqlite_loop, ref):
     """For a vendor that cannot split: harm is found beside the version before all the same."""
     sqlite_loop.rule = replace(RULE, percents=())
-    sqlite_loop.roll_out("first")
-    record = sqlite_loop.roll_out("second")
+    record = sqlite_loop.second()
     assert (record.state, live(sqlite_loop, ref)) == ("watching", ("2", "1"))
     asked(sqlite_loop, off=0.12)
     assert sqlite_loop.step(record).action == "roll_back"

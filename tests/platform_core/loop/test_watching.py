@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 
 from loopline.platform_core.contracts.serving import ObservedState, Served
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.loop import watching
 from loopline.platform_core.loop.deployments import Deployment
-from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from tests.platform_core.homes import opened
 
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -35,14 +33,9 @@ SAID: dict[str, ObservedState] = {}
 @pytest.fixture
 def platform(tmp_path):
     """Open a platform whose clock is moved by hand."""
-    clock = tmp_path / "clock"
-    bound = Environment(
-        "t", tmp_path / "e.yaml", {"serving": Told()}, f"sqlite:///{tmp_path}/ledger.db", clock, tmp_path
-    )
-    opened = Platform(bound)
-    ReplayClock(clock).set(T0)
-    yield opened
-    opened.close()
+    platform = opened(tmp_path, T0, serving=Told())
+    yield platform
+    platform.close()
 
 
 def live(ref, generation: int) -> Deployment:
@@ -82,7 +75,7 @@ def test_seconds_are_told_when_readiness_changes_and_when_a_day_begins(platform,
         SAID[ref.dotted] = ObservedState(1, ready=ready)
         seen = watching.look(platform, live(ref, 1), seen, float(second))
         seen = watching.EndpointState(**asdict(seen))  # as a file keeps it
-    ReplayClock(platform.environment.clock).set(T0 + timedelta(hours=12))
+    platform.clock.set(T0 + timedelta(hours=12))
     watching.look(platform, live(ref, 1), seen, 40.0)
     assert entries(platform, watching.WATCHED) == [
         {"up_seconds": 20.0, "down_seconds": 0.0},

@@ -88,11 +88,9 @@ def test_a_perfect_ranking_is_not_certain() -> None:
     """Ten positives, all on top: the area may well be 0.7."""
     labels = np.array([0.0] * 90 + [1.0] * 10)
     found = intervals.area(labels, labels + np.linspace(0, 0.5, 100))
-    assert found is not None
     assert (found.value, found.high) == (1.0, 1.0)
     assert 0.6 < found.low < 0.8
     turned = intervals.area(labels, -labels)
-    assert turned is not None
     assert (turned.low, round(1 - turned.high, 9)) == (0.0, round(found.low, 9))
 
 
@@ -102,25 +100,3 @@ def test_what_rows_cannot_tell_is_left_out() -> None:
     alike = {figure.metric for figure in realised(Binary().rows(np.ones(5), np.full(5, 0.7)), METRICS.values())}
     assert alike == {one.name for one in METRICS.values() if one.needs_labels} - {"roc_auc", "false_positive_rate"}
     assert intervals.mean(np.full(5, 0.25)) == Interval(0.25, 0.25, 0.25)
-
-
-def test_figures_are_scikit_learns() -> None:
-    """The values, on scores with ties."""
-    from sklearn import metrics as of
-
-    random = np.random.default_rng(2)
-    labels, scores = (random.random(900) < 0.2).astype(float), np.round(random.random(900), 2)
-    flagged = scores >= 0.4
-    found = {figure.metric: figure.value for figure in realised(Binary(0.4).rows(labels, scores), METRICS.values())}
-    assert found == {
-        "roc_auc": pytest.approx(of.roc_auc_score(labels, scores)),
-        "recall": pytest.approx(of.recall_score(labels, flagged)),
-        "precision": pytest.approx(of.precision_score(labels, flagged)),
-        "accuracy": pytest.approx(of.accuracy_score(labels, flagged)),
-        "log_loss": pytest.approx(of.log_loss(labels, scores)),
-        "brier": pytest.approx(of.brier_score_loss(labels, scores)),
-        "average_precision": pytest.approx(of.average_precision_score(labels, scores)),
-        "f1": pytest.approx(of.f1_score(labels, flagged)),
-        "false_positive_rate": pytest.approx(1 - of.recall_score(1 - labels, ~flagged)),
-        "positives": pytest.approx(labels.mean()),
-    }

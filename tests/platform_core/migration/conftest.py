@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from loopline.platform_core.migration.move import Move
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 from loopline.platform_core.testing.registry import contents
+from tests.platform_core.ledgers import new_ledger
 
 SITE = Path(__file__).parents[1] / "training" / "parcels_site"
 POINTS = "[loopline.teams]\nparcels = parcels:team\n"
@@ -63,6 +65,7 @@ def new_home(folder: Path, file: Path, empty_registry: Path) -> Home:
     """Make a home in which nothing has happened."""
     folder.mkdir()
     shutil.copy(empty_registry, folder / "mlflow.db")
+    new_ledger(folder)
     return Home(folder, file)
 
 
@@ -82,7 +85,11 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory, clock: Path, empty_registry: Path) -> Home:
     """Let the team's history happen, once for all tests."""
-    base = tmp_path_factory.mktemp("source")
+    return install(tmp_path_factory.mktemp("source"), clock, empty_registry, _happen)
+
+
+def install(base: Path, clock: Path, empty_registry: Path, happen: Callable[[Platform], None]) -> Home:
+    """Install the team, and let something happen."""
     info = base / "site" / "parcels-1.0.dist-info"
     info.mkdir(parents=True)
     info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: parcels\nVersion: 1.0\n")
@@ -92,7 +99,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, clock: Path, empty_regis
     home.file.write_text(LAPTOP % clock)
     with pytest.MonkeyPatch.context() as patch:
         _install(patch, home)
-        _happen(home.open())
+        happen(home.open())
     return home
 
 

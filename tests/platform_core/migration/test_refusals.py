@@ -11,15 +11,15 @@ from click.testing import CliRunner
 
 from loopline.cli import loopline
 from loopline.platform_core.contracts.lake import Lake
-from loopline.platform_core.contracts.lake_files import LakeFiles
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import LooplineError, Refused, Unsupported
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop import cycles, deployments
 from loopline.platform_core.loop.ledger import Entry, Ledger
 from loopline.platform_core.migration import ledger_rows
 from loopline.platform_core.migration.move import Move
 from loopline.platform_core.migration.tables import files_of
 from loopline.platform_core.migration.versions import refuse_unable
+from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.lake_files import InMemoryLakeFiles
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
@@ -27,9 +27,37 @@ from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.lake import numbered
 from loopline.resources.delta.lake import DeltaLake
 from loopline.up import lock
-from tests.platform_core.migration.conftest import NOW, REF, Home, everything, move, parcels_team, raw_rows
+from tests.platform_core.migration.conftest import (
+    NOW,
+    REF,
+    Home,
+    everything,
+    install,
+    land,
+    move,
+    parcels_team,
+    raw_rows,
+)
 
 Told = type[LooplineError]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, clock: Path, empty_registry: Path) -> Home:
+    """Let rows land, and let the ledger say that a version is live: what is in the way rests on nothing trained."""
+    return install(tmp_path_factory.mktemp("untrained"), clock, empty_registry, _happen)
+
+
+def _happen(platform: Platform) -> None:
+    for half in range(2):
+        land(platform, slice(half * 750, (half + 1) * 750))
+    package = platform.home / "packages" / REF.dotted / "1"
+    package.mkdir(parents=True)
+    package.joinpath("manifest.json").write_text('"none"')
+    live = deployments.Deployment(REF, 0, Served("1", package, "c"), None, 0)
+    with platform.ledger.writing(REF) as connection:
+        deployments.write(connection, live, Entry(deployments.CHANGED, NOW, *REF, "c", "1"))
+    platform.close()
 
 
 def refused(source: Home, target: Home) -> str:
@@ -171,10 +199,7 @@ class NoFiles(InMemoryLake):
     """A lake that gives none."""
 
     can = frozenset()
-
-    def files(self) -> LakeFiles:
-        """Refuse."""
-        return Lake.files(self)
+    files = Lake.files
 
 
 class StaysPut(InMemoryRegistry):

@@ -16,24 +16,26 @@ import pytest
 
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.environment import Environment
-from loopline.platform_core.foundation.clock import ReplayClock
-from loopline.platform_core.foundation.names import ModelRef, raw_table
+from loopline.platform_core.foundation.names import ModelRef, prediction_table, raw_table
 from loopline.platform_core.loop.deployments import change
-from loopline.platform_core.monitor.profile import build_profile
+from loopline.platform_core.monitor import joint
+from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.monitor.profile import Profile, build_profile
+from loopline.platform_core.monitor.quality_figures import Measured, history
+from loopline.platform_core.monitor.quality_history import measured
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Drift, Model, Source, Team, labels
 from loopline.platform_core.specs.personal import Pseudonyms
 from loopline.platform_core.testing.engine_tables import put_contract
 from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
-from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
-from loopline.resources.delta.lake import DeltaLake
-from loopline.resources.polars.engine import PolarsEngine
+from tests.platform_core.homes import log_row, opened, raw_rows
 
 T0 = datetime(2011, 3, 1, tzinfo=UTC)
 REF = ModelRef("shop", "returns")
 FEATURES = ("amount", "country")
+PROFILES: dict[str, tuple[Profile, Any]] = {}
+"""What was profiled, by the state of the generator before, with the one behind it."""
 ORDERS = Source("orders", contract="contracts/orders.yaml")
 
 
@@ -73,13 +75,21 @@ class Shop:
         """Make a package with its profile and let it answer as the stable version."""
         package = self.platform.home / "packages" / REF.dotted / version
         package.mkdir(parents=True)
-        build_profile(self.learn(), FEATURES, self.random.random(20_000)).save(package)
+        self._profiled().save(package)
         example = pa.table({"amount": [1.0]})
         self.platform.registry.publish(Publication(REF.dotted, package, None, example))  # type: ignore[arg-type]
         stable = Served(version, package, "cycle-1")
         now = self.platform.clock.now()
         change(self.platform, REF, stable, None, 0, actor="test", reason="test", cycle="cycle-1", now=now)
         return package
+
+    def _profiled(self) -> Profile:
+        drawn_from = str(self.random.bit_generator.state)  # in most tests that of a new shop
+        if drawn_from not in PROFILES:
+            profile = build_profile(self.learn(), FEATURES, self.random.random(20_000))
+            PROFILES[drawn_from] = profile, self.random.bit_generator.state
+        profile, self.random.bit_generator.state = PROFILES[drawn_from]
+        return profile
 
     def answer(self, rows: int, *, version: str = "1", factor: float = 1.0) -> None:
         """Answer requests, one a second, with amounts multiplied by ``factor``."""
@@ -100,38 +110,78 @@ class Shop:
     def _row(self, features: dict[str, Any], score: float | None, version: str) -> dict[str, Any]:
         self.answered += 1
         at = T0 + timedelta(seconds=self.answered)
-        return {
-            "request_id": f"r{self.answered:06}",
-            "row": 0,
-            "event_time": at,
-            "logged_at": at,
-            "version": version,
-            "cycle": "cycle-1",
-            "role": "stable",
-            "status": 200 if score is not None else 500,
-            "latency_ms": 1.0,
-            "score": score,
-            "keys": json.dumps({"order_id": self.answered}),
-            "features": json.dumps(features),
-            "missing": [],
-        }
+        more = {"cycle": "cycle-1", "keys": json.dumps({"order_id": self.answered}), "features": json.dumps(features)}
+        return log_row(f"r{self.answered:06}", at, version, score, **more)
+
+    def keep(self, rows: list[dict[str, Any]]) -> None:
+        """Write answered rows as the lake has them."""
+        table = pa.Table.from_pylist(rows).drop_columns(["features", "missing"])
+        narrow = [f.with_type(pa.int32() if f.name in {"row", "status"} else f.type) for f in table.schema]
+        self.platform.lake.append(prediction_table(*REF), table.cast(pa.schema(narrow)))
 
     def settle(self, truth: Sequence[float], settled_at: datetime) -> None:
         """Let the orders of the first answers arrive as raw rows, with labels that are known at ``settled_at``."""
-        numbers = range(1, len(truth) + 1)
-        ordered = [T0 + timedelta(seconds=number) for number in numbers]
-        instant = pa.timestamp("us", tz="UTC")
-        rows = pa.table(
-            {
-                "order_id": pa.array(numbers, pa.int64()),
-                "ordered_at": pa.array(ordered, instant),
-                "returned": pa.array(truth, pa.float64()),
-                "settled_at": pa.array([settled_at] * len(truth), instant),
-                "_arrived_at": pa.array(ordered, instant),
-                "_date": pa.array([at.date() for at in ordered], pa.date32()),
-            }
-        )
+        numbers, known = range(1, len(truth) + 1), [settled_at] * len(truth)
+        ordered, returned = [T0 + timedelta(seconds=number) for number in numbers], list(map(float, truth))
+        told = {"ordered_at": ordered, "returned": returned, "settled_at": known}
+        rows = raw_rows("ordered_at", order_id=numbers, **told)
         self.platform.lake.append(raw_table(REF.team, ORDERS.name), rows)
+
+
+@dataclass
+class Live:
+    """A shop whose model answers orders that are settled later; its labels tell which column that settles."""
+
+    shop: Shop
+    model: Model
+    asked: int = 0
+
+    def answer(  # noqa: PLR0913 - an order has all that
+        self,
+        scores: Sequence[float],
+        truth: Sequence[float],
+        at: datetime,
+        *,
+        wait_days: Sequence[float] | float = 31,
+        countries: Sequence[str] | str = "France",
+        version: str = "1",
+        features: dict[str, Any] | None = None,
+    ) -> None:
+        """Answer orders at an instant, and let them arrive as raw rows that are settled later."""
+        count = len(scores)
+        numbers = list(range(self.asked + 1, self.asked + count + 1))
+        self.asked += count
+        self.shop.serving.log(
+            [self.row(n, s, at, version, features or {}) for n, s in zip(numbers, scores, strict=True)]
+        )
+        waits = [wait_days] * count if isinstance(wait_days, int | float) else wait_days
+        told = {"country": [countries] * count if isinstance(countries, str) else countries}
+        told |= {"ordered_at": [at] * count, "settled_at": [at + timedelta(days=wait) for wait in waits]}
+        told[self.model.labels.label] = list(map(float, truth))
+        self.shop.platform.lake.append(raw_table("shop", "orders"), raw_rows("ordered_at", order_id=numbers, **told))
+
+    def row(self, number: int, score: float, at: datetime, version: str, features: dict[str, Any]) -> dict[str, Any]:
+        """Make a row of the log."""
+        row = self.shop._row(features, float(score), version)
+        return row | {"event_time": at, "logged_at": at, "keys": json.dumps({"order_id": number})}
+
+    def hold_out(self, scores: Any, truth: Any) -> None:
+        """Put rows that it never learnt from into the package of version 1."""
+        target, package = self.model.target, self.shop.platform.home / "packages" / "shop.returns" / "1"
+        target.estimation.held_out(target, scores, truth).save(package, target.estimation.file)
+
+    def measured(self, now: datetime | None = None) -> list[Measured]:
+        """Compact and measure at a time."""
+        if now is not None:
+            self.shop.platform.clock.set(now)
+        compact(self.shop.platform, self.shop.team, self.model)
+        measured(self.shop.platform, self.shop.team, self.model)
+        return history(self.shop.platform, self.shop.ref)
+
+
+def told(found: Sequence[Measured], metric: str, segment: str = "", *, estimated: bool = False) -> list[Measured]:
+    """Pick a metric's windows."""
+    return [m for m in found if (m.metric, m.segment, m.estimated) == (metric, segment, estimated)]
 
 
 def _mark_personal(folder: Path, *columns: str) -> None:
@@ -152,20 +202,11 @@ def mark_personal() -> Callable[..., None]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """Give a shop in which nothing has happened."""
+    monkeypatch.setattr(joint, "ORDERS", 20)  # most of a look's time, and what other tests are about
     serving = LoggingServing()
-    bindings = {
-        "lake": DeltaLake(root=str(tmp_path / "lake")),
-        "engine": PolarsEngine(),
-        "serving": serving,
-        "registry": InMemoryRegistry(),
-        "drift_report": InMemoryDriftReport(),
-    }
-    clock = tmp_path / "clock"
-    ReplayClock(clock).set(T0 + timedelta(days=1))
-    ledger = f"sqlite:///{tmp_path}/ledger.db"
-    platform = Platform(Environment("test", tmp_path / "test.yaml", bindings, ledger, clock, tmp_path))
+    platform = opened(tmp_path, T0 + timedelta(days=1), serving=serving, drift_report=InMemoryDriftReport())
     _mark_personal(tmp_path)
     model = Model("returns", (), returned, fit=None, drift=Drift(min_rows=500))  # type: ignore[arg-type]
     yield Shop(platform, Team("shop", tmp_path, (model,)), model, serving)

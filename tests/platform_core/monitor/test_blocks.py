@@ -98,7 +98,7 @@ def test_what_depends_is_found_in_every_kind() -> None:
 
 def test_a_column_that_does_not_depend_keeps_its_power() -> None:
     """In the same panel the visits, which no week moves, are found at 0.3 deviations, at the same threshold."""
-    for window in windows()[:5]:
+    for window in windows()[:2]:
         moved = window.set_column(4, "visits", pa.array(np.asarray(window["visits"]) + 0.3))
         found = judged(reference(), moved).columns["visits"]
         assert found.drifted
@@ -118,7 +118,6 @@ def test_beyond_any_block_is_told_in_those_terms() -> None:
 def test_independent_rows_are_judged_as_before() -> None:
     """Where weeks move nothing, no measure keeps blocks and each threshold is what chance says."""
     blocks = reference(0.0).blocks
-    assert blocks is not None
     assert set(blocks.measures) <= {"score"}
     plain = Profile(reference(0.0).columns, reference(0.0).sample)
     window = windows()[0]
@@ -131,10 +130,8 @@ def test_the_order_of_rows_says_nothing_but_their_time() -> None:
     mixed = learnt.take(pa.array(np.random.default_rng(0).permutation(learnt.num_rows)))
     by_rows = profiled(learnt.drop_columns([EVENT_TIME]), ("price", "visits"))
     for profile in (profiled(mixed, ("price", "visits")), by_rows):
-        assert profile.blocks is not None
         assert "price" in profile.blocks.measures
         assert "visits" not in profile.blocks.measures
-    assert by_rows.blocks is not None
     assert {one.by for one in by_rows.blocks.measures["price"]} == {"rows"}
 
 
@@ -157,7 +154,6 @@ def test_a_team_may_ask_to_hear_of_every_season() -> None:
 def test_few_blocks_make_a_wide_bound() -> None:
     """Ten blocks are held to Student's t: what lies a little beyond the farthest of them has not drifted yet."""
     blocks = reference().blocks
-    assert blocks is not None
     rows = next(one for one in blocks.measures["price"] if one.by == "rows")
     weeks = next(one for one in blocks.measures["price"] if one.by == "seconds" and one.length == WEEK)
     assert (rows.blocks, weeks.blocks) == (10, 62)
@@ -171,7 +167,6 @@ def test_scores_of_rows_that_were_learnt_from_do_not_stop_it() -> None:
     scores = np.asarray(learnt["score"].to_numpy()).copy()
     scores[: 40 * SHOPS] = np.nan
     found = training_profile(learnt, ("price",), scores, Drift()).blocks
-    assert found is not None
     assert {one.whole for one in found.measures["score"] if one.by == "seconds" and one.length == WEEK} == {22}
     assert training_profile(learnt, ("price",), np.full(len(scores), np.nan), Drift()).blocks is not None
 

@@ -42,16 +42,15 @@ def rows(random: np.random.Generator, count: int, shift: float = 0.0) -> pa.Tabl
 
 @pytest.fixture(scope="module")
 def profile() -> Profile:
-    """Profile 20,000 rows."""
-    table = rows(np.random.default_rng(0), 20_000).drop_columns("score")
-    return build_profile(table, table.column_names, np.random.default_rng(1).random(20_000))
+    """Profile 5,000 rows."""
+    table = rows(np.random.default_rng(0), 5_000).drop_columns("score")
+    return build_profile(table, table.column_names, np.random.default_rng(1).random(5_000))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_day_is_the_sum_of_its_hours(profile: Profile, seed: int) -> None:
+def test_a_day_is_the_sum_of_its_hours(profile: Profile) -> None:
     """Hours of any sizes add up to what one window of all their rows counts, and to the same scores and thresholds."""
-    random = np.random.default_rng(seed + 10)
-    hours = [rows(random, int(size), 0.1 * seed) for size in random.integers(0, 400, 24)]
+    random = np.random.default_rng(12)
+    hours = [rows(random, int(size), 0.2) for size in [1, *random.integers(0, 400, 10)]]
     merged = merge([profile_window(profile, hour) for hour in hours])
     whole = profile_window(profile, pa.concat_tables(hours))
     assert merged.rows == whole.rows == sum(map(len, hours))
@@ -80,7 +79,7 @@ def test_order_and_grouping_do_not_matter(profile: Profile) -> None:
         assert halves.columns[name].sums == pytest.approx(together.columns[name].sums)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_merged_day_measures_as_its_rows_would(seed: int) -> None:
     """The distance of a merged day lies within 0.001 of SciPy's over all rows: by its grid, not by merging."""
     random = np.random.default_rng(seed)
@@ -136,7 +135,6 @@ def test_days_can_be_judged_when_their_rows_are_gone(shop) -> None:
     profile = Profile.load(package)
     windows = counted_windows(shop.platform, shop.ref, "1", date(2011, 3, 1), date(2011, 3, 31))
     found = over(windows, profile)
-    assert found is not None
     assert (found.rows, found.drifted) == (1_000, ("amount",))
     assert over([], profile) is None
     assert over(counted_windows(shop.platform, shop.ref, "1", date(2012, 3, 1), date(2012, 3, 1)), profile) is None
@@ -151,7 +149,6 @@ def test_a_slow_drift_alarms_by_the_day(shop) -> None:
         shop.answered += 86_400
     days = judged_days(shop.platform, shop.ref, "1")
     assert [day.verdict.drifted for day in days] == [("amount",)] * 2
-    assert found.alarm is not None
     assert found.alarm.reason.startswith("by day: drifted in 2 of 3 windows: amount 0.1")
 
 

@@ -42,13 +42,9 @@ def page(shop):
     return report(shop.platform, shop.team, shop.model)
 
 
-def test_nothing_live_is_nothing_to_watch(shop) -> None:
-    """Without a deployment there are no windows."""
+def test_nothing_live_or_answered_is_nothing_to_judge(shop) -> None:
+    """Without a deployment, and of a version that never answered, there are no windows, and no page can be drawn."""
     assert look(shop).windows == []
-
-
-def test_nothing_answered_is_nothing_to_judge(shop) -> None:
-    """A version that never answered has no windows, and a page cannot be drawn of none."""
     shop.deploy()
     watched = look(shop)
     assert (watched.windows, watched.alarm, page(shop)) == ([], None, None)
@@ -90,7 +86,6 @@ def test_drift_in_two_windows_of_three_alarms_with_a_page(shop) -> None:
     assert look(shop).alarm is None
     shop.answer(500, factor=1.6)
     watched = look(shop)
-    assert watched.alarm is not None
     assert watched.alarm.columns == ("amount",)
     assert last_report(shop.platform, shop.team, shop.model) is None
     drawn = page(shop)
@@ -131,7 +126,6 @@ def test_from_a_site_only_figures_of_drift_are_told(shop) -> None:
     for _ in range(2):
         shop.answer(500, factor=1.6)
         found = look(shop).alarm
-    assert found is not None
     assert re.fullmatch(r"amount \d\.\d\d \(from \d\.\d\d\)", found.moved["amount"])
     verdicts = [entry.details["verdict"]["columns"] for entry in _windows(shop)]
     assert {column["moved"] for columns in verdicts for column in columns.values()} == {""}
@@ -146,7 +140,6 @@ def test_the_largest_floats_stop_no_watch(shop) -> None:
             row["features"] = json.dumps({**json.loads(row["features"]), "amount": sys.float_info.max})
         found = look(shop).alarm
         assert factor == 1.6 or found is None
-    assert found is not None
     assert found.columns == ("amount",)
     scores = [entry.details["verdict"]["columns"]["amount"]["score"] for entry in _windows(shop)]
     assert [score > 0.2 for score in scores] == [False, False, False, True, True]
@@ -162,7 +155,6 @@ def test_an_alarm_of_scores_that_were_no_numbers_stands(shop) -> None:
             Entry(WINDOW, shop.start, *shop.ref, version="1", details={**details, "verdict": verdict})
         )
     found = watch(shop.platform, shop.team, shop.model).alarm
-    assert found is not None
     assert found.reason == "drifted in 2 of 3 windows: amount inf (from 0.12): mean 20 → inf"
 
 
@@ -182,7 +174,6 @@ def test_a_page_is_drawn_on_demand(shop) -> None:
     shop.answer(500)
     assert look(shop).alarm is None
     drawn = page(shop)
-    assert drawn is not None
     assert drawn.name == "1-1.html"
     assert "500 of 500 rows" in drawn.read_text()
 
@@ -222,9 +213,9 @@ def test_an_answer_of_next_century_blinds_nobody(shop, monkeypatch, before: bool
         if before:
             patch.setattr("loopline.platform_core.monitor.answers.MOST_AHEAD", timedelta(days=100_000))
         assert [window.rows for window in look(shop).windows] == [500]
-    shop.answer(1_500, factor=5.0)
+    shop.answer(1_000, factor=5.0)
     found = look(shop)
-    assert [window.rows for window in found.windows] == [500] * 3
+    assert [window.rows for window in found.windows] == [500] * 2
     assert found.alarm is not None
     assert look(shop).windows == []
 

@@ -36,9 +36,9 @@ def judged(rule: Fairness, rows: Outcomes) -> Judged:
 
 
 def test_equal_groups_never_alarm() -> None:
-    """In 500 windows of 1,500 rows, 22 positives in the smallest country, no gap is proven."""
+    """In 200 windows of 1,500 rows, 22 positives in the smallest country, no gap is proven."""
     random, rule = np.random.default_rng(1), Fairness("country", "recall", within=0.1, min_rows=20)
-    verdicts = [judged(rule, window(random, 1_500, dict.fromkeys(SIZES, 0.7))).verdict for _ in range(500)]
+    verdicts = [judged(rule, window(random, 1_500, dict.fromkeys(SIZES, 0.7))).verdict for _ in range(200)]
     assert verdicts.count("unfair") == 0
 
 
@@ -133,14 +133,14 @@ def test_means_of_groups_are_told_apart_as_shares_are() -> None:
     random, rule = np.random.default_rng(8), Fairness("country", "mae", within=10)
     beyond = 10 / (1 - SIZES["UK"])  # then the whole is 10 below it
     alarms = {}
-    for gap in (0, beyond, 3 * beyond):
+    for gap, windows in ((0, 50), (beyond, 100), (3 * beyond, 40)):
         sizes = {**dict.fromkeys(SIZES, 50.0), "UK": 50 + gap}
-        found = [judge(rule, errors(random, 2_000, sizes), Regression("GBP")) for _ in range(100)]
+        found = [judge(rule, errors(random, 2_000, sizes), Regression("GBP")) for _ in range(windows)]
         alarms[gap] = sum(one.verdict == "unfair" and one.group == "UK" for one in found if one)
         assert all(one.low <= one.gap <= one.high for one in found if one)
     assert alarms[0] == 0
     assert alarms[beyond] <= 4
-    assert alarms[3 * beyond] > 75
+    assert alarms[3 * beyond] > 30
 
 
 def test_a_group_in_which_nothing_was_missed_is_not_sure_of_itself() -> None:
@@ -150,5 +150,4 @@ def test_a_group_in_which_nothing_was_missed_is_not_sure_of_itself() -> None:
     missed = np.where(random.random(1_000) < 0.05, 100.0, 0.0) * (countries == "DE")
     rows = Outcomes(np.zeros(1_000, np.int64), missed, np.zeros(1_000), {"country": countries})
     found = judge(Fairness("country", within=2), rows, Regression())
-    assert found is not None
     assert found.verdict == "open"

@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import narwhals as nw
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from loopline.platform_core.foundation.names import DATE, prediction_table, raw_table, realised_table
+from loopline.platform_core.foundation.names import ARRIVED_AT, DATE, raw_table, realised_table
 from loopline.platform_core.loop.quality_entries import DRAWN
 from loopline.platform_core.loop.sentences import sentence
 from loopline.platform_core.monitor.quality_figures import history
 from loopline.platform_core.monitor.quality_history import measured
 from loopline.platform_core.specs import Forecast, Quality, Source, labels, vector
+from tests.platform_core.homes import raw_rows
 
 START = datetime(2011, 3, 7, tzinfo=UTC)
 TARGET = Forecast(horizon=3, season=2, history=2, unit="pieces", levels=("country",))
@@ -39,15 +39,9 @@ def sell(shop, first: int, last: int) -> None:
     """Let the days of all series arrive, from one to before another, each the next morning."""
     for day in range(first, last):
         at, count = START + timedelta(days=day), len(SERIES)
-        rows = {
-            "order_id": pa.array(SERIES, pa.int64()),
-            "ordered_at": pa.array([at] * count, pa.timestamp("us", tz="UTC")),
-            "spent": pa.array(SERIES * (1.0 + day % 2), pa.float64()),
-            "country": pa.array(["France", "EIRE"] * (count // 2)),
-            "_arrived_at": pa.array([at + timedelta(hours=26)] * count, pa.timestamp("us", tz="UTC")),
-            DATE: pa.array([at.date()] * count, pa.date32()),
-        }
-        shop.platform.lake.append(raw_table("shop", "orders"), pa.table(rows))
+        told = {"ordered_at": [at] * count, ARRIVED_AT: [at + timedelta(hours=26)] * count}
+        told |= {"spent": SERIES * (1.0 + day % 2), "country": ["France", "EIRE"] * (count // 2)}
+        shop.platform.lake.append(raw_table("shop", "orders"), raw_rows("ordered_at", order_id=SERIES, **told))
     shop.platform.clock.set(START + timedelta(days=last, hours=3))
 
 
@@ -64,9 +58,7 @@ def answer(shop, raw: np.ndarray) -> None:
         said = {"request_id": f"r{number}", "keys": json.dumps({"order_id": number}), "role": "stable"}
         said |= {"event_time": at, "logged_at": at, DATE: at.date(), "raw": row}
         rows.append(shop._row({}, float(TARGET.reading(np.array([row]))[0]), "1") | said)
-    table = pa.Table.from_pylist(rows).drop_columns(["features", "missing"])
-    narrow = [f.with_type(pa.int32() if f.name in {"row", "status"} else f.type) for f in table.schema]
-    shop.platform.lake.append(prediction_table("shop", "returns"), table.cast(pa.schema(narrow)))
+    shop.keep(rows)
 
 
 def hold_out(shop) -> None:

@@ -45,7 +45,6 @@ def test_a_correlation_is_found_and_named() -> None:
     """Two columns that begin to go together, or cease to, are named; their marginals are as before."""
     for before, after in ((0.0, 0.6), (0.7, 0.0)):
         found = joint.judge(profile(before), rows(np.random.default_rng(2), 500, after), chance=0.001)
-        assert found is not None
         assert found.area > found.threshold >= joint.LEAST_AREA
         assert found.tells == "a with b"
 
@@ -54,7 +53,6 @@ def test_what_is_known_to_have_moved_is_left_out() -> None:
     """With both columns left out nothing is found."""
     window = rows(np.random.default_rng(2), 500, 0.6)
     found = joint.judge(profile(), window, chance=0.001, without=("a", "b"))
-    assert found is not None
     assert found.area < found.threshold
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.monitor.columns import CategoryColumn, EmbeddingColumn, TextColumn
 from loopline.platform_core.monitor.drift_verdicts import JOINT, ColumnVerdict
 from loopline.platform_core.monitor.profile import Profile, build_profile
@@ -169,9 +168,3 @@ def test_a_package_brings_every_kind_back(tmp_path) -> None:
     assert loaded.columns == reference().columns
     assert loaded.sample.schema.field("comment").metadata == {b"loopline.kind": b"text"}
     assert loaded.sample.schema.field("country").metadata is None
-
-
-def test_a_feature_may_not_be_called_as_the_joint_measure() -> None:
-    """The monitor's own name is refused."""
-    with pytest.raises(ContractBroken, match="rename"):
-        build_profile(pa.table({JOINT: [1.0]}), [JOINT], np.ones(1))

@@ -173,7 +173,6 @@ def test_the_batch_of_the_faster_counts(shop) -> None:
     assert _keep(folder, 1, Batch(row, "1")).cursor == "1"
     assert _keep(folder, 1, Batch(pa.concat_tables([row, row]), "2")).cursor == "1"
     loaded = _load(folder, 1)
-    assert loaded is not None
     assert (loaded.rows, loaded.cursor) == (row, "1")
 
 

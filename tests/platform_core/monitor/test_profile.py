@@ -12,6 +12,7 @@ from scipy.stats import wasserstein_distance
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.monitor.columns.category import KNOWN, TOP, CategoryColumn
 from loopline.platform_core.monitor.columns.numeric import NumericColumn
+from loopline.platform_core.monitor.drift_verdicts import JOINT
 from loopline.platform_core.monitor.profile import SAMPLE_ROWS, Profile, build_profile
 
 SHAPES = {
@@ -117,9 +118,10 @@ def test_columns_without_values_make_a_profile() -> None:
 
 
 def test_what_cannot_be_profiled_is_refused(tmp_path) -> None:
-    """A feature called score, a column of lists, and a package without a profile are named."""
-    with pytest.raises(ContractBroken, match="rename"):
-        build_profile(pa.table({"score": [1.0]}), ["score"], np.ones(1))
+    """A feature called as the monitor's own, a column of lists, and a package without a profile are named."""
+    for name in ("score", JOINT, "answer.x"):
+        with pytest.raises(ContractBroken, match=f"{re.escape(name)}'.*rename"):
+            build_profile(pa.table({name: [1.0]}), [name], np.ones(1))
     with pytest.raises(ContractBroken, match="neither a number nor text"):
         build_profile(pa.table({"x": [[True]]}), ["x"], np.ones(1))
     with pytest.raises(NotFound, match="no drift profile"):

@@ -17,8 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loopline.platform_core.environment import Environment
-from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import (
     ARRIVAL,
     ARRIVED_AT,
@@ -37,9 +35,9 @@ from loopline.platform_core.monitor.kept_look import Header, last_look
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Labels, Model, Quality, Source, Team, labels
 from loopline.platform_core.testing.engine_tables import put_contract
-from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.polars.engine import PolarsEngine
+from tests.platform_core.homes import opened, raw_rows
 from tests.repeats import repeats
 
 ORDERS = Source("orders", contract="orders.yaml")
@@ -93,22 +91,14 @@ class World:
     @classmethod
     def of(cls, folder: Path, wanted: Labels, *, key: bool = False) -> World:
         """Make one in which five customers have ordered for a week, and were answered about."""
+        folder.mkdir(exist_ok=True)
         put_contract(folder / ORDERS.contract, **COLUMNS)
         if key:
             text = (folder / ORDERS.contract).read_text()
             text = text.replace("logicalType: integer}", "logicalType: integer, primaryKey: true}", 1)
             (folder / ORDERS.contract).write_text(text)
-        bindings = {
-            "lake": DeltaLake(root=str(folder / "lake")),
-            "engine": PolarsEngine(),
-            "registry": InMemoryRegistry(),
-        }
-        clock, ledger = folder / "clock", f"sqlite:///{folder}/ledger.db"
-        ReplayClock(clock).set(START + timedelta(days=8))
-        platform = Platform(Environment("test", folder / "e.yaml", bindings, ledger, clock, folder))
-        quality = Quality(days=2, min_rows=3)
-        model = Model("again", (), wanted, fit=None, quality=quality)  # type: ignore[arg-type]
-        world = cls(platform, model)
+        model = Model("again", (), wanted, fit=None, quality=Quality(days=2, min_rows=3))  # type: ignore[arg-type]
+        world = cls(opened(folder, START + timedelta(days=8)), model)
         world.order([(number % CUSTOMERS, 3 * number, number % 2 * 10) for number in range(50)])
         world.answer([(number, number % 3, number * 7 % 50 / 50) for number in range(0, 50, 2)])
         return world
@@ -124,20 +114,16 @@ class World:
         self.orders = max(self.orders, numbers[-1] + 1)
         times = [START + timedelta(hours=hours) for _, hours, _ in rows]
         self.arrivals += 1
-        table = pa.table(
-            {
-                "order_id": pa.array(numbers, pa.int64()),
-                "customer": pa.array([customer for customer, _, _ in rows], pa.int64()),
-                "ordered_at": pa.array(times, INSTANT),
-                "amount": pa.array([float(amount) for _, _, amount in rows], pa.float64()),
-                "country": pa.array(["FR" if customer % 2 else "DE" for customer, _, _ in rows]),
-                ARRIVAL: [f"a{self.arrivals}"] * len(rows),
-                LINE: pa.array(range(len(rows)), pa.int64()),
-                ARRIVED_AT: pa.array([self.platform.clock.now()] * len(rows), INSTANT),
-                DATE: pa.array([at.date() for at in times], pa.date32()),
-            }
-        )
-        self.platform.lake.append(RAW, table)
+        told = {
+            "order_id": numbers,
+            "customer": [customer for customer, _, _ in rows],
+            "amount": [float(amount) for _, _, amount in rows],
+            "country": ["FR" if customer % 2 else "DE" for customer, _, _ in rows],
+            ARRIVAL: [f"a{self.arrivals}"] * len(rows),
+            LINE: range(len(rows)),
+            ARRIVED_AT: [self.platform.clock.now()] * len(rows),
+        }
+        self.platform.lake.append(RAW, raw_rows("ordered_at", ordered_at=times, **told))
 
     def withdraw(self, arrival: int) -> None:
         """Take an arrival back."""
@@ -180,7 +166,6 @@ class World:
     def header(self) -> Header:
         """Return what the last look kept of itself."""
         kept = last_look(self.kept)
-        assert kept is not None
         return kept.header
 
     @property
@@ -330,9 +315,7 @@ def test_of_a_long_history_only_what_lies_within_reach_is_computed(
     days: dict[tuple[bool, int], set[Any]] = {}
     for wanted in (again, again_near):
         for length in (20, 400):
-            folder = tmp_path / f"{wanted.reach_days}_{length}"
-            folder.mkdir()
-            world = World.of(folder, wanted, key=key)
+            world = World.of(tmp_path / f"{wanted.reach_days}_{length}", wanted, key=key)
             world.order([(3, hour, 0) for hour in range(240, 240 + 24 * length, 24)])
             world.platform.clock.set(START + timedelta(days=12 + length))
             world.look()
@@ -370,7 +353,6 @@ def test_labels_that_reach_further_than_they_say_are_computed_of_all_rows(tmp_pa
     """A customer orders each fifteen hours: the trial tells, so that figures are those of labels that say nothing."""
     found = []
     for name, reach in (("honest", None), ("dishonest", 0.25)):
-        (tmp_path / name).mkdir()
         world = World.of(tmp_path / name, replace(again, reach_days=reach))
         world.look()
         assert world.header.by_entity
@@ -382,25 +364,20 @@ def test_labels_that_reach_further_than_they_say_are_computed_of_all_rows(tmp_pa
 
 
 @pytest.mark.parametrize("file", ["head", "rows"])
-@pytest.mark.parametrize("content", [b"", b"nonsense", None, "gone", "another's"])
-def test_a_file_that_is_broken_is_no_look(
-    world_of: Callable[..., World], file: str, content: bytes | str | None
-) -> None:
-    """Half a file, or another's: everything is read, and the figures are the same."""
+def test_a_file_that_is_broken_is_no_look(world_of: Callable[..., World], file: str) -> None:
+    """None, half a file, or another's: everything is read, and the figures are the same."""
     world = world_of(large)
     found = world.look()[1]
-    path = world.kept if file == "head" else world.rows
-    whole = path.read_bytes()
-    if content == "gone":
-        path.unlink()
-    elif content == "another's":
-        path.write_bytes((world.rows if file == "head" else world.kept).read_bytes())
-    else:
-        path.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    assert last_look(world.kept) is None
-    again_found = world.look()[1]
-    assert [row.measured for row in again_found] == [row.measured for row in found]
-    assert world.header.raw == world.platform.lake.version(RAW)
+    for content in ("", "nonsense", "half", "another's", "gone"):
+        path, other = (world.kept, world.rows) if file == "head" else (world.rows, world.kept)
+        whole = path.read_bytes()
+        contents = {"half": whole[: len(whole) // 2], "another's": other.read_bytes()}
+        path.write_bytes(contents.get(content, content.encode()))
+        if content == "gone":
+            path.unlink()
+        assert last_look(world.kept) is None, content
+        assert [row.measured for row in world.look()[1]] == [row.measured for row in found], content
+        assert world.header.raw == world.platform.lake.version(RAW)
 
 
 def test_everything_is_read_a_day_later_under_other_rules_and_where_rows_went(
@@ -430,7 +407,6 @@ def test_figures_by_a_served_feature_are_those_of_the_whole(tmp_path: Path) -> N
     """Features are read of the days that need them, whichever way the answers came."""
     found = []
     for name in ("on", "anew"):
-        (tmp_path / name).mkdir()
         world = World.of(tmp_path / name, large)
         world.model = replace(world.model, segments=("channel",))
         world.look()
@@ -446,7 +422,6 @@ def test_figures_by_a_served_feature_are_those_of_the_whole(tmp_path: Path) -> N
 
 def after(folder: Path, days: int, *, key: bool = False) -> World:
     """Make a world in which an order a customer came each day, was answered about, and was looked at in the end."""
-    folder.mkdir()
     world = World.of(folder, large, key=key)
     hours = range(240, 240 + 24 * days, 24)
     world.order([(customer, hour, 10 * (hour % 48 == 0)) for hour in hours for customer in range(CUSTOMERS)])
@@ -504,8 +479,6 @@ def test_rows_are_written_anew_when_much_has_changed(world_of: Callable[..., Wor
     world.look()
     assert world.rows == first
     kept = last_look(world.kept)
-    assert kept is not None
-    assert kept.base is not None
     assert (len(kept.labels), kept.base.labels) == (51, 50)
     world.order([(number % CUSTOMERS, 170, 10) for number in range(200)])
     world.look()
@@ -520,7 +493,6 @@ def test_who_dies_while_keeping_leaves_the_look_of_before(
     monkeypatch.setattr(kept_look, "ROWS_A_LOOK", rows_a_look)
     found = []
     for name in ("killed", "anew"):
-        (tmp_path / name).mkdir()
         world = World.of(tmp_path / name, large)
         world.look()
         before = world.header
@@ -559,7 +531,6 @@ def test_what_an_older_release_kept_is_read_no_more(world_of: Callable[..., Worl
     world = world_of(large)
     found = world.look()[1]
     kept = last_look(world.kept)
-    assert kept is not None
     header = {name: value for name, value in msgspec.to_builtins(kept.header).items() if name != "examples"}
     labels = kept.labels.append_column("_example", pa.array(kept.label_numbers))
     answers = kept.answers.append_column("_example", pa.array(kept.answer_numbers))
@@ -577,7 +548,6 @@ def test_of_two_at_once_the_file_of_rows_of_one_may_go(world_of: Callable[..., W
     world = world_of(large)
     found = world.look()[1]
     one = kept_look.last_look(world.kept)
-    assert one is not None
     path, all_anew = world.kept, replace(one, base=None)
     said = one.realised, one.header.windows, one.header.lives
     all_anew.keep(path, *said)  # its rows take the place of those of the first
@@ -656,9 +626,7 @@ def test_rows_of_other_times_are_not_numbered_again(tmp_path: Path, monkeypatch:
     """Where event times tell examples apart, all orders of a customer were, 20 times as many after 20 times as long."""
     numbered = []
     for length in (20, 400):
-        folder = tmp_path / str(length)
-        folder.mkdir()
-        world = World.of(folder, again_near)
+        world = World.of(tmp_path / str(length), again_near)
         world.order([(3, hour, 0) for hour in range(240, 240 + 24 * length, 24)])
         world.answer([(number, 0, 0.5) for number in range(50, world.orders)])
         world.platform.clock.set(START + timedelta(days=12 + length))

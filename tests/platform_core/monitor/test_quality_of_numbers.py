@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import narwhals as nw
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from loopline.platform_core.foundation.names import DATE, raw_table, realised_table
+from loopline.platform_core.foundation.names import realised_table
 from loopline.platform_core.loop.quality_entries import REALISED
 from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.predictions import compact
-from loopline.platform_core.monitor.quality_figures import Measured, history, is_band
-from loopline.platform_core.monitor.quality_history import measured
+from loopline.platform_core.monitor.quality_figures import is_band
 from loopline.platform_core.monitor.quality_verdict import good_enough
-from loopline.platform_core.specs import AtMost, Fairness, Model, Quality, Source, labels
+from loopline.platform_core.specs import AtMost, Fairness, Quality, Source, labels
 from loopline.platform_core.targets import Regression
+from tests.platform_core.monitor.conftest import Live, told
 
 ORDERS = Source("orders", contract="contracts/orders.yaml")
 START = datetime(2011, 3, 7, tzinfo=UTC)
@@ -35,77 +31,34 @@ def spent(rows: nw.LazyFrame) -> nw.LazyFrame:
 
 
 @dataclass
-class Live:
+class Numbers(Live):
     """A shop whose model says what customers will spend."""
 
-    shop: Any
-    model: Model
-    random: np.random.Generator
-    asked: int = 0
+    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
 
     def draw(self, count: int, size: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
         """Draw what is said and what comes; it misses by a share of what is said."""
         said = self.random.lognormal(4, 0.5, count)
         return said, said + self.random.normal(0, size, count) * said
 
-    def answer(self, said: np.ndarray, truth: np.ndarray, at: datetime, countries: Any, version: str = "1") -> None:
-        """Answer orders at an instant, whose customers' month is over 31 days later."""
-        numbers = list(range(self.asked + 1, self.asked + len(said) + 1))
-        self.asked += len(said)
-        moment = {"event_time": at, "logged_at": at}
-        self.shop.serving.log(
-            [
-                self.shop._row({}, float(value), version) | moment | {"keys": json.dumps({"order_id": number})}
-                for number, value in zip(numbers, said, strict=True)
-            ]
-        )
-        count, instant = len(said), pa.timestamp("us", tz="UTC")
-        rows = {
-            "order_id": pa.array(numbers, pa.int64()),
-            "ordered_at": pa.array([at] * count, instant),
-            "spent": pa.array(truth, pa.float64()),
-            "settled_at": pa.array([at + timedelta(days=31)] * count, instant),
-            "country": pa.array(countries, pa.string()),
-            "_arrived_at": pa.array([at] * count, instant),
-            DATE: pa.array([at.date()] * count, pa.date32()),
-        }
-        self.shop.platform.lake.append(raw_table("shop", "orders"), pa.table(rows))
-
-    def hold_out(self, said: np.ndarray, truth: np.ndarray) -> None:
-        """Put rows that it never learnt from into the package of version 1."""
-        way, package = GBP.estimation, self.shop.platform.home / "packages" / "shop.returns" / "1"
-        way.held_out(GBP, said, truth).save(package, way.file)
-
-    def measured(self, now: datetime) -> list[Measured]:
-        """Compact and measure at a time."""
-        self.shop.platform.clock.set(now)
-        compact(self.shop.platform, self.shop.team, self.model)
-        measured(self.shop.platform, self.shop.team, self.model)
-        return history(self.shop.platform, self.shop.ref)
-
 
 @pytest.fixture
-def live(shop) -> Live:
+def live(shop) -> Numbers:
     """Give a shop whose figures are split by country, week by week."""
     rule = Fairness("country", within=10)
     model = replace(
         shop.model, labels=spent, target=GBP, segments=("country",), quality=Quality(days=7), fairness=(rule,)
     )
     shop.deploy()
-    return Live(shop, model, np.random.default_rng(1))
+    return Numbers(shop, model)
 
 
-def told(found: list[Measured], metric: str, segment: str = "", *, estimated: bool = False) -> list[Measured]:
-    """Pick a metric's windows."""
-    return [m for m in found if (m.metric, m.segment, m.estimated) == (metric, segment, estimated)]
-
-
-def test_errors_come_with_labels_by_version_segment_and_window(live: Live) -> None:
+def test_errors_come_with_labels_by_version_segment_and_window(live: Numbers) -> None:
     """Each week and version has its mean errors and their intervals; of the whole life the ledger tells."""
     said, truth = live.draw(400)
     countries = np.where(np.arange(400) < 200, "France", "EIRE")
-    live.answer(said, truth, START, countries)
-    live.answer(said + 20, truth, START + timedelta(days=8), countries, version="2")
+    live.answer(said, truth, START, countries=countries)
+    live.answer(said + 20, truth, START + timedelta(days=8), countries=countries, version="2")
     assert live.measured(START + timedelta(days=10)) == [], "nothing is told of numbers before their labels come"
     found = live.measured(START + timedelta(days=60))
     assert {m.metric for m in found if not is_band(m.segment)} == {"mae", "rmse", "bias"}
@@ -125,10 +78,10 @@ def test_errors_come_with_labels_by_version_segment_and_window(live: Live) -> No
     assert "realised rmse of version 1, 2011-03-07 to 2011-03-14: " in verdict.reason
 
 
-def test_predicted_stands_against_real_by_bands_of_like_predictions(live: Live) -> None:
+def test_predicted_stands_against_real_by_bands_of_like_predictions(live: Numbers) -> None:
     """Ten of as many rows each, from the smallest prediction on; what came is the same but for chance."""
     said, truth = live.draw(1_000)
-    live.answer(said, truth * 1.5, START, ["France"] * 1_000)
+    live.answer(said, truth * 1.5, START)
     bands = [m for m in live.measured(START + timedelta(days=60)) if is_band(m.segment)]
     readings, labels = ([m for m in bands if m.metric == metric] for metric in ("reading", "label"))
     assert [m.segment for m in readings] == [m.segment for m in labels] == [f"reading {n}/10" for n in range(1, 11)]
@@ -137,13 +90,13 @@ def test_predicted_stands_against_real_by_bands_of_like_predictions(live: Live) 
     assert sum(real.low < 1.5 * said.value < real.high for said, real in zip(readings, labels, strict=True)) >= 8
 
 
-def test_a_group_whose_errors_are_larger_is_found_and_equal_ones_are_not(live: Live) -> None:
+def test_a_group_whose_errors_are_larger_is_found_and_equal_ones_are_not(live: Numbers) -> None:
     """The first metric that tells of groups is the mean absolute error: its bound is in pounds."""
     said, truth = live.draw(1_500)
     far, near = np.arange(1_500) < 300, np.arange(1_500) >= 300
     countries, farther = np.where(far, "EIRE", "France"), np.where(near, truth, said + 4 * (truth - said))
-    live.answer(said, truth, START, countries)
-    live.answer(said, farther, START + timedelta(days=8), countries)
+    live.answer(said, truth, START, countries=countries)
+    live.answer(said, farther, START + timedelta(days=8), countries=countries)
     live.measured(START + timedelta(days=60))
     even, unfair = fairness_verdicts.history(live.shop.platform, live.shop.ref)
     assert (even.metric, even.verdict, even.rows) == ("mae", "fair", 1_500)
@@ -153,12 +106,12 @@ def test_a_group_whose_errors_are_larger_is_found_and_equal_ones_are_not(live: L
     assert {group.name: group.rows for group in unfair.groups} == {"EIRE": 300, "France": 1_200}
 
 
-def test_an_estimate_stands_before_labels_come_and_holds(live: Live) -> None:
+def test_an_estimate_stands_before_labels_come_and_holds(live: Numbers) -> None:
     """With what its package held out a week is estimated on its first day; no other metric of numbers is."""
     live.hold_out(*live.draw(3_000))
     said, truth = live.draw(1_500)
     chosen = said > 50
-    live.answer(said[chosen], truth[chosen], START, ["France"] * int(chosen.sum()))
+    live.answer(said[chosen], truth[chosen], START)
     first = live.measured(START + timedelta(days=1))
     assert {(m.metric, m.estimated, m.labelled) for m in first} == {("mae", True, 0), ("rmse", True, 0)}
     later = live.measured(START + timedelta(days=40))
@@ -168,24 +121,12 @@ def test_an_estimate_stands_before_labels_come_and_holds(live: Live) -> None:
         assert guess.value == pytest.approx(real.value, rel=0.1)
 
 
-def test_what_misses_by_more_is_learnt_from_labels_that_come(live: Live) -> None:
-    """From the first week on errors are twice what was held out; two months later the estimates know."""
-    live.hold_out(*live.draw(2_000))
-    for week in range(10):
-        live.answer(*live.draw(400, size=0.6), START + timedelta(days=7 * week), ["France"] * 400)
-    found = live.measured(START + timedelta(days=120))
-    guesses, reals = told(found, "mae", estimated=True), told(found, "mae")
-    shares = [guess.value / real.value for guess, real in zip(guesses, reals, strict=True)]
-    assert max(shares[:4]) < 0.7, "labels take a month: until then nobody knows"
-    assert shares[-1] == pytest.approx(1, abs=0.15)
-
-
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
-def test_one_answer_beyond_all_measure_spoils_no_history(live: Live) -> None:
+def test_one_answer_beyond_all_measure_spoils_no_history(live: Numbers) -> None:
     """Its square has no end, and what has none is left out: a window that nobody can read again would stop all."""
     said, truth = live.draw(200)
     said[7] = 1e200
-    live.answer(said, truth, START, np.where(np.arange(200) < 100, "France", "EIRE"))
+    live.answer(said, truth, START, countries=np.where(np.arange(200) < 100, "France", "EIRE"))
     found = live.measured(START + timedelta(days=40))
     assert told(found, "rmse") == []
     assert [m.rows for m in told(found, "rmse", "country=EIRE")] == [100]
@@ -195,8 +136,8 @@ def test_one_answer_beyond_all_measure_spoils_no_history(live: Live) -> None:
     assert fairness_verdicts.history(live.shop.platform, live.shop.ref) == []
 
 
-def test_tables_and_looks_of_one_number_have_no_other_column(live: Live) -> None:
+def test_tables_and_looks_of_one_number_have_no_other_column(live: Numbers) -> None:
     """What one number says is in the score alone."""
-    live.answer(*live.draw(50), START, ["France"] * 50)
+    live.answer(*live.draw(50), START)
     live.measured(START + timedelta(days=40))
     assert "raw" not in live.shop.platform.lake.read(realised_table("shop", "returns")).column_names

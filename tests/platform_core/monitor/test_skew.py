@@ -18,12 +18,10 @@ import pytest
 from loopline.platform_core.alarms import standing
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import DesiredState, Served
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.features import failing
 from loopline.platform_core.features.keeping import Keeping
 from loopline.platform_core.features.materialize import materialize
-from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import (
     BEGUN_AT,
     CREATED_AT,
@@ -47,12 +45,10 @@ from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.runtime.prediction_log.log import Record
 from loopline.platform_core.specs import Model, Skew, Team, feature_view, personal
 from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
-from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.model_packages import Constant, write_package
-from loopline.resources.delta.lake import DeltaLake
-from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from tests.platform_core.homes import opened
 
 REF = ModelRef("shop", "large_orders")
 
@@ -183,17 +179,8 @@ async def post(app: App, model: str, body: bytes) -> int:
 def shop(tmp_path: Path) -> Iterator[Shop]:
     """Give a shop whose customer 1 bought at hours 1 and 2, known online since hour 3."""
     serving = LoggingServing()
-    bindings = {
-        "lake": DeltaLake(root=str(tmp_path / "lake")),
-        "online_store": SqliteOnlineStore(path=str(tmp_path / "online.db")),
-        "engine": PolarsEngine(),
-        "serving": serving,
-        "registry": InMemoryRegistry(),
-    }
-    ReplayClock(tmp_path / "clock").set(at(0))
-    platform = Platform(
-        Environment("t", tmp_path / "t.yaml", bindings, f"sqlite:///{tmp_path}/l.db", tmp_path / "clock", tmp_path)
-    )
+    store = SqliteOnlineStore(path=str(tmp_path / "online.db"))
+    platform = opened(tmp_path, at(0), online_store=store, serving=serving)
     put_contract(tmp_path / "orders.yaml")
     model = Model("large_orders", (history,), large_order, fit=None, skew=Skew(at_most=0.0))  # type: ignore[arg-type]
     shop = Shop(platform, Team("shop", tmp_path, (model,)), serving)
@@ -220,13 +207,12 @@ def test_what_was_served_is_what_training_sees(shop: Shop) -> None:
     assert (found.rows, found.differing, found.passed, found.reason) == (11, 0, True, "0 of 11 rows differ")
 
 
-@pytest.mark.parametrize("key", ["9" * 20, "-" + "9" * 20, "9" * 5_000, "1.5", "nobody", ""])
-def test_a_key_that_no_number_can_be_is_nobody(shop: Shop, key: str) -> None:
+def test_a_key_that_no_number_can_be_is_nobody(shop: Shop) -> None:
     """A caller may send any key: it has no offline row, as it had no online one, and the check goes on."""
-    shop.ask(key, 3.5)
-    shop.ask(1, 4)
+    for key in ("9" * 20, "-" + "9" * 20, "9" * 5_000, "1.5", "nobody", "", 1):
+        shop.ask(key, 3.5)
     found = shop.check()
-    assert (found.rows, found.differing) == (2, 0)
+    assert (found.rows, found.differing) == (7, 0), found.examples
     shop.ask(1, 5)
     assert shop.check().rows == 1, "the next check goes on behind it"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.foundation.names import DATE, prediction_table, realised_table
+from loopline.platform_core.foundation.names import DATE, realised_table
 from loopline.platform_core.loop import raw, realised
 from loopline.platform_core.loop.quality_entries import DRAWN
 from loopline.platform_core.metrics import Metric
@@ -88,11 +88,7 @@ def answer(shop, ends, version="1", *, role="stable", first=1) -> None:
         told = {"request_id": f"r{number}", "keys": json.dumps({"order_id": number}), "role": role}
         told |= {"event_time": at, "logged_at": at, DATE: at.date()} | ({"raw": list(end)} if end else {})
         rows.append(shop._row({}, end[0] if end else 0.5, version) | told)
-    table = pa.Table.from_pylist(rows).drop_columns(["features", "missing"])
-    kept = pa.schema(
-        [field.with_type(pa.int32() if field.name in {"row", "status"} else field.type) for field in table.schema]
-    )
-    shop.platform.lake.append(prediction_table("shop", "returns"), table.cast(kept))
+    shop.keep(rows)
 
 
 def look(shop, model):

@@ -15,10 +15,9 @@ from loopline.platform_core.specs import Team
 from loopline.stories.many_models import NOW, many_models, model
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
+@pytest.fixture
+def platform(url: str, tmp_path: Path) -> Iterator[Platform]:
     """Give a platform without vendors, its ledger empty, on each database."""
-    url = f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else request.getfixturevalue("new_database")()
     ReplayClock(tmp_path / "clock").set(NOW)
     opened = Platform(Environment("test", tmp_path / "e.yaml", {}, url, tmp_path / "clock", tmp_path))
     yield opened

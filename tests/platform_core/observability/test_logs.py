@@ -38,8 +38,14 @@ def lines(**environment):
 
 
 def test_a_line_a_step_with_its_ids_and_counts():
-    """A library's words get the ids of the step in which they fall; a cycle's trace is named though none is kept."""
-    slow, ended, failed, after = map(json.loads, lines(LOOPLINE_LOG="json"))
+    """A library's words get the ids of the step in which they fall; a cycle's trace is named though none is kept.
+
+    Of an error type and place say enough: its words may hold a row.
+    """
+    said = lines(LOOPLINE_LOG="json")
+    slow, ended, failed, after = map(json.loads, said)
+    assert not any("Ada" in line for line in said)
+    assert failed["at"]
     about = {"cycle": "shop.late-1", "team": "shop", "model": "late", "trace": of_cycle("shop.late-1").split("-")[1]}
     assert about.items() <= slow.items()
     assert (slow["level"], slow["logger"], slow["message"]) == ("warning", "a.library", "disk is slow")
@@ -49,13 +55,6 @@ def test_a_line_a_step_with_its_ids_and_counts():
     assert (failed["message"], failed["source"], failed["error"]) == ("land", "orders", "ValueError")
     assert "cycle" not in failed.keys() | after.keys()
     assert after["message"] == "after"
-
-
-def test_an_error_s_words_are_left_out():
-    """Type and place say enough; the words may hold a row."""
-    said = lines(LOOPLINE_LOG="json")
-    assert not any("Ada" in line for line in said)
-    assert json.loads(said[2])["at"]
 
 
 def test_plain_until_asked_for():

@@ -65,7 +65,7 @@ def test_nothing_is_lost_and_nothing_is_there_twice(tmp_path: Path) -> None:
     assert free.startswith("2000 20 ")
     for _ in range(4):
         process = landing(tmp_path / "killed", 60_000)
-        time.sleep(random.uniform(0.0, 0.8))
+        time.sleep(random.uniform(0.0, 0.8))  # any moment of a landing
         process.kill()
         process.communicate()
     refused, _ = landing(tmp_path / "killed", 60_000).communicate()

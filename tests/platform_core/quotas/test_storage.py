@@ -40,18 +40,15 @@ class TestBoundedLake(LakeKit):
     @pytest.fixture
     def lake(self, tmp_path):
         """Give a lake with room."""
-        own = InMemoryLake(name=str(tmp_path))
-        return BoundedLake.of(own, Storage(tmp_path, 10**12, {"lake": own.kept_bytes}))
+        return bounded(tmp_path, 10**12, InMemoryLake(name=str(tmp_path)))
 
     @pytest.fixture
     def opened_anew(self, lake, tmp_path):
         """Give another instance on the same tables, and on the same count."""
-        own = InMemoryLake(name=str(tmp_path))
-        return BoundedLake.of(own, Storage(tmp_path, 10**12, {"lake": own.kept_bytes}))
+        return bounded(tmp_path, 10**12, InMemoryLake(name=str(tmp_path)))
 
     @pytest.fixture
     def elsewhere(self):
-        """Give an empty lake."""
         return InMemoryLake()
 
 
@@ -196,7 +193,7 @@ def test_what_is_measured_is_not_measured_at_each_write(tmp_path):
 
     def slow():
         looks.append(1)
-        time.sleep(0.01)
+        time.sleep(0.01)  # what is measured takes time
         return 1_000
 
     now = [1e9]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import resource
+import struct
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +57,6 @@ class Reply:
 
     @property
     def json(self) -> Any:
-        """Read the body."""
         return json.loads(self.body)
 
     @property
@@ -77,52 +79,69 @@ class Wire(asyncio.Transport):
     """A transport that keeps what is sent, and "closed" behind it in the end."""
 
     def __init__(self) -> None:
-        """Begin open."""
         self.sent = bytearray()
 
     def write(self, data: Any) -> None:
-        """Keep bytes."""
         self.sent += data
 
     def close(self) -> None:
-        """Close."""
         if not self.is_closing():
             self.sent += b"closed"
 
     abort = close
 
     def is_closing(self) -> bool:
-        """Say whether it is closed."""
         return self.sent.endswith(b"closed")
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Know nothing."""
         return default
 
     def pause_reading(self) -> None:
         """Go on: all is there."""
 
-    def resume_reading(self) -> None:
-        """Go on."""
+    resume_reading = pause_reading
 
     async def settled(self) -> None:
         """Wait until nothing more is sent."""
         await a_moment()
-        while any(threads_work()):
+        while asyncio.all_tasks() - {asyncio.current_task()}:
             await a_moment()
         await a_moment()  # what was answered last goes out at the end of its turn
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Make a test of one that awaits."""
+
+    @wraps(test)
+    def run(*args: Any, **given: Any) -> None:
+        asyncio.run(test(*args, **given))
+
+    return run
+
+
+async def ask_port(service: Any, asked: Any, seconds: float = 20.0) -> Any:
+    """Send a message to a service on a socket, and return the error that comes of it, None when all is well."""
+    import grpc
+
+    from loopline.platform_core.runtime.grpc.messages import SERVICE
+    from loopline.platform_core.runtime.grpc.port import GrpcPort
+
+    address = f"127.0.0.1:{free_port()}"
+    port = GrpcPort(service, address, Limits())
+    await port.open()
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            await channel.unary_unary(f"/{SERVICE}/ModelInfer")(asked.SerializeToString(), timeout=seconds)
+    except grpc.aio.AioRpcError as error:
+        return error
+    finally:
+        await port.close()
 
 
 async def a_moment() -> None:
     """Let the loop take some turns."""
     for _ in range(8):
-        await asyncio.sleep(0)
-
-
-def threads_work() -> Iterator[bool]:
-    """Say of each task but this one that it is not done."""
-    here = asyncio.current_task()
-    return (not task.done() for task in asyncio.all_tasks() if task is not here)
+        await asyncio.sleep(0)  # a turn
 
 
 def counting(server: Server, path: FastPath) -> FastPath:
@@ -155,7 +174,6 @@ class Wiring:
         self._config, self._state, self._found = Config(whole, proxy_headers=False), ServerState(), app.state
 
     def connect(self) -> tuple[Connection, Wire]:
-        """Open a connection."""
         connection, wire = Connection(self._config, self._state, self._found), Wire()
         connection.connection_made(wire)
         return connection, wire
@@ -255,7 +273,6 @@ class Server:
         return Served(version, write_package(folder, estimator, **package), f"cycle-{version}")
 
     def route(self, stable: Served, candidate: Served | None = None, percent: int = 0) -> None:
-        """Serve versions."""
         state = DesiredState(MODEL, 1, stable, candidate, percent)
         self.inference.models[MODEL] = ModelState(Route.build(state, None))
 
@@ -271,7 +288,7 @@ class Server:
 
     def infer(self, columns: Mapping[str, list[Any]], path: str = "", **more: Any) -> Reply:
         """Ask the model; tensors take their datatypes from the values."""
-        return self.post({"inputs": [tensor(name, values) for name, values in columns.items()], **more}, path)
+        return self.post({"inputs": tensors(**columns), **more}, path)
 
     def post(self, body: Any, path: str = "") -> Reply:
         """Send a body as JSON to the model, or the bytes that it is."""
@@ -280,12 +297,8 @@ class Server:
 
     async def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         half = len(body) // 2
-        messages = iter(
-            [
-                {"type": "http.request", "body": body[:half], "more_body": True},
-                {"type": "http.request", "body": body[half:], "more_body": False},
-            ]
-        )
+        halves = (body[:half], True), (body[half:], False)
+        messages = iter([{"type": "http.request", "body": part, "more_body": more} for part, more in halves])
         sent: list[Any] = []
 
         async def receive() -> Any:
@@ -301,6 +314,17 @@ class Server:
         return Reply(sent[0]["status"], out, sent[1]["body"])
 
 
+@contextmanager
+def no_room_beyond(size: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @dataclass(frozen=True)
 class Listening:
     """A server process, and where it listens."""
@@ -311,6 +335,17 @@ class Listening:
     pid: int
 
 
+def environment_of(folder: Path, port: int, grpc_port: int, settings: str = "") -> Path:
+    """Write the file of a server's environment."""
+    file = folder / "environment.yaml"
+    file.write_text(f"""
+bindings:
+  serving: {{vendor: local, root: "{folder}/serving", port: {port}, grpc_port: {grpc_port}{settings}}}
+  online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
+""")
+    return file
+
+
 @contextmanager
 def listening(folder: Path, served: Mapping[str, Any], settings: str = "", workers: int = 1) -> Iterator[Listening]:
     """Run a real server on both ports with a version 1 of each model named.
@@ -318,12 +353,7 @@ def listening(folder: Path, served: Mapping[str, Any], settings: str = "", worke
     Beside the name stands the estimator, alone or with the features that its requests bring.
     """
     ports = free_port(), free_port()
-    file = folder / "environment.yaml"
-    file.write_text(f"""
-bindings:
-  serving: {{vendor: local, root: "{folder}/serving", port: {ports[0]}, grpc_port: {ports[1]}{settings}}}
-  online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
-""")
+    file = environment_of(folder, *ports, settings)
     for model, what in served.items():
         estimator, requested = what if isinstance(what, tuple) else (what, ["amount"])
         package = write_package(folder / model, estimator, requested=requested)
@@ -345,10 +375,48 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
         yield server
 
 
+@pytest.fixture
+def refused_start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[Path], str]:
+    """Give a function that starts the command with an environment that is wrong, and returns what it says."""
+    from loopline.inference_server.__main__ import main
+
+    def start(file: Path) -> str:
+        monkeypatch.setattr("sys.argv", ["", "--environment", str(file)])
+        for name in ("LOOPLINE_ENVIRONMENT", "OMP_NUM_THREADS"):
+            monkeypatch.setenv(name, "1")  # what it sets itself is taken back
+        assert main() == 2
+        return capsys.readouterr().err
+
+    return start
+
+
 def tensor(name: str, values: list[Any]) -> dict[str, Any]:
     """Make a JSON tensor of shape [n]."""
     datatype = {int: "INT64", str: "BYTES"}.get(type(values[0]), "FP64")
     return {"name": name, "shape": [len(values)], "datatype": datatype, "data": values}
+
+
+def tensors(**columns: list[Any]) -> list[dict[str, Any]]:
+    """Make the JSON tensors of a request."""
+    return [tensor(name, values) for name, values in columns.items()]
+
+
+def grpc_request(columns: Mapping[str, Sequence[Any]], raw: bool = False) -> Any:
+    """Make a request of texts and numbers as a message, whose contents are typed or ``raw`` bytes."""
+    from loopline.platform_core.runtime.grpc.messages import message
+
+    asked = message("ModelInferRequest")(model_name=MODEL, id="r")
+    for name, values in columns.items():
+        texts = [value.encode() for value in values if isinstance(value, str)]
+        tensor = asked.inputs.add(name=name, datatype="BYTES" if texts else "FP64", shape=[len(values)])
+        if raw:
+            packed = b"".join(len(text).to_bytes(4, "little") + text for text in texts)
+            asked.raw_input_contents.append(packed or struct.pack(f"<{len(values)}d", *values))
+        elif texts:
+            tensor.contents.bytes_contents.extend(texts)
+        else:
+            tensor.contents.fp64_contents.extend(values)
+    return asked
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from loopline.platform_core.specs import Apart
 from loopline.platform_core.targets import Regression
 from loopline.platform_core.testing.estimators_apart import Number, Odd, Unloadable
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, write_package
+from tests.waiting import until
 
 GRACE = 60.0
 
@@ -60,14 +61,13 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def pid_of(odd: Any) -> int:
     """Ask for its process, once there is one again."""
-    end = time.monotonic() + GRACE
-    while True:
-        try:
+
+    def asked() -> int:
+        with suppress(StoreUnavailable):
             return int(odd.predict(np.ones((1, 1)))[0])
-        except StoreUnavailable:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
+        return 0
+
+    return until(asked, GRACE)
 
 
 def is_there(pid: int) -> bool:
@@ -80,10 +80,7 @@ def is_there(pid: int) -> bool:
 
 def gone(pid: int) -> bool:
     """Wait until a process is no more."""
-    end = time.monotonic() + GRACE
-    while is_there(pid) and time.monotonic() < end:
-        time.sleep(0.05)
-    return not is_there(pid)
+    return until(lambda: not is_there(pid), GRACE)
 
 
 def test_a_package_answers_as_it_does_here(tmp_path: Path) -> None:
@@ -129,7 +126,14 @@ def test_one_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     slow = asking(tmp_path / "package", 1.0)
     before = pid_of(slow)
     said: list[tuple[type[Transient], str]] = []
-    threads = [threading.Thread(target=sleeps, args=(slow, said)) for _ in range(2)]
+
+    def ask(estimator: Any) -> None:
+        try:
+            estimator.predict_proba(np.array([[-3.0]]))
+        except Transient as error:
+            said.append((type(error), str(error)))
+
+    threads = [threading.Thread(target=ask, args=(slow,)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -151,7 +155,7 @@ def test_nothing_stays_when_the_server_is_killed(tmp_path: Path) -> None:
         "import sys, time, numpy as np; sys.path.insert(0, sys.argv[2])\n"
         "from loopline.platform_core.runtime.apart import process\n"
         "odd = process.estimator(__import__('pathlib').Path(sys.argv[1]), (), 60)\n"
-        "print(int(odd.predict(np.ones((1, 1)))[0]), flush=True); time.sleep(60)"
+        "print(int(odd.predict(np.ones((1, 1)))[0]), flush=True); time.sleep(60)"  # until it is killed
     )
     path = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", script, str(package / "model.pkl"), str(tmp_path)]
@@ -195,14 +199,6 @@ def test_libraries_of_its_own_are_installed_once(tmp_path: Path, monkeypatch: py
     assert [folder.name for folder in root.iterdir() if folder.is_dir()] == [Path(place).name]
 
 
-def sleeps(slow: Any, said: list[tuple[type[Transient], str]]) -> None:
-    """Ask for too much, and keep what is said."""
-    try:
-        slow.predict_proba(np.array([[-3.0]]))
-    except Transient as error:
-        said.append((type(error), str(error)))
-
-
 def test_what_is_declared() -> None:
     """A text is no tuple, and no time is none."""
     assert Apart(["torch>=2"]).requirements == ("torch>=2",)  # type: ignore[arg-type]
@@ -218,7 +214,5 @@ def test_callers_are_told_whether_to_ask_again(server: Any, tmp_path: Path) -> N
     assert [reply.status for reply in asked.values()] == [200, 500, 503]
     assert "ValueError: a negative number" in asked[-1.0].error
     assert "was ended by signal 9" in asked[-2.0].error
-    end = time.monotonic() + GRACE
-    while server.infer({ENTITY: ["a"], AMOUNT: [5.0]}).status != 200 and time.monotonic() < end:
-        time.sleep(0.05)
+    until(lambda: server.infer({ENTITY: ["a"], AMOUNT: [5.0]}).status == 200, GRACE)
     assert server.infer({ENTITY: ["a"], AMOUNT: [5.0]}).json["outputs"][0]["data"] == [0.5]

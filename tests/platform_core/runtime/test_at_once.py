@@ -15,15 +15,12 @@ from hypothesis import strategies as st
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.runtime.model import models
-from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.testing.model_packages import Column, Constant, Slow
+from tests.platform_core.runtime.conftest import HISTORY, MODEL, tensors
 from tests.repeats import repeats
 
-MODEL = "retail.cancellations"
-HISTORY = ViewField("retail.history.v1", "customer_id", ["orders", "country"], ttl_days=90)
-KEY = {"name": "customer_id", "shape": [1], "datatype": "INT64", "data": [7]}
-AMOUNT = {"name": "amount", "shape": [1], "datatype": "FP64", "data": [0.5]}
+KEY, AMOUNT = tensors(customer_id=[7], amount=[0.5])
 ONE = {"inputs": [KEY, AMOUNT]}
 WIDE = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP64", "data": [0.25]}]}
 SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -53,7 +50,6 @@ class Failing(Column):
     """A model that raises."""
 
     def predict_proba(self, matrix):
-        """Raise."""
         if len(matrix) == 1 and matrix[0, 0] < 0:
             raise ValueError("no")
         return super().predict_proba(matrix)
@@ -146,17 +142,21 @@ def test_an_instant_to_come_is_refused_on_both_paths(server, tmp_path):
     assert b"the server's clock says 2011-03-01T12:00:00+00:00" in plain.sent
 
 
-def test_a_store_that_does_not_answer_fails_those_who_need_it(server, monkeypatch):
-    """They are told to come again; nothing is logged of them."""
-    server.serve(views=[HISTORY])
+@pytest.fixture
+def away(server, monkeypatch):
+    """Let the store not answer."""
 
     def read(store, asks):
         raise StoreUnavailable("down", "wait")
 
     monkeypatch.setattr(type(server.store), "read", read)
-    whole = {"name": "orders", "shape": [1], "datatype": "FP64", "data": [1.0]}
-    country = {"name": "country", "shape": [1], "datatype": "BYTES", "data": ["DE"]}
-    plain, at_once = server.both([post(ONE), post({"inputs": [KEY, AMOUNT, whole, country]})])
+
+
+@pytest.mark.usefixtures("away")
+def test_a_store_that_does_not_answer_fails_those_who_need_it(server):
+    """They are told to come again; nothing is logged of them."""
+    server.serve(views=[HISTORY])
+    plain, at_once = server.both([post(ONE), post({"inputs": [KEY, AMOUNT, *tensors(orders=[1.0], country=["DE"])]})])
     assert at_once == plain
     assert (plain.sent.count(b" 503 "), plain.sent.count(b" 200 "), len(plain.logged)) == (1, 1, 1)
 
@@ -180,14 +180,10 @@ def test_an_error_counts_for_the_version_that_was_to_answer(server, tmp_path, in
     assert plain.counted["requests"] == plain.counted["errors"] == {(MODEL, "2"): 2}
 
 
-def test_a_store_that_is_away_counts_for_the_version_that_asked(server, monkeypatch):
+@pytest.mark.usefixtures("away")
+def test_a_store_that_is_away_counts_for_the_version_that_asked(server):
     """Which may be the candidate alone, as it looks up what the stable version does not take."""
     server.route(server.served("1", Constant(0.1)), server.served("2", Constant(0.2), views=[HISTORY]))
-
-    def read(store, asks):
-        raise StoreUnavailable("down", "wait")
-
-    monkeypatch.setattr(type(server.store), "read", read)
     plain, at_once = server.both([post(ONE, path="/versions/2"), post(ONE)])
     assert at_once == plain
     assert plain.counted["requests"] == {(MODEL, "2"): 1, (MODEL, "1"): 1}
@@ -307,7 +303,6 @@ class Apart(Column):
     """A model that raises for what is below zero, among others too, as one that is asked once for a crowd."""
 
     def predict_proba(self, matrix):
-        """Raise, or answer."""
         if (matrix[:, 0] < 0).any():
             raise ValueError("no")
         return super().predict_proba(matrix)

@@ -16,8 +16,7 @@ from loopline.platform_core.runtime.model.batching import MOST_ROWS, TOGETHER, B
 from loopline.platform_core.runtime.model.thread_choice import THREADS
 from loopline.platform_core.runtime.wire.protocol import InferRequest
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, Constant
-
-MODEL = "retail.cancellations"
+from tests.platform_core.runtime.conftest import MODEL, in_loop
 
 
 def zeros(rows):
@@ -33,7 +32,6 @@ class Model:
         self.call_seconds, self.row_seconds = call_seconds, row_seconds
 
     def predict(self, matrix):
-        """Answer."""
         self.calls.append(len(matrix))
         end = time.thread_time() + self.call_seconds + self.row_seconds * len(matrix)  # others do not shorten it
         while time.thread_time() < end:
@@ -82,48 +80,40 @@ def test_a_batch_has_a_limit():
     assert model.calls == [200, 200, 200, MOST_ROWS + 1]
 
 
-def test_what_comes_while_a_thread_predicts_is_answered_together():
+@in_loop
+async def test_what_comes_while_a_thread_predicts_is_answered_together():
     """A slow model predicts in a thread; the loop goes on, and those who came meanwhile share the next prediction."""
     model = Model(call_seconds=0.05)
-
-    async def story():
-        with ThreadPoolExecutor(1) as threads:
-            batcher = Batcher(model.predict, 0, threads)
-            first = asyncio.create_task(batcher(rows(1)))
-            await asyncio.sleep(0.01)
-            others = [asyncio.create_task(batcher(rows(value))) for value in (2, 3, 4)]
-            return [(await task).tolist() for task in [first, *others]]
-
-    assert asyncio.run(story()) == [[1], [2], [3], [4]]
+    with ThreadPoolExecutor(1) as threads:
+        batcher = Batcher(model.predict, 0, threads)
+        first = asyncio.create_task(batcher(rows(1)))
+        await asyncio.sleep(0.01)  # a fifth of what the model takes
+        others = [asyncio.create_task(batcher(rows(value))) for value in (2, 3, 4)]
+        assert [(await task).tolist() for task in [first, *others]] == [[1], [2], [3], [4]]
     assert model.calls == [1, 3]
 
 
-def test_whoever_has_gone_is_no_trouble():
+@in_loop
+async def test_whoever_has_gone_is_no_trouble():
     """A request that was cancelled while it waited leaves the others their answers."""
-
-    async def story():
-        with ThreadPoolExecutor(1) as threads:
-            batcher = Batcher(Model().predict, 100, threads)
-            gone, stays = (asyncio.create_task(batcher(rows(value))) for value in (1, 2))
-            await asyncio.sleep(0)
-            gone.cancel()
-            return (await stays).tolist()
-
-    assert asyncio.run(story()) == [2]
+    with ThreadPoolExecutor(1) as threads:
+        batcher = Batcher(Model().predict, 100, threads)
+        gone, stays = (asyncio.create_task(batcher(rows(value))) for value in (1, 2))
+        await asyncio.sleep(0)  # until both wait
+        gone.cancel()
+        assert (await stays).tolist() == [2]
 
 
-def test_every_request_of_a_batch_is_logged_by_itself(server):
+@in_loop
+async def test_every_request_of_a_batch_is_logged_by_itself(server):
     """Three requests share a prediction: three records, and the one that the model refuses is logged as failed."""
     server.serve(Constant(0.3))
     route = server.inference.models[MODEL].route
     model = replace(route.stable.model, batcher=Batcher(route.stable.model.predict, MOST_ROWS, THREADS))
     server.inference.models[MODEL] = ModelState(replace(route, stable=replace(route.stable, model=model)))
 
-    async def story():
-        asked = [server.inference.infer(MODEL, request(amount)) for amount in (1.0, -1.0, 2.0)]
-        return await asyncio.gather(*asked, return_exceptions=True)
-
-    good, bad, other = asyncio.run(story())
+    asked = [server.inference.infer(MODEL, request(amount)) for amount in (1.0, -1.0, 2.0)]
+    good, bad, other = await asyncio.gather(*asked, return_exceptions=True)
     assert good.outputs == other.outputs == {"probability": [0.3], "label": [0]}
     assert isinstance(bad, TaskFailed)
     logged = sorted((record.features, record.status, record.scores) for _, record in server.logged)

@@ -73,7 +73,7 @@ bindings:
         """Poll until the answer is there."""
         end = time.monotonic() + seconds
         while (found := self.ask("GET", where))[0] == 202 and time.monotonic() < end:
-            time.sleep(0.02)
+            time.sleep(0.02)  # between two polls, as a caller does
         return found
 
     def logged(self) -> Counter[str]:
@@ -117,7 +117,7 @@ def test_binary_tensors_and_packed_bodies(site: Site) -> None:
             said.append((answer.status, answer.getheader("inference-header-content-length"), answer.read()))
         where, end = answer.getheader("location"), time.monotonic() + 200
         while answer.status == 202 and time.monotonic() < end:
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two polls, as a caller does
             connection.request("GET", where)
             answer = connection.getresponse()
             later = (answer.status, answer.getheader("inference-header-content-length"), answer.read())
@@ -190,7 +190,7 @@ def test_answers_are_kept_for_a_while(tmp_path: Path) -> None:
         assert site.fetched(where)[0] == 200
         end = time.monotonic() + 200
         while (status := site.ask("GET", where)[0]) == 200 and time.monotonic() < end:
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two polls: an end of keeping is told to nobody
         assert status == 404
 
 
@@ -228,8 +228,8 @@ def test_a_caller_is_told(tmp_path: Path) -> None:
             name = site.submit({"parameters": {"callback": url}})[2]["id"]
             end = time.monotonic() + 200
             while len(listening.got) < 3 and time.monotonic() < end:
-                time.sleep(0.05)
-            time.sleep(0.5)
+                time.sleep(0.05)  # between two looks at what the other thread got
+            time.sleep(0.5)  # for a fourth call, which must not come
             answer = site.fetched(f"/v2/requests/{name}")[2]
         assert listening.got == [("/told?by=us", name, answer)] * 3
         assert not list((site.root / "deferred/calls").iterdir())
@@ -260,7 +260,7 @@ def test_who_was_killed_between_log_and_answer_does_not_answer_twice(site: Site)
         found = {stage: site.fetched(f"/v2/requests/{name}") for stage, name in names.items()}
         end = time.monotonic() + 200
         while spool.count() and time.monotonic() < end:
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks at what another process leaves
     assert spool.count() == 0
     assert {stage: (status, body.get("kept", False)) for stage, (status, _, body) in found.items()} == {
         "accepted": (200, False),
@@ -304,6 +304,6 @@ def test_put_off_behind_keys(tmp_path):
         end = time.monotonic() + 200
         while (found := site.ask("GET", headers["location"], **{"X-API-Key": shop}))[0] == 202:
             assert time.monotonic() < end
-            time.sleep(0.02)
+            time.sleep(0.02)  # between two polls, as a caller does
     assert (found[0], found[2]["outputs"][0]["data"]) == (200, [0.25])
     assert sum(site.logged().values()) == 1

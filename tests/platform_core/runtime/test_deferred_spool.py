@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import time
-from contextlib import contextmanager
 
 import pytest
 
 from loopline.deferred.requests import Deferred
 from loopline.deferred.spool import PutOff, Result, Spool
-from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.runtime.settings.deferred import DeferredSettings
+from tests.platform_core.runtime.conftest import MODEL, no_room_beyond, tensors
 
-MODEL = "retail.cancellations"
 LATER = {"Prefer": "respond-async"}
 PATH = f"/v2/models/{MODEL}/infer"
 NAME = "0" * 32
-
-
-@contextmanager
-def no_room_beyond(size):
-    """Let no file grow beyond so many bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def files(root):
@@ -47,11 +33,7 @@ def putting_off(server, tmp_path):
 
 def body(rows):
     """Write a request of so many rows."""
-    inputs = [
-        {"name": "customer_id", "shape": [rows], "datatype": "INT64", "data": [1] * rows},
-        {"name": "amount", "shape": [rows], "datatype": "FP64", "data": [1.5] * rows},
-    ]
-    return json.dumps({"inputs": inputs}).encode()
+    return json.dumps({"inputs": tensors(customer_id=[1] * rows, amount=[1.5] * rows)}).encode()
 
 
 def test_a_request_that_does_not_fit_leaves_nothing(putting_off, tmp_path):
@@ -102,9 +84,3 @@ def test_a_mistake_of_ours_is_an_answer_too(putting_off, tmp_path):
     (tmp_path / "spool/deferred/done" / NAME).write_bytes(b"torn")
     failed = putting_off.ask("GET", f"/v2/requests/{NAME}")
     assert (failed.status, failed.error) == (500, "the server failed → see its log")
-
-
-def test_a_disk_without_room_is_no_permanent_error(tmp_path):
-    """Whoever put it off may try again."""
-    with no_room_beyond(10), pytest.raises(StoreUnavailable):
-        Spool(tmp_path).put(NAME, PutOff(PATH, MODEL, b"{}" * 100, None, 0.0))

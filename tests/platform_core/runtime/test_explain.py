@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from google.protobuf.json_format import ParseDict
 
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.errors import BadRequest, Unsupported
-from loopline.platform_core.runtime.grpc.messages import message
 from loopline.platform_core.runtime.grpc.service import GrpcService
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.model.explaining import Explainer
@@ -26,8 +24,8 @@ from loopline.platform_core.testing.model_packages import ENTITY, write_package
 from loopline.platform_core.training.additivity import additive
 from loopline.platform_core.training.average import Average
 from loopline.platform_core.training.package import package
+from tests.platform_core.runtime.conftest import MODEL, grpc_request
 
-MODEL = "retail.cancellations"
 RNG = np.random.default_rng(3)
 X = np.column_stack([RNG.normal(size=(300, 2)), RNG.integers(0, 3, 300)])
 X[::7, 1] = np.nan
@@ -137,16 +135,7 @@ def test_in_bytes_and_over_grpc_it_is_the_same(server: Any, trees: Path) -> None
     length = int(reply.headers["inference-header-content-length"])
     result = triton.InferResult.from_response_body(reply.body, False, length)
     assert result.as_numpy("contributions").ravel().tolist() == said
-    tensors = [
-        {"name": name, "shape": [2], "datatype": "BYTES" if isinstance(values[0], str) else "FP64"}
-        for name, values in ASKED.items()
-    ]
-    asked = ParseDict({"model_name": MODEL, "inputs": tensors}, message("ModelInferRequest")())
-    for tensor, values in zip(asked.inputs, ASKED.values(), strict=True):
-        if tensor.datatype == "BYTES":
-            tensor.contents.bytes_contents.extend(value.encode() for value in values)
-        else:
-            tensor.contents.fp64_contents.extend(values)
+    asked = grpc_request(ASKED)
     asked.parameters["explain"].bool_param = True
     service = GrpcService(server.inference, Metrics(), lambda: True)
     answered = asyncio.run(service.model_infer(asked))

@@ -19,14 +19,14 @@ from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.runtime.wire.tensors import DATATYPES
 from loopline.platform_core.testing.model_packages import Slow
+from tests.repeats import repeats
 
 MODEL = "retail.cancellations"
 VIEW = ViewField("retail.history.v1", "customer_id", ["orders", "country"], ttl_days=90)
 NAMES = ["customer_id", "amount", "orders", "country"]
 WIDE = ["amount", "discount", "tax"]
-BUDGET = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+BUDGET = settings(max_examples=repeats(80), deadline=None, suppress_health_check=SUPPRESSED)
 
 numbers = st.integers() | st.floats() | st.sampled_from([0, 1, -1, 2**31, 2**63, -(2**63) - 1, 2**64, 1e308, 5e-324])
 scalars = st.none() | st.booleans() | numbers | st.text(max_size=4) | st.sampled_from(["\x00", "\ud7ff", "é", "DE"])
@@ -94,7 +94,7 @@ def asked(server, untimed):
 def often(asked):
     """The same, and see in the end that what lies behind the checks was reached too."""
     yield asked
-    assert len(asked.logged) > 10
+    assert len(asked.logged) > 5
 
 
 @pytest.fixture
@@ -102,16 +102,6 @@ def fast(asked):
     """The same, and see in the end that some were answered at once: the first that comes may be none of those."""
     yield asked
     assert asked.taken > 0
-
-
-@BUDGET
-@given(json_bodies() | anything)
-def test_json(often, body):
-    """Whatever JSON comes; what is answered is logged once, what is refused is not."""
-    logged = len(often.logged)
-    reply = often.post(body)
-    assert fine(reply)
-    assert len(often.logged) - logged == (reply.status == 200)
 
 
 @BUDGET
@@ -127,12 +117,15 @@ def test_json_at_once(fast, body, at, put):
 
 
 @BUDGET
-@given(json_bodies(), st.integers(0, 400), st.binary(max_size=4))
+@given(json_bodies() | anything, st.integers(0, 400), st.binary(max_size=4))
 def test_mangled_json(often, body, at, put):
-    """JSON with bytes put into it or cut off."""
+    """Whatever JSON, with bytes put into it or cut off; what is answered is logged once, what is refused is not."""
     raw = json.dumps(body).encode()
-    assert fine(often.post(raw[:at] + put + raw[at + len(put) :]))
-    assert fine(often.post(raw[:at] + put))
+    for sent in (raw, raw[:at] + put + raw[at + len(put) :], raw[:at] + put):
+        logged = len(often.logged)
+        reply = often.post(sent)
+        assert fine(reply)
+        assert len(often.logged) - logged == (reply.status == 200)
 
 
 SIZES = {"BOOL": 1, **{kind: int("".join(filter(str.isdigit, kind))) // 8 for kind in NUMERIC if kind != "BOOL"}}
@@ -172,7 +165,11 @@ def test_binary_tensors(often, body, length):
 
 
 @BUDGET
-@given(json_bodies(), st.sampled_from(["gzip", "deflate", "br", "identity", ""]), st.integers(0, 200) | st.none())
+@given(
+    json_bodies(),
+    st.sampled_from(["gzip", "deflate", "br", "identity", ""]),
+    st.none() | st.just(None) | st.integers(0, 200),
+)
 def test_packed_bodies(often, body, coding, cut):
     """Packed as the header says, or otherwise, or cut off."""
     raw = json.dumps(body).encode()
@@ -205,7 +202,6 @@ class Context:
     """The context of a call, as far as the service uses it."""
 
     async def abort(self, code, words):
-        """End the call."""
         raise Refused(code, words)
 
 

@@ -17,8 +17,8 @@ from loopline.platform_core.runtime.answering.inference import ModelState
 from loopline.platform_core.runtime.request_context import REQUEST_CONTEXT, noting
 from loopline.platform_core.runtime.settings.gateway import GatewaySettings
 from loopline.platform_core.testing.model_packages import Constant
+from tests.platform_core.runtime.conftest import MODEL, tensors
 
-MODEL = "retail.cancellations"
 WHOM, WHAT = 314_159_265_358, 271_828.1828
 """Who asks, and their feature: no time, duration or count of a log's line is written so."""
 SPAN_KEYS = {"loopline.model", "loopline.version", "loopline.cycle", "loopline.role", "loopline.rows"}
@@ -39,12 +39,14 @@ class Guarded:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if key:
             sent["Authorization"] = f"Bearer {key}"
-        inputs = [
-            {"name": "customer_id", "shape": [1], "datatype": "INT64", "data": [WHOM]},
-            {"name": "amount", "shape": [1], "datatype": "FP64", "data": [WHAT]},
-        ]
+        inputs = tensors(customer_id=[WHOM], amount=[WHAT])
         raw = json.dumps({"inputs": inputs, **(body or {})}).encode() if method == "POST" else b""
         return self.server.ask(method, path, raw, sent)
+
+
+def lines_of(file):
+    """Read a file of JSON lines."""
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 @pytest.fixture
@@ -131,19 +133,6 @@ def test_who_asks_too_much_is_told_when_to_come_back(server, tmp_path, keys):
     assert guarded.ask(key, method="GET", path="/v2").status == 200
 
 
-def test_what_cannot_be_counted_is_503(server, tmp_path, keys):
-    """In the protocol's shape, with a time to come again and a line in the access log; who has no limit is answered."""
-    limited, free = api_keys.create(keys, "shop", Tenant(per_day=9)), api_keys.create(keys, "bank")
-    (tmp_path / "allowances").write_text("no folder")
-    guarded = Guarded(server, tmp_path, keys=keys, access_log=str(tmp_path / "access.jsonl"))
-    reply = guarded.ask(limited)
-    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
-    assert "cannot be counted" in reply.error
-    assert server.logged == []
-    assert guarded.ask(free).status == 200
-    assert [json.loads(line)["status"] for line in (tmp_path / "access.jsonl").read_text().splitlines()] == [503, 200]
-
-
 def test_a_request_has_one_id_everywhere(server, tmp_path):
     """The header's where the body has none, the body's where it has; else one is made. Answer, header and log agree."""
     guarded = Guarded(server, tmp_path, access_log=str(tmp_path / "access.jsonl"))
@@ -156,7 +145,7 @@ def test_a_request_has_one_id_everywhere(server, tmp_path):
         ids = {reply.headers["x-request-id"], reply.json["id"], server.logged[-1][1].request_id}
         assert len(ids) == 1
         assert wanted in {None, *ids}
-    lines = [json.loads(line) for line in (tmp_path / "access.jsonl").read_text().splitlines()]
+    lines = lines_of(tmp_path / "access.jsonl")
     assert [line["request_id"] for line in lines] == [record.request_id for _, record in server.logged]
 
 
@@ -177,8 +166,7 @@ def test_the_access_log_names_no_person(server, tmp_path, keys):
     file = tmp_path / "access.jsonl"
     guarded = Guarded(server, tmp_path, keys=keys, access_log=str(file))
     sizes = [len(reply.body) for reply in (guarded.ask(key), guarded.ask(key), guarded.ask("ll_no_secretsecret"))]
-    text = file.read_text()
-    lines = [json.loads(line) for line in text.splitlines()]
+    text, lines = file.read_text(), lines_of(file)
     assert [(line["status"], line["tenant"], line["version"], line["cycle"], line["rows"]) for line in lines] == [
         (200, "shop", "1", "cycle-1", 1),
         (429, "shop", "", "", 0),
@@ -186,22 +174,8 @@ def test_the_access_log_names_no_person(server, tmp_path, keys):
     ]
     assert [line["bytes"] for line in lines] == sizes
     assert all(line["model"] == MODEL and 0 < line["ms"] < 1e4 for line in lines)
-    assert set(lines[0]) == {
-        *(
-            "time",
-            "tenant",
-            "method",
-            "model",
-            "version",
-            "cycle",
-            "role",
-            "rows",
-            "status",
-            "ms",
-            "bytes",
-            "request_id",
-        )
-    }
+    fields = "time tenant method model version cycle role rows status ms bytes request_id"
+    assert set(lines[0]) == set(fields.split())
     for secret in (key, "secretsecret", "customer_id", "amount", str(WHOM), str(WHAT)):
         assert secret not in text
 
@@ -230,7 +204,7 @@ def test_a_span_leads_from_the_request_to_version_and_cycle(server, tmp_path):
     guarded.ask()
     (tracer,) = guarded.server.app._recorders
     tracer.close()
-    first, second, third = (json.loads(line) for line in file.read_text().splitlines())
+    first, second, third = lines_of(file)
     assert (first["context"]["trace_id"], first["parent_id"]) == (f"0x{trace}", f"0x{parent}")
     assert first["attributes"] == {
         "http.request.method": "POST",
@@ -262,7 +236,7 @@ def test_a_trace_decides_for_its_spans(server, tmp_path):
     for sent in ({}, {"traceparent": f"00-{trace}-{parent}-00"}, {"traceparent": f"00-{trace}-{parent}-01"}):
         assert guarded.ask(**sent).status == 200
     guarded.server.app._recorders[0].close()
-    (span,) = (json.loads(line) for line in file.read_text().splitlines())
+    (span,) = lines_of(file)
     assert span["context"]["trace_id"] == f"0x{trace}"
 
 

@@ -9,35 +9,19 @@ import pytest
 
 from loopline.platform_core.runtime.answering.inference import ModelState
 from loopline.platform_core.runtime.metrics import Metrics
-from loopline.platform_core.runtime.settings.limits import Limits
-from loopline.platform_core.testing.inference_server import free_port
+from tests.platform_core.runtime.conftest import MODEL, ask_port
 
 grpc = pytest.importorskip("grpc")
-MODEL = "retail.cancellations"
 LONGEST = 4_100
 
 
 def refused(inference, **fields):
     """Ask a model over a socket; gives the error."""
-    from loopline.platform_core.runtime.grpc.messages import SERVICE, message
-    from loopline.platform_core.runtime.grpc.port import GrpcPort
+    from loopline.platform_core.runtime.grpc.messages import message
     from loopline.platform_core.runtime.grpc.service import GrpcService
 
-    asked, to = message("ModelInferRequest")(**fields), f"127.0.0.1:{free_port()}"
-
-    async def run():
-        port = GrpcPort(GrpcService(inference, Metrics(), lambda: True), to, Limits())
-        await port.open()
-        try:
-            async with grpc.aio.insecure_channel(to) as channel:
-                await channel.unary_unary(f"/{SERVICE}/ModelInfer")(asked.SerializeToString(), timeout=20)
-        except grpc.aio.AioRpcError as error:
-            return error
-        finally:
-            await port.close()
-        return None
-
-    return asyncio.run(run())
+    service = GrpcService(inference, Metrics(), lambda: True)
+    return asyncio.run(ask_port(service, message("ModelInferRequest")(**fields)))
 
 
 def tensors(names):

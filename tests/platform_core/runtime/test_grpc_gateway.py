@@ -7,7 +7,6 @@ import json
 import re
 import ssl
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from http.client import HTTPSConnection
@@ -22,14 +21,14 @@ from loopline.gateway.quota import Allowances
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.foundation.tls import Tls
 from loopline.platform_core.runtime.metrics import Metrics
-from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.testing.inference_server import free_port, inference_server
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import come_to, served
 from loopline.resources.local.serving import LocalServing
+from tests.platform_core.runtime.conftest import MODEL, ask_port, environment_of, grpc_request, tensors
+from tests.waiting import until
 
 grpc = pytest.importorskip("grpc")
-MODEL = "retail.cancellations"
 NEW = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
 
 
@@ -43,18 +42,8 @@ def place(tmp_path_factory):
     port, grpc_port, keys = free_port(), free_port(), folder / "keys.json"
     tls = Tls(certificate=folder / "server.pem", key=folder / "server.key", trust=folder / "server.pem")
     written = json.dumps(tls.model_dump(mode="json", exclude_none=True))
-    file = folder / "environment.yaml"
-    file.write_text(f"""
-bindings:
-  serving:
-    vendor: local
-    root: "{folder}/serving"
-    port: {port}
-    grpc_port: {grpc_port}
-    tls: {written}
-    gateway: {{keys: "{keys}", access_log: "{folder}/access.jsonl"}}
-  online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
-""")
+    settings = f', tls: {written}, gateway: {{keys: "{keys}", access_log: "{folder}/access.jsonl"}}'
+    file = environment_of(folder, port, grpc_port, settings)
     given = {
         "shop": api_keys.create(keys, "shop"),
         "bank": api_keys.create(keys, "bank", Tenant(("credit.*",))),
@@ -167,9 +156,7 @@ def test_health_needs_no_key(channel):
     """A probe asks whether the server lives."""
     assert call(channel, "ServerLive")[0].live
     assert call(channel, "ServerReady")[0].ready
-    with pytest.raises(grpc.RpcError) as refused:
-        call(channel, "ServerMetadata")
-    assert refused.value.code().name == "UNAUTHENTICATED"
+    assert told(channel, []) is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_who_asks_too_much_is_told_when_to_come_back(place, channel):
@@ -187,34 +174,21 @@ def test_without_tls_nobody_is_heard(place):
         call(plain, "ServerLive")
 
 
-async def asked(server, keepers, metrics, seconds=20.0):
-    """Ask a server in this process, with a deadline; gives the code of what went wrong, None when all is well."""
+def asked(server, keepers, metrics, seconds=20.0):
+    """Ask a server in this process, with a deadline; gives the error, None when all is well."""
     from loopline.gateway.grpc_gateway import GrpcGateway
-    from loopline.platform_core.runtime.grpc.messages import SERVICE, message
-    from loopline.platform_core.runtime.grpc.port import GrpcPort
     from loopline.platform_core.runtime.grpc.service import GrpcService
 
     gateway = GrpcGateway(Admission(None, Allowances(server.folder)), keepers, Counter())
-    address = f"127.0.0.1:{free_port()}"
-    port = GrpcPort(GrpcService(server.inference, metrics, lambda: True, gateway), address, Limits())
-    await port.open()
-    sent = message("ModelInferRequest")(model_name=MODEL)
-    sent.inputs.add(name=ENTITY, datatype="INT64", shape=[1]).contents.int64_contents.append(7)
-    sent.inputs.add(name=AMOUNT, datatype="FP64", shape=[1]).contents.fp64_contents.append(0.5)
-    try:
-        async with grpc.aio.insecure_channel(address) as opened:
-            await opened.unary_unary(f"/{SERVICE}/ModelInfer")(sent.SerializeToString(), timeout=seconds)
-    except grpc.aio.AioRpcError as error:
-        return error.code()
-    finally:
-        await port.close()
+    service = GrpcService(server.inference, metrics, lambda: True, gateway)
+    return asyncio.run(ask_port(service, grpc_request({ENTITY: ["7"], AMOUNT: [0.5]}), seconds))
 
 
 def test_a_log_that_takes_nothing_costs_no_answer(server, tmp_path):
     """What was predicted and logged reaches its caller, and the keeper behind the log keeps it."""
     server.serve()
     file = tmp_path / "access.jsonl"
-    assert asyncio.run(asked(server, [AccessLog("/dev/full"), AccessLog(str(file))], Metrics())) is None
+    assert asked(server, [AccessLog("/dev/full"), AccessLog(str(file))], Metrics()) is None
     assert json.loads(file.read_text())["status"] == 200
 
 
@@ -230,7 +204,7 @@ def test_a_caller_whose_time_is_over_is_no_failure(server, tmp_path):
 
     server.inference.__class__ = Waiting
     file, metrics = tmp_path / "access.jsonl", Metrics()
-    assert asyncio.run(asked(server, [AccessLog(str(file))], metrics, 0.3)) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert asked(server, [AccessLog(str(file))], metrics, 0.3).code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert json.loads(file.read_text())["status"] == 0
     errors = {labels: count.errors for labels, count in metrics.counts.items()}
     assert (errors, dict(metrics.failures)) == ({(MODEL, ""): 1}, {})
@@ -263,12 +237,9 @@ def test_a_key_taken_back_while_connections_are_open(channel, place):
     rest = HTTPSConnection("localhost", port, context=context, timeout=20)
 
     def asked(key):
-        inputs = [
-            {"name": name, "shape": [1], "datatype": kind, "data": [1]}
-            for name, kind in ((ENTITY, "INT64"), (AMOUNT, "FP64"))
-        ]
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        rest.request("POST", f"/v2/models/{MODEL}/infer", json.dumps({"inputs": inputs}), headers)
+        sent = json.dumps({"inputs": tensors(**{ENTITY: [1], AMOUNT: [1.0]})})
+        rest.request("POST", f"/v2/models/{MODEL}/infer", sent, headers)
         with rest.getresponse() as answer:
             answer.read()
             return answer.status
@@ -289,11 +260,3 @@ def told(channel, metadata):
     with pytest.raises(grpc.RpcError) as raised:
         call(channel, "ServerMetadata", metadata)
     return raised.value.code()
-
-
-def until(said, seconds=10.0):
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not said():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
-import sys
 import threading
 import time
 
@@ -16,6 +14,7 @@ import pytest
 from loopline.platform_core.runtime.grpc.messages import message
 from loopline.platform_core.testing.model_packages import Column, Slow
 from loopline.resources.local.serving import LocalServing
+from tests.platform_core.runtime.conftest import environment_of
 
 LIMITS = ", limits: {requests: 4, rows: 5000, body_bytes: 200000, receive_seconds: 1.0}"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -42,8 +41,8 @@ def ask(port, sent, path=INFER):
 
 @pytest.fixture(scope="module")
 def server(start, tmp_path_factory):
-    """Run a server with narrow limits, a fast model and one that needs a tenth of a second."""
-    models = {"fast": Column(0), "slow": Slow(0.0, call=0.1)}
+    """Run a server with narrow limits, a fast model and one that needs a twentieth of a second."""
+    models = {"fast": Column(0), "slow": Slow(0.0, call=0.05)}
     with start(tmp_path_factory.mktemp("grpc"), models, LIMITS) as running:
         yield running
 
@@ -87,7 +86,7 @@ def test_a_call_that_is_given_up(server):
         with pytest.raises(grpc.RpcError) as raised:
             channel.unary_unary(INFER)(request("slow"), timeout=0.02)
         assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    time.sleep(0.3)
+    time.sleep(0.1)  # until the model has answered whom nobody hears
     assert ask(server.grpc_port, request("slow")) is None
 
 
@@ -116,19 +115,11 @@ def test_workers_share_the_port(start, tmp_path):
     assert len(logs) == 2
 
 
-def test_a_port_that_is_somebody_else_s(tmp_path):
+def test_a_port_that_is_somebody_else_s(tmp_path, refused_start):
     """Is told before any worker starts: by itself gRPC would share it with him."""
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind(("127.0.0.1", 0))
         other.listen()
-        file, port = tmp_path / "environment.yaml", other.getsockname()[1]
-        file.write_text(f"""
-bindings:
-  serving: {{vendor: local, root: "{tmp_path}/serving", port: 18080, grpc_port: {port}}}
-  online_store: {{vendor: sqlite, path: "{tmp_path}/online.db"}}
-""")
-        command = [sys.executable, "-m", "loopline.inference_server", "--environment", str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
-    assert f"127.0.0.1:{port}" in done.stderr
+        port = other.getsockname()[1]
+        assert f"127.0.0.1:{port}" in refused_start(environment_of(tmp_path, 18080, port))

@@ -17,7 +17,6 @@ from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.clock import WallClock
 from loopline.platform_core.runtime import shadow_log
-from loopline.platform_core.runtime.grpc.messages import message
 from loopline.platform_core.runtime.grpc.service import GrpcService
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.model.batching import Batcher
@@ -29,9 +28,9 @@ from loopline.platform_core.runtime.replay import Replay, ShadowModel
 from loopline.platform_core.targets import Output, Regression, Target
 from loopline.platform_core.testing.model_packages import ENTITY, write_package
 from loopline.platform_core.training.package import package
+from tests.platform_core.runtime.conftest import MODEL, grpc_request, in_loop, tensors
 from tests.platform_core.three_classes import NAMES, Thirds, Three, chances, installed
 
-MODEL = "retail.cancellations"
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(200, 2)).astype(np.float32).astype(np.float64)
 Y = 30 * X[:, 0] - 20 * X[:, 1] + 100
@@ -78,19 +77,8 @@ def three(server) -> None:
 
 def grpc_answer(server, columns: Mapping[str, Sequence[Any]], raw: bool = False) -> Any:
     """Ask over gRPC, without a socket."""
-    asked = message("ModelInferRequest")(model_name=MODEL, id="r")
-    for name, values in columns.items():
-        is_text = isinstance(values[0], str)
-        tensor = asked.inputs.add(name=name, datatype="BYTES" if is_text else "FP64", shape=[len(values)])
-        if raw:
-            texts = b"".join(len(v.encode()).to_bytes(4, "little") + v.encode() for v in values) if is_text else b""
-            asked.raw_input_contents.append(texts or np.array(values).tobytes())
-        elif is_text:
-            tensor.contents.bytes_contents.extend(v.encode() for v in values)
-        else:
-            tensor.contents.fp64_contents.extend(values)
-    service = GrpcService(server.inference, Metrics(), lambda: True)
-    return asyncio.run(service.model_infer(asked))
+    asked = grpc_request(columns, raw)
+    return asyncio.run(GrpcService(server.inference, Metrics(), lambda: True).model_infer(asked))
 
 
 def binary(server, columns: Mapping[str, Sequence[Any]], **more: Any) -> triton.InferResult:
@@ -235,7 +223,7 @@ def test_many_classes_of_a_booster(server, tmp_path):
     expected = trees.predict(X, num_threads=1)
     for rows in (1, 16, 17, 200):
         assert np.array_equal(model.predict(X[:rows]), expected[:rows])
-    body = json.dumps({"inputs": [_tensor(name, values[:1]) for name, values in ASKED.items()]}).encode()
+    body = json.dumps({"inputs": tensors(**{name: values[:1] for name, values in ASKED.items()})}).encode()
     head = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     for sent in server.crowd([head + body] * 3):
         label, probabilities = json.loads(sent.split(b"\r\n\r\n", 1)[1])["outputs"]
@@ -249,11 +237,9 @@ class Two(Three):
     width, outputs = 2, (Output("probabilities", "FP64", 2),)
 
     def served(self, given):
-        """Add the first."""
         return np.column_stack([1 - given, given]) if given.ndim == 1 else given
 
     def answer(self, raw):
-        """Give both."""
         return {"probabilities": raw}
 
 
@@ -290,7 +276,6 @@ class Above(Regression):
     kind = "three"
 
     def served(self, given):
-        """Lift it."""
         return given.clip(100)
 
 
@@ -327,17 +312,15 @@ def test_a_reading_that_fails_is_the_requests_own_failure(server):
     assert [record.status for _, record in server.logged] == [500, 200]
 
 
-def test_requests_that_share_a_prediction(server):
+@in_loop
+async def test_requests_that_share_a_prediction(server):
     """Each is given its own rows of the matrix that the model made of all."""
     with installed(Three):
         three(server)
     (version,) = server.inference.models[MODEL].route.versions
     batcher = Batcher(version.model.predict, 256, THREADS)
-
-    async def together():
-        return await asyncio.gather(*(batcher(np.array([[float(n)]] * n)) for n in (1, 2, 3)))
-
-    assert [found.tolist() for found in asyncio.run(together())] == [[chances(n)] * n for n in (1, 2, 3)]
+    together = await asyncio.gather(*(batcher(np.array([[float(n)]] * n)) for n in (1, 2, 3)))
+    assert [found.tolist() for found in together] == [[chances(n)] * n for n in (1, 2, 3)]
 
 
 def test_a_booster_of_another_count_is_refused(tmp_path, regressions):
@@ -349,59 +332,29 @@ def test_a_booster_of_another_count_is_refused(tmp_path, regressions):
         load_model(tmp_path)
 
 
-class NoReading(Three):
-    """All its numbers are its reading."""
-
-    def reading(self, raw):
-        """Return what is no reading."""
-        return raw
+def kind(name, base=Three, **said):
+    """Make a kind of which something is otherwise."""
+    return type(name, (base,), said)
 
 
-class OwnReading(Regression):
-    """It has one number, which it reads otherwise than it is logged."""
-
-    kind = "three"
-
-    def reading(self, raw):
-        """Return another number."""
-        return raw + 1
-
-
-class OtherOutputs(Three):
-    """It answers with what it does not say."""
-
-    def answer(self, raw):
-        """Forget the names."""
-        return {"probabilities": raw}
-
-
-class OtherWidth(Three):
-    """It says that there are two chances."""
-
-    outputs = Output("label", "BYTES"), Output("probabilities", "FP64", 2)
-
-
-class NoType(Three):
-    """Its names have no type of the protocol."""
-
-    outputs = Output("label", "TEXT"), Output("probabilities", "FP64", 3)
-
-
-class TwiceNamed(Three):
-    """Two of its outputs have one name."""
-
-    outputs = Output("label", "BYTES"), Output("label", "FP64", 3)
+LABEL, CHANCES = Output("label", "BYTES"), Output("probabilities", "FP64", 3)
 
 
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (NoReading, r"the reading of 2 rows has shape \[2, 3\]"),
-        (OwnReading, "or is not their only number"),
-        (OtherOutputs, "it answers with probabilities, and says"),
-        (OtherWidth, r"its probabilities of 2 rows has shape \[2, 3\]"),
-        (NoType, "'label' holds 1 TEXT a row"),
-        (TwiceNamed, "names of their own: label, label"),
+        # all its numbers are its reading
+        (kind("NoReading", reading=lambda _, raw: raw), r"the reading of 2 rows has shape \[2, 3\]"),
+        # it has one number, which it reads otherwise than it is logged
+        (kind("OwnReading", Regression, kind="three", reading=lambda _, raw: raw + 1), "or is not their only number"),
+        # it answers with what it does not say
+        (kind("OtherOutputs", answer=lambda _, raw: {"probabilities": raw}), "it answers with probabilities, and says"),
+        (
+            kind("OtherWidth", outputs=(LABEL, Output("probabilities", "FP64", 2))),
+            r"its probabilities of 2 rows has shape \[2, 3\]",
+        ),
+        (kind("NoType", outputs=(Output("label", "TEXT"), CHANCES)), "'label' holds 1 TEXT a row"),
+        (kind("TwiceNamed", outputs=(LABEL, Output("label", "FP64", 3))), "names of their own: label, label"),
     ],
 )
 def test_a_kind_that_does_not_hold_together_is_refused_when_it_is_loaded(tmp_path, kind, words):
@@ -414,10 +367,4 @@ def test_a_kind_that_does_not_hold_together_is_refused_when_it_is_loaded(tmp_pat
 
 class _One:
     def predict(self, x: Any) -> Any:
-        """Return the first column."""
         return x[:, 0]
-
-
-def _tensor(name: str, values: Sequence[Any]) -> dict[str, Any]:
-    datatype = "BYTES" if isinstance(values[0], str) else "FP64"
-    return {"name": name, "shape": [len(values)], "datatype": datatype, "data": list(values)}

@@ -13,6 +13,8 @@ import psutil
 import pytest
 
 from loopline.platform_core.testing.model_packages import Slow
+from tests.platform_core.runtime.conftest import tensors
+from tests.waiting import until
 
 MODEL = "slow"
 LIMITS = (
@@ -30,9 +32,15 @@ def server(start, tmp_path_factory):
 
 @pytest.fixture
 def connect(server):
-    """Give a function that opens a connection; all are closed."""
+    """Give a function that opens a connection and sends something; all are closed."""
     with contextlib.ExitStack() as opened:
-        yield lambda: opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+
+        def opens(sent=b""):
+            connection = opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            connection.sendall(sent)
+            return connection
+
+        yield opens
 
 
 def post(body, *more, slash=""):
@@ -43,9 +51,7 @@ def post(body, *more, slash=""):
 
 def body(rows=1):
     """Write the body of a request."""
-    keys = {"name": "customer_id", "shape": [rows], "datatype": "INT64", "data": [7] * rows}
-    amounts = {"name": "amount", "shape": [rows], "datatype": "FP64", "data": [0.5] * rows}
-    return json.dumps({"inputs": [keys, amounts]}).encode()
+    return json.dumps({"inputs": tensors(customer_id=[7] * rows, amount=[0.5] * rows)}).encode()
 
 
 def reply(connection):
@@ -90,7 +96,11 @@ def is_healthy(server):
 
 def refused(server, reason):
     """Return how often a limit was met."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
+    lines = []
+    with (  # where there is room for who asks
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer,
+    ):
         lines = answer.read().decode().splitlines()
     return next((int(line.split()[-1]) for line in lines if f'refused_total{{reason="{reason}"}}' in line), 0)
 
@@ -112,65 +122,52 @@ def test_a_request_that_never_comes_whole(server, connect, sent):
     assert refused(server, "slow_request") > 0
 
 
-@pytest.mark.parametrize(
-    "sent", [b"GET /v2 HTTP/1.1\r\nx-a: ", b"POST /v2/models/slow/infer HTTP/1.1\r\ncontent-length: 999\r\n\r\n"]
-)
-def test_bytes_one_by_one_win_no_time(connect, sent):
-    """What dribbles in is late all the same."""
-    slow = connect()
-    slow.sendall(sent)
-    started = time.monotonic()
-    with contextlib.suppress(ConnectionError):
-        while time.monotonic() - started < 60:
-            slow.sendall(b"x")
-            time.sleep(0.05)
-    assert time.monotonic() - started < 60, "it went on as long as bytes came"
+def test_bytes_one_by_one_win_no_time(connect):
+    """What dribbles in is late all the same, in a head and in a body."""
+    heads = b"GET /v2 HTTP/1.1\r\nx-a: ", b"POST /v2/models/slow/infer HTTP/1.1\r\ncontent-length: 999\r\n\r\n"
+    dribbling, started = [*map(connect, heads)], time.monotonic()
+    while dribbling:
+        assert time.monotonic() - started < 60, "it went on as long as bytes came"
+        time.sleep(0.05)  # a byte now and then is what is tried
+        for one in [*dribbling]:
+            try:
+                one.sendall(b"x")
+            except ConnectionError:
+                dribbling.remove(one)
 
 
 def test_callers_that_dribble_hold_up_nobody(server, connect):
     """Thirty at once, and whoever asks properly is answered."""
     for _ in range(30):
         connect().sendall(post(body())[:-1])
-    asking = connect()
-    asking.sendall(post(body()))
+    asking = connect(post(body()))
     assert reply(asking)[0] == 200
 
 
-def test_a_connection_that_is_used_is_kept(connect):
-    """Requests one after another, with time between them, and an idle time that is longer than that of a request."""
+def test_a_connection_that_is_used_is_kept_and_an_idle_one_ended(connect):
+    """Requests one after another, with time between them; an idle time is longer than that of a request."""
     kept = connect()
-    for _ in range(3):
+    for pause in (1.2, 0):
         kept.sendall(post(body()))
         assert reply(kept)[0] == 200
-        time.sleep(1.2)
-    assert not ended(kept, 0.1)
-
-
-def test_an_idle_connection_is_ended(connect):
-    """After ``idle_seconds``."""
-    idle = connect()
-    idle.sendall(post(body()))
-    reply(idle)
-    assert ended(idle, 6)
+        time.sleep(pause)  # longer than a request may take, shorter than a connection may rest
+    assert ended(kept, 6)
 
 
 def test_a_head_that_is_too_long(server, connect):
     """In one header, in many, or in the path."""
     for head in (b"GET /v2 HTTP/1.1\r\nx-a: " + b"a" * 9000, b"GET /" + b"a" * 9000):
-        long = connect()
-        long.sendall(head)
+        long = connect(head)
         assert reply(long)[0] == 431
         assert ended(long, 2)
-    many = connect()
-    many.sendall(b"GET /v2 HTTP/1.1\r\n" + b"a: b\r\n" * 200)
+    many = connect(b"GET /v2 HTTP/1.1\r\n" + b"a: b\r\n" * 200)
     assert reply(many)[0] == 431
     assert refused(server, "size") >= 3
 
 
 def test_what_is_no_http(connect):
     """It is told so in the protocol's shape."""
-    confused = connect()
-    confused.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+    confused = connect(b"\x16\x03\x01 hello\r\n\r\n")
     status, _, said = reply(confused)
     assert status == 400
     assert "HTTP" in said["error"]
@@ -178,11 +175,9 @@ def test_what_is_no_http(connect):
 
 def test_a_body_that_is_too_long(connect):
     """Its length is enough; without a length it is read so far; packed it counts as unpacked."""
-    declared = connect()
-    declared.sendall(b"POST /v2/models/slow/infer HTTP/1.1\r\ncontent-length: 200001\r\n\r\n")
+    declared = connect(b"POST /v2/models/slow/infer HTTP/1.1\r\ncontent-length: 200001\r\n\r\n")
     assert reply(declared)[0] == 413
-    chunked = connect()
-    chunked.sendall(b"POST /v2/models/slow/infer HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
+    chunked = connect(b"POST /v2/models/slow/infer HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
     for _ in range(5):
         chunked.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
     assert reply(chunked)[0] == 413
@@ -190,21 +185,18 @@ def test_a_body_that_is_too_long(connect):
 
 def test_after_a_refused_body_the_connection_goes_on(connect):
     """Whoever sends the rest of it may ask again; whoever goes on for ever is cut off."""
-    polite = connect()
-    polite.sendall(post(b" " * 200_001))
+    polite = connect(post(b" " * 200_001))
     assert reply(polite)[0] == 413
     polite.sendall(post(body()))
     assert reply(polite)[0] == 200
-    endless = connect()
-    endless.sendall(b"POST /v2/models/slow/infer HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
+    endless = connect(b"POST /v2/models/slow/infer HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
     with pytest.raises(ConnectionError):
         send_many(endless, b"10000\r\n" + b" " * 65536 + b"\r\n")
 
 
 def test_too_many_rows(connect):
     """As many as allowed are answered, one more is not."""
-    asking = connect()
-    asking.sendall(post(body(5000)))
+    asking = connect(post(body(5000)))
     assert reply(asking)[0] == 200
     asking.sendall(post(body(5001)))
     status, _, said = reply(asking)
@@ -216,8 +208,7 @@ def test_bodies_underway_are_bounded_together(connect):
     """Three callers with 150 kB each are more than 300 kB: the last is told to come again."""
     replies = []
     for _ in range(3):
-        sending = connect()
-        sending.sendall(post(b" " * 190_000)[:-40_000])
+        sending = connect(post(b" " * 190_000)[:-40_000])
         sending.settimeout(0.3)
         with contextlib.suppress(TimeoutError):
             replies.append(reply(sending))
@@ -244,14 +235,12 @@ def test_more_requests_than_are_taken_on(server, connect, slash):
 def test_more_connections_than_are_taken_on(server, connect):
     """Those beyond are refused; when others end there is room again."""
     held = [connect() for _ in range(40)]
-    time.sleep(0.1)
     status, headers, _ = reply(connect())
     assert (status, headers["retry-after"]) == (503, "1")
     for connection in held:
         connection.close()
-    time.sleep(0.1)
+    until(lambda: refused(server, "connections"))
     assert is_healthy(server)
-    assert refused(server, "connections") > 0
 
 
 def test_a_caller_that_does_not_read(server, connect):
@@ -267,12 +256,12 @@ def test_a_caller_that_does_not_read(server, connect):
 
 
 def test_memory_stays_flat_at_ten_times_the_capacity(server):
-    """Forty callers where four are taken on, for three seconds: every answer is 200 or 503, and memory stays."""
-    process, statuses, until = psutil.Process(server.pid), [], time.monotonic() + 3
+    """Forty callers where four are taken on, for two seconds: every answer is 200 or 503, and memory stays."""
+    process, statuses, end = psutil.Process(server.pid), [], time.monotonic() + 2
 
     def ask():
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-            while time.monotonic() < until:
+            while time.monotonic() < end:
                 connection.sendall(post(body(500)))
                 statuses.append(reply(connection)[0])
 
@@ -283,5 +272,5 @@ def test_memory_stays_flat_at_ten_times_the_capacity(server):
     for caller in callers:
         caller.join()
     assert set(statuses) == {200, 503}
-    assert statuses.count(200) > 25  # a crowd that comes again at once does not keep itself out
+    assert statuses.count(200) > 16  # a crowd that comes again at once does not keep itself out
     assert process.memory_info().rss - before < 40e6

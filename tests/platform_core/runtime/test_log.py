@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -18,28 +16,14 @@ from loopline.platform_core.runtime.prediction_log import log as logs
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record, log_folder
 from loopline.platform_core.runtime.prediction_log.log_table import end_after, read_after, schema
-
-MODEL = "retail.cancellations"
+from tests.platform_core.runtime.conftest import MODEL, no_room_beyond
 
 
 def record(request_id="r", rows=1, **changes):
     """Make a record of some rows."""
-    whole = Record(
-        request_id=request_id,
-        event_time_us=1_000_000,
-        logged_at_us=2_000_000,
-        version="3",
-        cycle="c",
-        role="stable",
-        status=200,
-        latency_ms=0.5,
-        scores=[n / 10 for n in range(rows)],
-        keys=[f'{{"customer_id":{n}}}' for n in range(rows)],
-        features=['{"amount":1.0}'] * rows,
-        missing=[[] for _ in range(rows)],
-        stale=[[] for _ in range(rows)],
-        asked_at_us=1_999_000,
-    )
+    lists = {"scores": [n / 10 for n in range(rows)], "keys": [f'{{"customer_id":{n}}}' for n in range(rows)]}
+    lists |= {"features": ['{"amount":1.0}'] * rows, "missing": [[]] * rows, "stale": [[]] * rows}
+    whole = Record(request_id, 1_000_000, 2_000_000, "3", "c", "stable", 200, 0.5, asked_at_us=1_999_000, **lists)
     return msgspec.structs.replace(whole, **changes)
 
 
@@ -152,20 +136,20 @@ def test_a_record_read_while_it_is_written_is_read_once(tmp_path, log):
     assert [t["request_id"].to_pylist() for t in (table, half, rest)] == [["r0"], [], ["r1"]]
 
 
-@pytest.mark.parametrize("tail", [1, 40, 1 << 16])
-def test_the_end_is_where_reading_would_have_come_to(tmp_path, log, monkeypatch, tail):
-    """Three records cut at each byte, from any cursor: what is torn or still being written lies behind the end."""
-    monkeypatch.setattr(log_table, "TAIL_BYTES", tail)
-    for n in range(3):
+def test_the_end_is_where_reading_would_have_come_to(tmp_path, log, monkeypatch):
+    """Two records cut at each byte, from any cursor: what is torn or still being written lies behind the end."""
+    for n in range(2):
         log.write(MODEL, record(f"r{n}", rows=1 + n))
     file = the_file(tmp_path)
     data, cursors = file.read_bytes(), {None}
     for size in range(len(data) + 1):
         file.write_bytes(data[:size])
-        for cursor in cursors:
-            assert end_after(tmp_path, MODEL, cursor) == read_after(tmp_path, MODEL, cursor)[1]
-        cursors.add(read_after(tmp_path, MODEL, None)[1])
-    assert len(cursors) == 5
+        reached = {cursor: read_after(tmp_path, MODEL, cursor)[1] for cursor in cursors}
+        for tail in (1, 40, 1 << 16):
+            monkeypatch.setattr(log_table, "TAIL_BYTES", tail)
+            assert {cursor: end_after(tmp_path, MODEL, cursor) for cursor in cursors} == reached
+        cursors.add(reached[None])
+    assert len(cursors) == 4
 
 
 def test_the_end_covers_every_worker_and_what_is_gone(tmp_path):
@@ -180,7 +164,7 @@ def test_the_end_covers_every_worker_and_what_is_gone(tmp_path):
 
 def test_to_know_the_end_little_is_read(tmp_path, log, monkeypatch):
     """However long the log, only its last frames are looked at."""
-    for n in range(1000):
+    for n in range(100):
         log.write(MODEL, record(f"r{n}"))
     size, seen, each = the_file(tmp_path).stat().st_size, [], logs.each
     monkeypatch.setattr(logs, "each", lambda file, offset: seen.append(size - offset) or each(file, offset))
@@ -220,37 +204,20 @@ def test_a_cursor_that_is_none(tmp_path):
         read_after(tmp_path, MODEL, "17")
 
 
-def test_a_full_disk_leaves_no_torn_record(tmp_path):
+def test_a_full_disk_leaves_no_torn_record(tmp_path, log):
     """A record that does not fit is taken back whole, so that what fits later can be read."""
-    code = f"""
-import resource, sys
-from pathlib import Path
-sys.path.insert(0, {str(tmp_path)!r})
-from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record
-log = PredictionLog(Path({str(tmp_path)!r}), "w")
-def record(name, size):
-    return Record(name, 1, 1, "1", "c", "stable", 200, 0.1, [0.5], ["{{}}"], ["x" * size], [[]])
-hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-log.write("m", record("fits", 300))
-try:
-    log.write("m", record("not", 3000))
-except StoreUnavailable as error:
-    print("refused")
-log.write("m", record("again", 300))
-log.close()
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "refused"
-    table, _ = read_after(tmp_path, "m", None)
-    assert table["request_id"].to_pylist() == ["fits", "again"]
+    with no_room_beyond(1_000):
+        log.write(MODEL, record("fits", features=["x" * 300]))
+        with pytest.raises(StoreUnavailable):
+            log.write(MODEL, record("not", features=["x" * 3_000]))
+        log.write(MODEL, record("again", features=["x" * 300]))
+    assert read_after(tmp_path, MODEL, None)[0]["request_id"].to_pylist() == ["fits", "again"]
 
 
 def test_more_models_than_files_may_be_open(tmp_path):
     """Files are closed and opened again as need be: each model has one, nothing is lost, and few stay open."""
     log = PredictionLog(tmp_path, "w", most_open=3)
-    models, written = [f"team.m{n}" for n in range(10)], range(4)
+    models, written = [f"team.m{n}" for n in range(6)], range(2)
     for number in written:
         for model in models:
             log.write(model, record(f"{number}"))
@@ -296,14 +263,13 @@ def test_a_closed_file_goes_on_to_its_end(tmp_path):
 
 def test_too_many_open_files_are_told_as_that(tmp_path, monkeypatch):
     """Freeing the disk would not help."""
+
+    def none_left(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
     monkeypatch.setattr(logs, "Segment", none_left)
     with pytest.raises(StoreUnavailable, match="ulimit -n"):
         PredictionLog(tmp_path, "w").write(MODEL, record())
-
-
-def none_left(*_, **__):
-    """Fail as a process does that may open no more files."""
-    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def open_below(folder):

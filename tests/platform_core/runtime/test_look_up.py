@@ -13,9 +13,8 @@ from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.platform_core.testing.model_packages import Column, Constant
+from tests.platform_core.runtime.conftest import HISTORY, MODEL, in_loop, tensors
 
-MODEL = "retail.cancellations"
-HISTORY = ViewField("retail.history.v1", "customer_id", ["orders", "country"], ttl_days=90)
 NOON = "2011-03-01T12:00:00Z"
 NOON_US = 1_298_980_800_000_000
 DAY_US = 86_400_000_000
@@ -28,7 +27,6 @@ class Slow(InMemoryOnlineStore):
     _asked: int = 0
 
     async def fetch(self, asks):
-        """Wait, then answer."""
         self._asked += 1
         if self._told is not None:
             await self._told.wait()
@@ -38,7 +36,7 @@ class Slow(InMemoryOnlineStore):
         """Wait until so many requests wait."""
         async with asyncio.timeout(10):
             while self._asked < times:  # noqa: ASYNC110 - an event would have to know the number
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # a turn of the loop
 
 
 @pytest.fixture
@@ -53,11 +51,7 @@ def slow(server):
 
 def request(key):
     """Write a request of one customer."""
-    inputs = [
-        {"name": "customer_id", "shape": [1], "datatype": "INT64", "data": [key]},
-        {"name": "amount", "shape": [1], "datatype": "FP64", "data": [1.0]},
-    ]
-    return json.dumps({"inputs": inputs, "parameters": {"event_time": NOON}}).encode()
+    return json.dumps({"inputs": tensors(customer_id=[key], amount=[1.0]), "parameters": {"event_time": NOON}}).encode()
 
 
 def asking(server, key):
@@ -70,43 +64,38 @@ def probability(reply):
     return reply.json["outputs"][0]["data"][0]
 
 
-def test_requests_wait_beside_each_other(slow):
+@in_loop
+async def test_requests_wait_beside_each_other(slow):
     """All of them are at the store before the first has an answer, and each gets its own."""
-
-    async def story():
-        slow.store._told = asyncio.Event()
-        waiting = [asking(slow, key) for key in range(8)]
-        await slow.store.until_asked(8)
-        assert slow.logged == []
-        health = await slow._ask("GET", "/v2/health/live", b"", {})
-        assert health.status == 200
-        slow.store._told.set()
-        return await asyncio.gather(*waiting)
-
-    replies = asyncio.run(story())
+    slow.store._told = asyncio.Event()
+    waiting = [asking(slow, key) for key in range(8)]
+    await slow.store.until_asked(8)
+    assert slow.logged == []
+    health = await slow._ask("GET", "/v2/health/live", b"", {})
+    assert health.status == 200
+    slow.store._told.set()
+    replies = await asyncio.gather(*waiting)
     assert [probability(reply) for reply in replies] == [key / 10 for key in range(8)]
     assert len(slow.logged) == 8
 
 
-def test_a_request_keeps_the_version_it_began_with(slow):
+@in_loop
+async def test_a_request_keeps_the_version_it_began_with(slow):
     """A swap while it waits for the store is for those who come later; model, version and log agree."""
-
-    async def story():
-        slow.store._told = asyncio.Event()
-        early = asking(slow, 3)
-        await slow.store.until_asked(1)
-        slow.route(slow.served("2", Constant(0.9), views=[HISTORY]))
-        late = asking(slow, 3)
-        await slow.store.until_asked(2)
-        slow.store._told.set()
-        return await early, await late
-
-    early, late = asyncio.run(story())
-    assert [(r.json["model_version"], probability(r)) for r in (early, late)] == [("1", 0.3), ("2", 0.9)]
+    slow.store._told = asyncio.Event()
+    early = asking(slow, 3)
+    await slow.store.until_asked(1)
+    slow.route(slow.served("2", Constant(0.9), views=[HISTORY]))
+    late = asking(slow, 3)
+    await slow.store.until_asked(2)
+    slow.store._told.set()
+    replies = await early, await late
+    assert [(r.json["model_version"], probability(r)) for r in replies] == [("1", 0.3), ("2", 0.9)]
     assert sorted((record.version, record.scores) for _, record in slow.logged) == [("1", [0.3]), ("2", [0.9])]
 
 
-def test_one_that_cannot_be_looked_up_harms_nobody(slow):
+@in_loop
+async def test_one_that_cannot_be_looked_up_harms_nobody(slow):
     """A store that fails for one request is that request's 503."""
 
     class Moody(Slow):
@@ -118,11 +107,8 @@ def test_one_that_cannot_be_looked_up_harms_nobody(slow):
     moody = Moody()
     moody._own.update(slow.store.held)
     slow.inference.store = moody
-
-    async def story():
-        return await asyncio.gather(*(asking(slow, key) for key in range(3)))
-
-    assert [reply.status for reply in asyncio.run(story())] == [200, 503, 200]
+    replies = await asyncio.gather(*(asking(slow, key) for key in range(3)))
+    assert [reply.status for reply in replies] == [200, 503, 200]
     assert len(slow.logged) == 2
 
 

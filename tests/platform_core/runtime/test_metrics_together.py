@@ -76,7 +76,7 @@ async def scraped(app, left):
 
     living = asyncio.create_task(app({"type": "lifespan"}, end.wait, send))
     for _ in range(1000):
-        await asyncio.sleep(0 if left.exists() else 0.01)
+        await asyncio.sleep(0 if left.exists() else 0.01)  # turns of the loop: a file tells nobody
     await app({"type": "http", "method": "GET", "path": "/metrics", "headers": []}, None, send)
     end.set()
     await living
@@ -108,7 +108,7 @@ bindings:
             asked += 1
             end = time.monotonic() + 30
             while sum(counted := scrape(port, model)) < asked and time.monotonic() < end:
-                time.sleep(0.1)
+                time.sleep(0.1)  # between two scrapes: a worker leaves its counts now and then
         assert (sum(counted), len(counted)) == (asked, 2), counted
         end, before = time.monotonic() + 300, 0
         while before < asked and time.monotonic() < end:

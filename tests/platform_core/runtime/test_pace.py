@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loopline.platform_core.runtime.model import batching
+from loopline.platform_core.runtime.model import batching, thread_choice
 from loopline.platform_core.runtime.model.thread_choice import MOST_INLINE, inline_rows
 from loopline.platform_core.testing.model_packages import Held, Slow
+from tests.platform_core.runtime.conftest import tensors
+from tests.waiting import until
 
 
 def zeros(rows):
@@ -23,25 +25,15 @@ def zeros(rows):
     return np.zeros((rows, 3))
 
 
-def within(row, call=0.0):
-    """Return how many rows such a model answers inline."""
+@pytest.mark.parametrize(
+    ("row", "call", "least", "most"),
+    [(0.0, 0.0, MOST_INLINE, MOST_INLINE), (0.0005, 0.0, 1, 10), (0.0, 0.02, 0, 0)],
+    ids=["fast", "costs by the row", "slow"],
+)
+def test_a_model_answers_so_many_rows_inline(row, call, least, most):
+    """As many as anybody may ask for in the event loop, some two milliseconds' worth, or not even one."""
     estimator = Slow(row, call)
-    return inline_rows(lambda matrix: estimator.predict_proba(matrix)[:, 1], zeros)
-
-
-def test_a_fast_model_answers_many_rows_inline():
-    """As many as anybody may ask for in the event loop."""
-    assert within(0.0) == MOST_INLINE
-
-
-def test_a_model_that_costs_by_the_row_answers_few_inline():
-    """Some two milliseconds' worth of rows."""
-    assert 1 <= within(0.0005) <= 10
-
-
-def test_a_slow_model_answers_nothing_inline():
-    """Not even one row."""
-    assert within(0.0, call=0.02) == 0
+    assert least <= inline_rows(lambda matrix: estimator.predict_proba(matrix)[:, 1], zeros) <= most
 
 
 @pytest.mark.parametrize("rows", [1, 64])
@@ -51,20 +43,22 @@ def test_a_machine_that_stands_still_once_does_not_decide(rows):
 
     def predict(matrix):
         if len(matrix) == rows and not stood:
-            stood.append(time.sleep(0.05))
+            stood.append(time.sleep(0.05))  # the machine's time
         return matrix[:, 0]
 
     assert inline_rows(predict, zeros) == MOST_INLINE
     assert stood
 
 
-def test_a_model_that_waits_for_others_is_not_tried_for_long():
-    """Two calls that take a third of a second tell as much as twenty: nobody waits half a minute for it to load."""
+def test_a_model_that_waits_for_others_is_not_tried_for_long(monkeypatch):
+    """Few calls that take a third of the longest tell as much as twenty: nobody waits half a minute for it to load."""
     calls = []
+    for module in (thread_choice, batching):
+        monkeypatch.setattr(module, "LONGEST_SECONDS", 0.1)
 
     def predict(matrix):
         calls.append(len(matrix))
-        time.sleep(0.35)
+        time.sleep(0.035)  # the model's time
         return matrix[:, 0]
 
     assert inline_rows(predict, zeros) == 0
@@ -72,11 +66,9 @@ def test_a_model_that_waits_for_others_is_not_tried_for_long():
     assert len(calls) <= 9
 
 
-def body(rows, amount=0.5):
+def body(rows):
     """Make a request of so many rows."""
-    keys = {"name": "customer_id", "shape": [rows], "datatype": "INT64", "data": list(range(rows))}
-    amounts = {"name": "amount", "shape": [rows], "datatype": "FP64", "data": [amount] * rows}
-    return json.dumps({"inputs": [keys, amounts]}).encode()
+    return json.dumps({"inputs": tensors(customer_id=[*range(rows)], amount=[0.5] * rows)}).encode()
 
 
 def ask(port, model):
@@ -107,10 +99,7 @@ def held(paced: tuple[int, Path], requests: int) -> Iterator[None]:
     try:
         for caller in callers:
             caller.start()
-        give_up = time.monotonic() + 120
-        while len(list(folder.glob("mark-*"))) < requests:
-            assert time.monotonic() < give_up, "they do not predict at the same time"
-            time.sleep(0.01)
+        until(lambda: len([*folder.glob("mark-*")]) >= requests, 120, told=lambda: "they predict one after another")
         yield
         assert all(caller.is_alive() for caller in callers)
     finally:

@@ -20,6 +20,7 @@ from loopline.platform_core.targets import Binary
 from tests.repeats import repeats
 
 BINARY = Outputs(Binary().outputs)
+TENSOR = {"name": "a", "shape": [1], "datatype": "FP64", "data": [1.0]}
 
 
 def request(tensors, binary=b"", **more):
@@ -33,18 +34,11 @@ def packed(name, datatype, raw, rows):
     return {"name": name, "datatype": datatype, "shape": [rows], "parameters": {"binary_data_size": len(raw)}}
 
 
-@pytest.mark.parametrize(
-    ("datatype", "dtype"),
-    [
-        ("FP16", "<f2"),
-        ("FP32", "<f4"),
-        ("FP64", "<f8"),
-        ("INT8", "i1"),
-        ("INT64", "<i8"),
-        ("UINT32", "<u4"),
-        ("BOOL", "?"),
-    ],
-)
+DTYPES = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8", "INT8": "i1", "INT64": "<i8", "BOOL": "?"}
+DTYPES |= {"UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8"}
+
+
+@pytest.mark.parametrize(("datatype", "dtype"), DTYPES.items())
 def test_binary_tensors_are_little_endian(datatype, dtype):
     """Numbers come packed, row after row."""
     values = np.array([1, 0, 1], dtype=dtype)
@@ -115,11 +109,10 @@ def test_outputs_as_bytes():
 
 def test_which_outputs_go_out_as_bytes():
     """A parameter of the request speaks for all, a parameter of an output for itself."""
-    tensor = {"name": "a", "shape": [1], "datatype": "FP64", "data": [1.0]}
-    assert decode(*request([tensor])[:1]).outputs is AS_JSON
-    assert decode(*request([tensor], parameters={"binary_data_output": True})[:1]).outputs is AS_BYTES
+    assert decode(*request([TENSOR])[:1]).outputs is AS_JSON
+    assert decode(*request([TENSOR], parameters={"binary_data_output": True})[:1]).outputs is AS_BYTES
     one = [{"name": "label", "parameters": {"binary_data": True}}, {"name": "probability"}]
-    assert decode(*request([tensor], outputs=one)[:1]).outputs == {"label": True, "probability": False}
+    assert decode(*request([TENSOR], outputs=one)[:1]).outputs == {"label": True, "probability": False}
 
 
 @pytest.mark.parametrize(
@@ -133,17 +126,15 @@ def test_which_outputs_go_out_as_bytes():
 )
 def test_event_time_is_utc_unless_it_says_otherwise(text, microseconds):
     """Instants are microseconds since 1970."""
-    tensor = {"name": "a", "shape": [1], "datatype": "FP64", "data": [1.0]}
-    body, _ = request([tensor], parameters={"event_time": text})
+    body, _ = request([TENSOR], parameters={"event_time": text})
     assert decode(body).event_time_us == microseconds
 
 
 @pytest.mark.parametrize("text", ["noon", "", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00+23:59", "2500-01-01"])
 def test_event_times_that_nobody_could_read_back(text):
     """Instants before 1970 or beyond the nanoseconds of 64 bits would break whoever reads the log."""
-    tensor = {"name": "a", "shape": [1], "datatype": "FP64", "data": [1.0]}
     with pytest.raises(BadRequest, match="event_time"):
-        decode(request([tensor], parameters={"event_time": text})[0])
+        decode(request([TENSOR], parameters={"event_time": text})[0])
 
 
 json_values = st.recursive(
@@ -185,7 +176,7 @@ def test_noise_is_a_bad_request(noise, json_length):
 
 DATATYPES = ["FP64", "FP32", "INT64", "INT8", "UINT64", "BOOL", "BYTES", "TEXT"]
 VALUES = st.one_of(st.floats(width=32), st.integers(-(2**64), 2**64), st.booleans(), st.text(max_size=3), st.none())
-TENSOR = st.fixed_dictionaries(
+ANY = st.fixed_dictionaries(
     {"name": st.sampled_from("abc"), "datatype": st.sampled_from(DATATYPES), "shape": st.sampled_from([[1], [1, 1]])},
     optional={"data": st.lists(VALUES, min_size=1, max_size=2), "parameters": st.just({})},
 )
@@ -195,7 +186,7 @@ USUAL = st.sampled_from([("FP64", 0.5), ("FP32", 2.0), ("INT64", 7), ("BYTES", "
 
 
 @settings(max_examples=repeats(100), deadline=None)
-@given(st.lists(TENSOR | USUAL, max_size=4), st.none() | st.text(max_size=2), st.booleans())
+@given(st.lists(ANY | USUAL, max_size=4), st.none() | st.text(max_size=2), st.booleans())
 def test_the_usual_request_reads_as_any_other(tensors, name, usual_names):
     """The decoder for one value a tensor finds what the general one does, or leaves the request to it."""
     if usual_names:

@@ -48,7 +48,6 @@ class Log:
 
     @property
     def files(self):
-        """List the files."""
         return sorted(file.name for file in log_folder(self.root, MODEL).iterdir())
 
 

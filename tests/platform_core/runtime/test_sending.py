@@ -7,25 +7,22 @@ import asyncio
 import pytest
 
 from loopline.platform_core.runtime.wire.sending import Sending, Turn
+from tests.platform_core.runtime.conftest import in_loop
 
 
 class Wire(asyncio.Transport):
     """A transport that keeps what is done to it."""
 
     def __init__(self):
-        """Begin open."""
         self.done = []
 
     def write(self, data):
-        """Keep bytes."""
         self.done.append(data)
 
     def close(self):
-        """Close."""
         self.done.append("closed")
 
     def is_closing(self):
-        """Say whether it is closed."""
         return "closed" in self.done
 
     def get_extra_info(self, name, default=None):
@@ -33,63 +30,48 @@ class Wire(asyncio.Transport):
         return "peer" if name == "peername" else default
 
 
-def in_a_loop(doing):
-    """Run a function in a loop, and let the turn end."""
-
-    async def run():
-        doing()
-        await asyncio.sleep(0)
-
-    asyncio.run(run())
-
-
-def test_head_and_body_are_one_write_at_the_end_of_the_turn():
+@in_loop
+async def test_head_and_body_are_one_write_at_the_end_of_the_turn():
     """Nothing is written before; then each connection writes once."""
     turn, wires = Turn(), [Wire(), Wire()]
     first, second = (Sending(wire, turn) for wire in wires)
-
-    def answer():
-        first.write(b"head ")
-        second.write(b"other")
-        first.write(b"body")
-        assert [wire.done for wire in wires] == [[], []]
-
-    in_a_loop(answer)
+    first.write(b"head ")
+    second.write(b"other")
+    first.write(b"body")
+    assert [wire.done for wire in wires] == [[], []]
+    await asyncio.sleep(0)  # the turn's end
     assert [wire.done for wire in wires] == [[b"head body"], [b"other"]]
 
 
-def test_the_next_turn_writes_again():
+@in_loop
+async def test_the_next_turn_writes_again():
     """What is written after a turn waits for the end of its own."""
     wire = Wire()
     sending = Sending(wire, Turn())
     for word in (b"one", b"two"):
-        in_a_loop(lambda word=word: sending.write(word))
+        sending.write(word)
+        await asyncio.sleep(0)  # the turn's end
     assert wire.done == [b"one", b"two"]
 
 
-def test_closing_sends_what_waits():
+@in_loop
+async def test_closing_sends_what_waits():
     """An answer after which the connection ends goes out before that, and once."""
     wire = Wire()
     sending = Sending(wire, Turn())
-
-    def answer():
-        sending.write(b"last")
-        sending.close()
-
-    in_a_loop(answer)
+    sending.write(b"last")
+    sending.close()
+    await asyncio.sleep(0)  # the turn's end
     assert wire.done == [b"last", "closed"]
 
 
-def test_who_is_gone_is_sent_nothing():
+@in_loop
+async def test_who_is_gone_is_sent_nothing():
     """A connection that closed meanwhile is left alone."""
     wire = Wire()
-    sending = Sending(wire, Turn())
-
-    def answer():
-        sending.write(b"too late")
-        wire.close()
-
-    in_a_loop(answer)
+    Sending(wire, Turn()).write(b"too late")
+    wire.close()
+    await asyncio.sleep(0)  # the turn's end
     assert wire.done == ["closed"]
 
 

@@ -28,46 +28,29 @@ bindings:
     return file
 
 
-def run(*arguments):
-    """Run the command."""
-    command = [sys.executable, "-m", "loopline.inference_server", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def test_a_worker_imports_nothing_heavy_and_takes_all_open_files(tmp_path):
+    """In a fresh interpreter it has none of what training and Dagster need.
 
-
-def test_a_worker_imports_nothing_heavy(tmp_path):
-    """Bound and put together in a fresh interpreter, it has none of what training and Dagster need."""
+    A soft limit is for programs that know no better: each model's log and each connection is a file.
+    """
     code = f"""
-import os, sys
-os.environ["LOOPLINE_ENVIRONMENT"] = {str(environment(tmp_path))!r}
-from loopline.inference_server.server import create
-create()
-print(sorted({HEAVY!r} & set(sys.modules)))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_a_worker_takes_all_the_open_files_that_it_may_have(tmp_path):
-    """A soft limit is for programs that know no better: each model's log and each connection is a file."""
-    code = f"""
-import os, resource
+import os, resource, sys
 os.environ["LOOPLINE_ENVIRONMENT"] = {str(environment(tmp_path))!r}
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
 from loopline.inference_server.server import create
 create()
-print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
+print(sorted({HEAVY!r} & set(sys.modules)), resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "True"
+    assert done.stdout.strip() == "[] True"
 
 
-def test_an_environment_that_is_none(tmp_path):
+def test_an_environment_that_is_none(tmp_path, refused_start):
     """A mistake is told in two lines, before any worker starts."""
-    done = run("--environment", str(tmp_path / "nothing.yaml"))
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 2
-    assert "nothing.yaml" in done.stderr
+    told = refused_start(tmp_path / "nothing.yaml")
+    assert told.count("\n") == 2
+    assert "nothing.yaml" in told
 
 
 @pytest.mark.parametrize(
@@ -78,12 +61,11 @@ def test_an_environment_that_is_none(tmp_path):
         ("vendor: nobody", "no vendor 'nobody'"),
     ],
 )
-def test_a_binding_that_is_wrong(tmp_path, serving, words):
+def test_a_binding_that_is_wrong(tmp_path, refused_start, serving, words):
     """File and line come with it."""
-    done = run("--environment", str(environment(tmp_path, serving)))
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "environment.yaml:3" in done.stderr
+    told = refused_start(environment(tmp_path, serving))
+    assert words in told
+    assert "environment.yaml:3" in told
 
 
 def test_a_worker_takes_no_request_before_its_models_are_loaded(tmp_path):
@@ -109,7 +91,7 @@ def first_status(port, path):
             connection.request("GET", path)
             return connection.getresponse().status
         except ConnectionRefusedError:
-            time.sleep(0.005)
+            time.sleep(0.005)  # short, since the first moment of an open port is what is looked for
         finally:
             connection.close()
     raise TimeoutError(f"nothing listens on port {port}")

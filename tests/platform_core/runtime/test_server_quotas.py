@@ -154,7 +154,7 @@ def fetched(port, where, seconds=60.0):
             status = connection.getresponse().status
         if status != 202 or time.monotonic() > end:
             return status
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two polls, as a caller does
 
 
 def ask_grpc(port, name):

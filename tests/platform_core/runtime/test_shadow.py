@@ -33,7 +33,6 @@ class Picky(Constant):
     """Fails where an amount is 13, also when it is one among many."""
 
     def predict_proba(self, x):
-        """Look at the amounts."""
         if (x[:, 0] == 13).any():
             raise ValueError("thirteen")
         return super().predict_proba(x)

@@ -21,8 +21,7 @@ from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import come_to, served
 from loopline.resources.local.serving import LocalServing
 from loopline.up.start import _lives
-
-MODEL = "retail.cancellations"
+from tests.platform_core.runtime.conftest import MODEL, environment_of, tensors
 
 
 def openssl(*arguments, folder):
@@ -67,14 +66,8 @@ class Running:
             tls |= {"clients": "ours.pem", "own_certificate": "client.pem", "own_key": "client.key"}
         self.tls = Tls(**{name: certificates / file for name, file in tls.items()})
         self.serving = LocalServing(root=f"{folder}/serving", port=self.port, tls=self.tls)
-        self.file = folder / "environment.yaml"
         written = json.dumps(self.tls.model_dump(mode="json", exclude_none=True))
-        self.file.write_text(f"""
-bindings:
-  serving: {{vendor: local, root: "{folder}/serving", port: {self.port}, grpc_port: {self.grpc_port},
-    tls: {written}{gateway}}}
-  online_store: {{vendor: sqlite, path: "{folder}/online.db"}}
-""")
+        self.file = environment_of(folder, self.port, self.grpc_port, f", tls: {written}{gateway}")
 
     def start(self):
         """Start the server."""
@@ -85,10 +78,7 @@ bindings:
         url = urlsplit(self.serving.endpoint(MODEL))
         assert url.scheme == "https"
         connection = http.client.HTTPSConnection(url.hostname, url.port, timeout=10, context=context)
-        inputs = [
-            {"name": ENTITY, "shape": [1], "datatype": "BYTES", "data": ["k"]},
-            {"name": AMOUNT, "shape": [1], "datatype": "FP64", "data": [1.0]},
-        ]
+        inputs = tensors(**{ENTITY: ["k"], AMOUNT: [1.0]})
         connection.request("POST", f"{url.path}/infer", json.dumps({"inputs": inputs}), headers or {})
         reply = connection.getresponse()
         return reply.status, json.load(reply)
@@ -102,69 +92,51 @@ def client(trust, certificates, own=None):
     return context
 
 
-def test_tls(tmp_path, certificates):
-    """A client that knows the authority is answered; one that does not, and plain HTTP, are not."""
-    running = Running(tmp_path, certificates, mutual=False)
+def test_tls_and_keys_behind_it(tmp_path, certificates):
+    """A client that knows the authority is heard, others and plain HTTP are not; key, id and access log go together."""
+    keys, log = tmp_path / "keys.json", tmp_path / "access.jsonl"
+    gateway = f', gateway: {{keys: "{keys}", access_log: "{log}"}}'
+    running = Running(tmp_path, certificates, mutual=False, gateway=gateway)
+    key = api_keys.create(keys, "shop")
     with running.start():
         come_to(running.serving, DesiredState(MODEL, 1, served(tmp_path, "1")))
-        assert running.ask(client("ours.pem", certificates))[0] == 200
-        assert running.ask(running.tls.client_context())[0] == 200
+        assert running.ask(client("ours.pem", certificates))[0] == 401
+        status, answer = running.ask(running.tls.client_context(), {"X-API-Key": key, "X-Request-Id": "r1"})
+        assert (status, answer["id"]) == (200, "r1")
         with pytest.raises(ssl.SSLCertVerificationError):
             running.ask(client("theirs.pem", certificates))
         plain = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5)
         plain.request("GET", "/v2/health/live")
         with pytest.raises((http.client.HTTPException, OSError)):
             plain.getresponse()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    mine = [(line["status"], line["tenant"], line["request_id"] == "r1") for line in lines if line["model"]]
+    assert mine == [(401, "", False), (200, "shop", True)]
 
 
 def test_mutual_tls(tmp_path, certificates):
-    """Who shows no certificate, or one of another authority, gets no answer, not even about health."""
-    running = Running(tmp_path, certificates, mutual=True)
-    with running.start():
-        come_to(running.serving, DesiredState(MODEL, 1, served(tmp_path, "1")))
-        assert running.ask(client("ours.pem", certificates, own="client"))[0] == 200
-        for own in (None, "stranger"):
-            with pytest.raises((ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)):
-                running.ask(client("ours.pem", certificates, own=own))
-        url = running.serving.endpoint(MODEL).partition("/v2/")[0]
-        assert _lives(f"{url}/v2/health/live", running.serving)
-        assert not _lives(f"{url}/v2/health/live", LocalServing(root="", port=1))
-
-
-def test_mutual_tls_over_grpc(tmp_path, certificates):
-    """It is the same there: who shows a certificate of our authority is answered, everybody else is not."""
+    """Who shows no certificate, or one of another authority, gets no answer, not even about health, nor over gRPC."""
     running = Running(tmp_path, certificates, mutual=True)
 
-    def ask(own):
+    def ask_grpc(own):
         pair = [certificates.joinpath(f"{own}.{end}").read_bytes() for end in ("key", "pem")] if own else [None, None]
         shown = grpc.ssl_channel_credentials(certificates.joinpath("ours.pem").read_bytes(), *pair)
         with grpc.secure_channel(f"127.0.0.1:{running.grpc_port}", shown) as channel:
             channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=5)
 
     with running.start():
-        ask("client")
-        for own in (None, "stranger"):
-            with pytest.raises(grpc.RpcError) as refused:
-                ask(own)
-            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
-
-
-def test_keys_behind_tls(tmp_path, certificates):
-    """Key, id and access log go together with the real server."""
-    keys, log = tmp_path / "keys.json", tmp_path / "access.jsonl"
-    running = Running(
-        tmp_path, certificates, mutual=False, gateway=f', gateway: {{keys: "{keys}", access_log: "{log}"}}'
-    )
-    key = api_keys.create(keys, "shop")
-    with running.start():
         come_to(running.serving, DesiredState(MODEL, 1, served(tmp_path, "1")))
-        trusting = client("ours.pem", certificates)
-        assert running.ask(trusting)[0] == 401
-        status, answer = running.ask(trusting, {"X-API-Key": key, "X-Request-Id": "r1"})
-        assert (status, answer["id"]) == (200, "r1")
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    mine = [(line["status"], line["tenant"], line["request_id"] == "r1") for line in lines if line["model"]]
-    assert mine == [(401, "", False), (200, "shop", True)]
+        assert running.ask(client("ours.pem", certificates, own="client"))[0] == 200
+        ask_grpc("client")
+        for own in (None, "stranger"):
+            with pytest.raises((ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)):
+                running.ask(client("ours.pem", certificates, own=own))
+            with pytest.raises(grpc.RpcError) as refused:
+                ask_grpc(own)
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        url = running.serving.endpoint(MODEL).partition("/v2/")[0]
+        assert _lives(f"{url}/v2/health/live", running.serving)
+        assert not _lives(f"{url}/v2/health/live", LocalServing(root="", port=1))
 
 
 @pytest.mark.parametrize("wrong", [{"certificate": "nothing.pem"}, {"key": "client.key"}, {"clients": "names"}])

@@ -13,7 +13,6 @@ import tritonclient.grpc as over_grpc
 import tritonclient.http as over_http
 from tritonclient.utils import InferenceServerException
 
-from loopline.platform_core.runtime.answering.metadata import _EXTENSIONS
 from loopline.platform_core.testing.model_packages import Column, Constant
 
 MODEL = "retail.cancellations"
@@ -166,11 +165,6 @@ def test_what_is_not_there_is_not_found(clients, kind, call):
     with pytest.raises(InferenceServerException, match=r"nobody|'9'") as raised:
         call(clients[kind])
     assert raised.value.status() == {HTTP: "404", GRPC: "StatusCode.NOT_FOUND"}[kind]
-
-
-def test_the_extensions_are_named(clients):
-    """Clients of Triton look there before they ask."""
-    assert clients[HTTP].get_server_metadata()["extensions"] == list(_EXTENSIONS)
 
 
 def test_models_are_listed(server):

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.contracts.engine import Engine
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.features.materialize import materialize
-from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import DATE, ModelRef, online_view, raw_table
 from loopline.platform_core.loop.deployments import change
 from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
 from loopline.platform_core.specs import Batch, Model, Team, feature_view
 from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders, spending
-from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.training.package import package
-from loopline.resources.delta.lake import DeltaLake
-from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from tests.platform_core.homes import opened
 
 REF = ModelRef("shop", "large_orders")
 FEATURES = ("article", "orders", "spend", "amount")
@@ -50,6 +49,7 @@ def to_score(orders: nw.LazyFrame) -> nw.LazyFrame:
     return orders.select("customer", "ordered_at").unique()
 
 
+@cache
 def learnt() -> tuple[pa.Table, np.ndarray]:
     """Draw feature rows with unknowns and gaps, and labels that depend on each of them."""
     random = np.random.default_rng(1)
@@ -77,7 +77,7 @@ def fitted(kind: str, x: np.ndarray, y: np.ndarray) -> Any:
     return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(x, y)
 
 
-def write_model(kind: str, folder: Path, version: str = "1") -> Served:
+def write(kind: str, folder: Path) -> Path:
     """Package a model over ``FEATURES``: the view's three online, the amount from the request."""
     from loopline.platform_core.runtime.model.encode import matrix
 
@@ -93,12 +93,12 @@ def write_model(kind: str, folder: Path, version: str = "1") -> Served:
         vocabulary={"article": ARTICLES},
         threshold=0.4,
         training_set="set-1",
-        cycle=f"cycle-{version}",
+        cycle="cycle-1",
         parity=Parity(0, 0.0, ""),
     )
     manifest = package(fitted(kind, x, y), draft, x, folder)
     assert manifest.kind == kind
-    return Served(version, folder, manifest.cycle)
+    return folder
 
 
 @dataclass
@@ -107,6 +107,7 @@ class Shop:
 
     platform: Platform
     team: Team
+    write_model: Callable[..., Served]
 
     @property
     def model(self) -> Model:
@@ -124,8 +125,11 @@ class Shop:
 
     def now(self, hour: float) -> None:
         """Move the clock."""
-        assert isinstance(self.platform.clock, ReplayClock)
         self.platform.clock.set(at(hour))
+
+    def serve(self, kind: str = "lightgbm", version: str = "1") -> Served:
+        """Make a version live that the package of a kind holds."""
+        return self.live(self.write_model(kind, Path(self.team.folder) / "packages" / version, version))
 
     def live(self, served: Served) -> Served:
         """Publish a version and make it the stable one."""
@@ -141,40 +145,38 @@ def day(number: int) -> date:
     return at(0).date() + timedelta(days=number)
 
 
+@pytest.fixture(scope="session")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give the function that packages a kind of model once for all tests, which copy it."""
+    return cache(lambda kind: write(kind, tmp_path_factory.mktemp("packaged") / kind))
+
+
 @pytest.fixture
-def new_shop(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
-    """Make a shop on an engine (Polars when left out), with more bindings."""
+def write_model(packaged: Callable[[str], Path]) -> Callable[..., Served]:
+    """Give the function that writes a model's package into a folder."""
+
+    def written(kind: str, folder: Path, version: str = "1") -> Served:
+        shutil.copytree(packaged(kind), folder)
+        manifest = msgspec.structs.replace(manifests.load(folder), cycle=f"cycle-{version}")
+        manifest.save(folder)
+        return Served(version, folder, manifest.cycle)
+
+    return written
+
+
+@pytest.fixture
+def new_shop(tmp_path: Path, write_model: Callable[..., Served]) -> Iterator[Callable[..., Shop]]:
+    """Make a shop, with more bindings."""
     made: list[Platform] = []
 
-    def make(engine: Engine | None = None, **more: Any) -> Shop:
-        bindings = {
-            "lake": DeltaLake(root=str(tmp_path / "lake")),
-            "online_store": SqliteOnlineStore(path=str(tmp_path / "online.db")),
-            "engine": engine or PolarsEngine(),
-            "serving": InMemoryServing(),
-            "registry": InMemoryRegistry(),
-            **more,
-        }
-        ReplayClock(tmp_path / "clock").set(at(0))
-        ledger = f"sqlite:///{tmp_path}/l.db"
-        made.append(Platform(Environment("t", tmp_path / "t.yaml", bindings, ledger, tmp_path / "clock", tmp_path)))
+    def make(**more: Any) -> Shop:
+        store = SqliteOnlineStore(path=str(tmp_path / "online.db"))
+        made.append(opened(tmp_path, at(0), **{"online_store": store, "serving": InMemoryServing(), **more}))
         put_contract(tmp_path / "orders.yaml")
         batch = Batch(to_score, start=day(0))
         model = Model("large_orders", (spending, basket), large_order, fit=None, batch=batch)  # type: ignore[arg-type]
-        return Shop(made[0], Team("shop", tmp_path, (model,)))
+        return Shop(made[0], Team("shop", tmp_path, (model,)), write_model)
 
     yield make
     for platform in made:
         platform.close()
-
-
-@pytest.fixture(name="write_model")
-def _write_model() -> Callable[..., Served]:
-    """Give the function that packages a model."""
-    return write_model
-
-
-@pytest.fixture(name="learnt")
-def _learnt() -> Callable[[], tuple[pa.Table, np.ndarray]]:
-    """Give the function that draws feature rows."""
-    return learnt

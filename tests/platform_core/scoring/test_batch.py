@@ -70,8 +70,9 @@ def played(shop: Any, served: Served) -> list[Record]:
 
 
 def rows_of(shop: Any) -> list[dict[str, Any]]:
-    """Read the table of scores, in order."""
+    """Read the table of scores, in order: whoever reads predictions reads it, for it has the columns of the log."""
     rows = shop.platform.lake.read(scores_table(*REF))
+    assert rows.schema.field("_date").type == pa.date32()
     assert rows.schema.remove(rows.schema.get_field_index("_date")).equals(log_table.schema())
     return sorted(rows.to_pylist(), key=lambda row: (row["version"], row[EVENT_TIME]))
 
@@ -119,38 +120,37 @@ def test_a_batch_says_what_the_server_said(
 def shop(new_shop: Callable[..., Any]) -> Any:
     """Give a shop whose orders have landed."""
     shop = new_shop()
-    for order in ORDERS:
-        shop.land(order, hour=order[2])
+    shop.land(*ORDERS, hour=48)
     return shop
 
 
-def test_a_day_is_scored_once_by_a_version(shop: Any, write_model: Callable[..., Served], tmp_path: Path) -> None:
+def test_a_day_is_scored_once_by_a_version(shop: Any) -> None:
     """Again, and with rows that came late, nothing is added or replaced; another version scores the day beside it."""
-    shop.live(write_model("lightgbm", tmp_path / "1"))
+    shop.serve()
     assert score_day(shop.platform, shop.team, shop.model, FIRST).rows == 4
     before = rows_of(shop)
     shop.land((9, 22.0, 50.0, 1.0, "late"), hour=50)
     again = score_day(shop.platform, shop.team, shop.model, FIRST)
     assert (again.rows, again.already) == (4, True)
     assert rows_of(shop) == before
-    shop.live(write_model("onnx", tmp_path / "2", version="2"))
+    shop.serve("onnx", version="2")
     assert score_day(shop.platform, shop.team, shop.model, FIRST).rows == 5
     assert [row for row in rows_of(shop) if row["version"] == "1"] == before
     assert len(rows_of(shop)) == 9
 
 
-def test_runs_at_once_write_a_day_once(shop: Any, write_model: Callable[..., Served], tmp_path: Path) -> None:
-    """Two runs of a day that both find nothing there: the table's transaction lets one of them in."""
-    shop.live(write_model("lightgbm", tmp_path / "1"))
+def test_runs_at_once_write_a_day_once(shop: Any) -> None:
+    """Two runs of a day that both find nothing there: the table's transaction lets one in; its days are partitions."""
+    shop.serve()
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(score_day, shop.platform, shop.team, shop.model, FIRST) for _ in range(2)]
     assert [run.result().rows for run in runs] == [4, 4]
-    assert len(rows_of(shop)) == 4
+    assert len(rows_of(shop)) == len(shop.platform.lake.read(scores_table(*REF), since=FIRST, until=FIRST)) == 4
 
 
-def test_a_day_without_rows_is_scored_too(shop: Any, write_model: Callable[..., Served], tmp_path: Path) -> None:
+def test_a_day_without_rows_is_scored_too(shop: Any) -> None:
     """It is written down that there was nothing, so that a late row does not make the day a new one."""
-    shop.live(write_model("lightgbm", tmp_path / "1"))
+    shop.serve()
     empty = FIRST + timedelta(days=7)
     assert score_day(shop.platform, shop.team, shop.model, empty).rows == 0
     assert score_day(shop.platform, shop.team, shop.model, empty).already
@@ -167,28 +167,19 @@ def test_a_model_that_fails_writes_nothing(shop: Any, tmp_path: Path) -> None:
     assert shop.platform.lake.version(scores_table(*REF)) is None
 
 
-def test_what_cannot_be_scored(shop: Any, write_model: Callable[..., Served], tmp_path: Path) -> None:
+def test_what_cannot_be_scored(shop: Any, tmp_path: Path) -> None:
     """Nothing live, no batch, an entity that the rows lack, a feature that nothing gives."""
     with pytest.raises(NotFound, match="no version of shop/large_orders is live"):
         score_day(shop.platform, shop.team, shop.model, FIRST)
     with pytest.raises(InvalidSpec, match="declares no batch"):
         score_day(shop.platform, shop.team, replace(shop.model, batch=None), FIRST)
-    shop.live(write_model("lightgbm", tmp_path / "1"))
+    shop.serve()
     without = replace(shop.model, features=shop.model.features[:1])
     with pytest.raises(InvalidSpec, match=r"nothing gives the batch of shop\.large_orders its amount"):
         score_day(shop.platform, shop.team, without, FIRST)
     shop.live(Served("2", write_package(tmp_path / "2", Constant(0.5)), "cycle-2"))
     with pytest.raises(InvalidSpec, match="without customer_id"):
         score_day(shop.platform, shop.team, shop.model, FIRST)
-
-
-def test_the_table_is_one_of_the_log(shop: Any, write_model: Callable[..., Served], tmp_path: Path) -> None:
-    """Whoever reads predictions reads scores: the same columns, partitioned by the day of the event."""
-    shop.live(write_model("lightgbm", tmp_path / "1"))
-    score_day(shop.platform, shop.team, shop.model, SECOND)
-    rows = shop.platform.lake.read(scores_table(*REF), since=SECOND, until=SECOND)
-    assert rows.schema.field("_date").type == pa.date32()
-    assert len(rows) == 3
 
 
 def test_a_row_of_several_numbers(shop: Any, tmp_path: Path) -> None:

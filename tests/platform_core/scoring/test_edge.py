@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import lightgbm
@@ -26,6 +28,7 @@ from loopline.platform_core.signing.statement import KIND
 from loopline.platform_core.targets import Binary, Regression
 from loopline.platform_core.testing.model_packages import Constant, write_package
 from loopline.platform_core.training.package import package as write_form
+from tests.platform_core.scoring.conftest import learnt
 from tests.platform_core.signing.signed import sign, swap, trust
 from tests.platform_core.three_classes import Three, installed, package_of
 
@@ -66,7 +69,7 @@ def alone(folder: Path, rows: list[dict[str, object]]) -> list[dict[str, float]]
 
 
 @pytest.mark.parametrize("kind", ["lightgbm", "onnx"])
-def test_a_device_answers_as_the_server_does(kind: str, tmp_path: Path, write_model, learnt) -> None:
+def test_a_device_answers_as_the_server_does(kind: str, tmp_path: Path, write_model) -> None:
     """Gaps, unknown categories and letters of other alphabets included; all rows, and every decision."""
     package = write_model(kind, tmp_path / "package").package
     table, _ = learnt()
@@ -81,7 +84,7 @@ def test_a_device_answers_as_the_server_does(kind: str, tmp_path: Path, write_mo
     assert [answer["label"] for answer in answers] == (expected >= served.manifest.threshold).astype(int).tolist()
 
 
-def test_the_list_of_features_says_where_it_comes_from(tmp_path: Path, write_model, learnt) -> None:
+def test_the_list_of_features_says_where_it_comes_from(tmp_path: Path, write_model) -> None:
     """Order, types, entities, views, vocabulary, threshold; version, cycle and training set; how it was compared."""
     export(write_model("onnx", tmp_path / "package").package, "7", learnt()[0], tmp_path / "edge")
     about = json.loads((tmp_path / "edge/features.json").read_text())
@@ -119,7 +122,7 @@ def test_what_has_no_onnx_form(tmp_path: Path) -> None:
     assert not (tmp_path / "edge/model.onnx").exists()
 
 
-def test_without_the_converter(tmp_path: Path, write_model, learnt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_converter(tmp_path: Path, write_model, monkeypatch: pytest.MonkeyPatch) -> None:
     """The converter of LightGBM is an extra: whoever lacks it is told of it, and of the other way."""
     monkeypatch.setitem(sys.modules, "onnxmltools", None)
     monkeypatch.setitem(sys.modules, "onnxmltools.convert", None)
@@ -159,7 +162,7 @@ def test_other_kinds_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "edge").exists()
 
 
-def test_a_kind_that_makes_other_outputs_of_a_number_is_not_written(tmp_path: Path, write_model, learnt) -> None:
+def test_a_kind_that_makes_other_outputs_of_a_number_is_not_written(tmp_path: Path, write_model) -> None:
     """What it says of its bounds and what it answers are held to each other."""
     package = write_model("onnx", tmp_path / "package").package
     manifest = msgspec.structs.replace(manifests.load(package), target={"kind": "three", "threshold": 0.4})
@@ -168,7 +171,7 @@ def test_a_kind_that_makes_other_outputs_of_a_number_is_not_written(tmp_path: Pa
         export(package, "1", learnt()[0], tmp_path / "edge")
 
 
-def test_a_device_that_knows_the_trainer_refuses_what_was_changed(tmp_path: Path, write_model, learnt) -> None:
+def test_a_device_that_knows_the_trainer_refuses_what_was_changed(tmp_path: Path, write_model) -> None:
     """The package is proven first, what is written for the device is signed, and a change of either is refused."""
     key, stranger = keys.new("training"), keys.new("training")
     package = sign(write_model("onnx", tmp_path / "package").package, key, model="shop.large_orders", version="7")
@@ -176,30 +179,36 @@ def test_a_device_that_knows_the_trainer_refuses_what_was_changed(tmp_path: Path
     export(package, "7", learnt()[0], folder, proof, Signer(key))
     row = json.dumps({"amount": 3.0})
     known = {"LOOPLINE_TRAINER": key.verifying.text, "LOOPLINE_MODEL": "shop.large_orders"}
-    assert json.loads(on_device(folder, row, known).stdout) == json.loads(on_device(folder, row, {}).stdout)
+    assert json.loads(on_device(folder, row, known)) == json.loads(on_device(folder, row, {}))
     for changed, said in (
         (known | {"LOOPLINE_TRAINER": stranger.verifying.text}, "the signature is not that of training"),
         (known | {"LOOPLINE_TRAINER": keys.new("another").verifying.text}, "another has not signed it"),
         (known | {"LOOPLINE_MODEL": "shop.other"}, "what training signed is shop.large_orders"),
     ):
-        assert said in on_device(folder, row, changed, code=1).stderr
+        assert said in on_device(folder, row, changed)
     for name in ("model.onnx", "features.json"):
         swap(folder / name)
-        assert f"{name} is not what training signed" in on_device(folder, row, known, code=1).stderr
+        assert f"{name} is not what training signed" in on_device(folder, row, known)
         swap(folder / name)
     sign(folder, key, kind=KIND)
-    assert "loopline-package/1" in on_device(folder, row, known, code=1).stderr
+    assert "loopline-package/1" in on_device(folder, row, known)
     folder.joinpath("signature.note").unlink()
-    assert "training has not signed it" in on_device(folder, row, known, code=1).stderr
+    assert "training has not signed it" in on_device(folder, row, known)
     swap(package / "model.onnx")
     with pytest.raises(Untrusted, match=r"model\.onnx is not what was signed"):
         export(package, "7", learnt()[0], tmp_path / "again", proof, Signer(key))
     assert not (tmp_path / "again").exists()
 
 
-def on_device(folder: Path, row: str, variables: dict[str, str], code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the folder's script with variables."""
-    command = [sys.executable, str(folder / "score.py")]
-    done = subprocess.run(command, input=row, capture_output=True, text=True, check=False, env=os.environ | variables)
-    assert done.returncode == code, done.stderr
-    return done
+def on_device(folder: Path, row: str, variables: dict[str, str]) -> str:
+    """Run the folder's script with variables; gives what it prints, or why it ends."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setattr(sys, "stdin", io.StringIO(row))
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        try:
+            runpy.run_path(str(folder / "score.py"), run_name="__main__")
+        except SystemExit as ended:
+            return str(ended)
+    return printed.getvalue()

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import pytest
 
 from loopline.asset_defs import explanations
 from loopline.asset_defs.team import team_definitions
-from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.errors import InvalidSpec, Unsupported
 from loopline.platform_core.foundation.names import ModelRef, explanations_table, scores_table
 from loopline.platform_core.scoring.batch import score_day
@@ -25,19 +23,22 @@ REF, DAY = ModelRef("shop", "large_orders"), date(2020, 1, 1)
 ORDERS = [(1, 1.0, 1.25, 31.0, "tray"), (2, 2.0, 2.25, 7.5, "clock"), (1, 5.0, 5.25, 12.125, "rød vase")]
 
 
+@pytest.fixture
+def shop(new_shop: Callable[..., Any]) -> Any:
+    """Give a shop whose orders have landed, and whose LightGBM model is live."""
+    shop = new_shop()
+    shop.serve()
+    shop.land(*ORDERS, hour=6)
+    return shop
+
+
 def asking(shop: Any, **more: Any) -> Any:
     """Return the model with explanations."""
     return replace(shop.model, explain=Explain(DAY, **more))
 
 
-def test_a_day_s_answers_are_explained_beside_them(
-    new_shop: Callable[..., Any], write_model: Callable[..., Served], tmp_path: Path
-) -> None:
+def test_a_day_s_answers_are_explained_beside_them(shop: Any) -> None:
     """Row for row they add up to the score, once a day; of more rows than asked for some are taken."""
-    shop = new_shop()
-    shop.live(write_model("lightgbm", tmp_path / "package"))
-    for order in ORDERS:
-        shop.land(order, hour=order[2])
     assert explain_day(shop.platform, shop.team, asking(shop), date(2019, 12, 31)).rows == 0
     score_day(shop.platform, shop.team, shop.model, DAY)
     lake, model = shop.platform.lake, asking(shop)
@@ -59,15 +60,9 @@ def test_a_day_s_answers_are_explained_beside_them(
     assert explain_day(shop.platform, shop.team, some, DAY).already, "what was explained stays"
 
 
-def test_shares_are_of_all_rows_of_a_day(
-    new_shop: Callable[..., Any], write_model: Callable[..., Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shares_are_of_all_rows_of_a_day(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many are explained at once."""
     monkeypatch.setattr("loopline.platform_core.scoring.explanations.CHUNK", 2)
-    shop = new_shop()
-    shop.live(write_model("lightgbm", tmp_path / "package"))
-    for order in ORDERS:
-        shop.land(order, hour=order[2])
     score_day(shop.platform, shop.team, shop.model, DAY)
     done = explain_day(shop.platform, shop.team, asking(shop), DAY)
     rows = shop.platform.lake.read(explanations_table(*REF), since=DAY, until=DAY)["contributions"].to_pylist()
@@ -77,13 +72,9 @@ def test_shares_are_of_all_rows_of_a_day(
     assert [*done.shares["1"].values()] == sorted(done.shares["1"].values(), reverse=True)
 
 
-def test_who_asks_for_none_or_has_a_form_without_is_told(
-    new_shop: Callable[..., Any], write_model: Callable[..., Served], tmp_path: Path
-) -> None:
+def test_who_asks_for_none_or_has_a_form_without_is_told(shop: Any) -> None:
     """And nothing is written for the day."""
-    shop = new_shop()
-    shop.live(write_model("onnx", tmp_path / "package"))
-    shop.land(ORDERS[0], hour=1.25)
+    shop.serve("onnx", version="2")
     score_day(shop.platform, shop.team, shop.model, DAY)
     with pytest.raises(InvalidSpec, match="explain=Explain"):
         explain_day(shop.platform, shop.team, shop.model, DAY)

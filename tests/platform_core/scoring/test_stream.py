@@ -7,7 +7,8 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,31 @@ class RootedServing(InMemoryServing):
 
 
 @pytest.fixture
-def shop(new_shop: Callable[..., Any], tmp_path: Path) -> Any:
-    """Give a shop with two customers online, and streams."""
+def idle_shop(new_shop: Callable[..., Any], tmp_path: Path) -> Any:
+    """Give a shop with two customers online, and streams, of which no version is live."""
     shop = new_shop(event_stream=InMemoryEventStream(), serving=RootedServing(root=str(tmp_path / "serving")))
     shop.land((1, 1.0, 1.25, 31.0, "tray"), (2, 2.0, 2.25, 7.5, "clock"), hour=3)
     return shop
 
 
-def scorer(shop: Any, limit: int = 500, said: list[str] | None = None) -> StreamScorer:
-    """Join the group of the requests."""
-    member = shop.platform.event_stream.join("shop/ask", "g")
-    return StreamScorer(shop.platform, REF, "shop/ask", "shop/say", member, (said or []).append, limit)
+@pytest.fixture
+def shop(idle_shop: Any) -> Any:
+    """Let a LightGBM model of it be live."""
+    idle_shop.serve()
+    return idle_shop
+
+
+def join(shop: Any, limit: int = 500, notes: list[str] | None = None, group: str = "g") -> StreamScorer:
+    """Join the group of a shop's requests."""
+    member, noted = shop.platform.event_stream.join("shop/ask", group), [] if notes is None else notes
+    return StreamScorer(shop.platform, REF, "shop/ask", "shop/say", member, noted.append, limit)
+
+
+@pytest.fixture
+def scorer() -> Iterator[Callable[..., StreamScorer]]:
+    """Give ``join``; who has joined is closed at the end."""
+    with ExitStack() as stack:
+        yield lambda *shop, **how: stack.enter_context(closing(join(*shop, **how)))
 
 
 def ask(shop: Any, *asked: Any, key: bytes | None = None) -> None:
@@ -81,9 +96,9 @@ def logged(shop: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", ["lightgbm", "onnx"])
-def test_an_answer_is_what_the_server_says(kind: str, shop: Any, write_model: Any, tmp_path: Path) -> None:
+def test_an_answer_is_what_the_server_says(kind: str, idle_shop: Any, scorer: Any) -> None:
     """Probability, label, version and cycle, under the request's key; logged with features as served."""
-    served = shop.live(write_model(kind, tmp_path / "package"))
+    shop, served = idle_shop, idle_shop.serve(kind)
     moment = at(4).isoformat()
     ask(shop, *(request(customer, event_time=moment) for customer in (1, 2, 99)), key=b"same")
     scoring = scorer(shop)
@@ -111,12 +126,10 @@ def test_an_answer_is_what_the_server_says(kind: str, shop: Any, write_model: An
         ("stable", 200, []),
         ("stable", 200, ["shop.spending.v1"]),
     ]
-    scoring.close()
 
 
-def test_bad_records_are_put_aside_with_their_reason(shop: Any, write_model: Any, tmp_path: Path) -> None:
-    """They keep key and bytes; the good ones beside them are answered."""
-    shop.live(write_model("lightgbm", tmp_path / "package"))
+def test_bad_records_are_put_aside_with_their_reason(shop: Any, scorer: Any) -> None:
+    """They keep key and bytes, and nothing of them is logged; the good ones beside them are answered."""
     bad = [
         b"\xff",
         b"[]",
@@ -126,6 +139,7 @@ def test_bad_records_are_put_aside_with_their_reason(shop: Any, write_model: Any
         request(1, colour=1, event_time="noon"),
     ]
     bad += [request(1, features={"amount": "much"}), request(1, features={"amount": 1, "size": 2}), {"entities": {}}]
+    bad += [request(1, id=2**64), request(-(2**63) - 1), request(1, features={"amount": 10**400})]
     ask(shop, *bad, request(1), key=b"k")
     scoring = scorer(shop)
     assert scoring.turn(0) == len(bad) + 1
@@ -135,47 +149,30 @@ def test_bad_records_are_put_aside_with_their_reason(shop: Any, write_model: Any
         each if isinstance(each, bytes) else json.dumps(each).encode() for each in bad
     ]
     reasons = [json.loads(row["headers"])["reason"] for row in dead]
-    for reason, word in zip(reasons, ["no request"] * 4 + ["amount", "noon", "text", "size", "customer"], strict=True):
+    words = [*["no request"] * 4, "amount", "noon", "text", "size", "customer"]
+    words += [f"{field}: a whole number beyond 64 bits" for field in ("id", "customer")]
+    for reason, word in zip(reasons, [*words, "'amount' holds a number beyond float64"], strict=True):
         assert word in reason
-    assert (scoring.counted["shop/say"], scoring.counted["shop/ask.dead"]) == (1, len(bad))
-    scoring.close()
-
-
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        (request(1, id=2**64), "id: a whole number beyond 64 bits"),
-        (request(-(2**63) - 1), "customer: a whole number beyond 64 bits"),
-        (request(1, features={"amount": 10**400}), "'amount' holds a number beyond float64"),
-    ],
-)
-def test_a_number_that_is_too_large(bad: Any, reason: str, shop: Any, write_model: Any, tmp_path: Path) -> None:
-    """Only its record is put aside: nothing of it is logged, and who comes behind it is answered."""
-    shop.live(write_model("lightgbm", tmp_path / "package"))
-    ask(shop, bad, request(2), key=b"k")
-    scoring = scorer(shop)
-    assert scoring.turn(0) == 2
-    (dead,) = rows(shop, "shop/ask.dead")
-    assert reason in json.loads(dead["headers"])["reason"]
-    assert [answer["id"] for answer in said(shop)] == ["c2"]
     assert len(logged(shop)) == 1
-    scoring.close()
+    assert (scoring.counted["shop/say"], scoring.counted["shop/ask.dead"]) == (1, len(bad))
 
 
-def test_large_numbers_that_fit(shop: Any, write_model: Any, tmp_path: Path) -> None:
-    """All 64 bits serve as id and key; a larger feature is the float that the server would take it for."""
-    shop.live(write_model("lightgbm", tmp_path / "package"))
-    ask(shop, request(2**64 - 1, 10**30, id=-(2**63)))
-    scoring = scorer(shop)
-    scoring.turn(0)
-    assert [(answer["id"], answer["entities"]) for answer in said(shop)] == [(-(2**63), {"customer": 2**64 - 1})]
-    assert "1e30" in logged(shop)[0]["features"].replace("+", "")
-    scoring.close()
+def test_large_numbers_that_fit_and_any_time_are_scored(shop: Any, scorer: Any) -> None:
+    """All 64 bits serve as id and key; a larger feature is the float that the server would take it for.
+
+    A stream may be ahead of the platform's clock, as when history is replayed.
+    """
+    large = request(2**64 - 1, 10**30, id=-(2**63))
+    ask(shop, large, *(request(year, event_time=f"{year}-03-01T12:00:00Z") for year in (1971, 2111)))
+    scorer(shop).turn(0)
+    assert [answer["id"] for answer in said(shop)] == [-(2**63), "c1971", "c2111"]
+    assert said(shop)[0]["entities"] == {"customer": 2**64 - 1}
+    assert any("1e30" in row["features"].replace("+", "") for row in logged(shop))
 
 
 @pytest.mark.parametrize("error", [TypeError, ValueError, OverflowError])
 def test_what_nobody_foresaw_in_a_record(
-    error: type[Exception], shop: Any, write_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: type[Exception], shop: Any, scorer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is put aside with what was raised, and its neighbours are answered: a restart would only meet it again."""
 
@@ -185,31 +182,18 @@ def test_what_nobody_foresaw_in_a_record(
         return stream_records.as_request(asked, *more)
 
     monkeypatch.setattr("loopline.platform_core.scoring.stream.as_request", as_request)
-    shop.live(write_model("lightgbm", tmp_path / "package"))
     ask(shop, request(1), request(2))
     scoring = scorer(shop)
     scoring.turn(0)
     (dead,) = rows(shop, "shop/ask.dead")
     assert f"{error.__name__}: odd" in json.loads(dead["headers"])["reason"]
     assert [answer["id"] for answer in said(shop)] == ["c2"]
-    scoring.close()
 
 
-def test_records_of_any_time_are_scored(shop: Any, write_model: Any, tmp_path: Path) -> None:
-    """A stream may be ahead of the platform's clock, as when history is replayed."""
-    shop.live(write_model("lightgbm", tmp_path / "package"))
-    ask(shop, *(request(year, event_time=f"{year}-03-01T12:00:00Z") for year in (1971, 2111)))
-    scoring = scorer(shop)
-    scoring.turn(0)
-    assert [answer["id"] for answer in said(shop)] == ["c1971", "c2111"]
-    scoring.close()
-
-
-def test_a_commit_that_fails_leaves_one_record_in_the_log(shop: Any, write_model: Any, tmp_path: Path) -> None:
+def test_a_commit_that_fails_leaves_one_record_in_the_log(shop: Any, scorer: Any) -> None:
     """What was scored is scored again and published once; the log knows it already, also after a restart."""
-    shop.live(write_model("lightgbm", tmp_path / "package"))
     ask(shop, *map(request, range(20)))
-    scoring = scorer(shop)
+    scoring = join(shop)
     scoring.member.commit = _refuse  # type: ignore[method-assign]
     with pytest.raises(CommitConflict):
         scoring.turn(0)
@@ -221,22 +205,17 @@ def test_a_commit_that_fails_leaves_one_record_in_the_log(shop: Any, write_model
     assert Counter(answer["id"] for answer in said(shop)) == dict.fromkeys((f"c{n}" for n in range(20)), 1)
     assert set(Counter(row["request_id"] for row in logged(shop)).values()) == {1}
     assert len(logged(shop)) == 20
-    successor.close()
 
 
 def _refuse(_: Any) -> None:
     raise CommitConflict("overtaken", "take again")
 
 
-def test_a_store_that_is_away_is_waited_for(
-    shop: Any, write_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_is_away_is_waited_for(shop: Any, scorer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is committed, nothing is put aside; the records are answered once it is back."""
-    shop.live(write_model("lightgbm", tmp_path / "package"))
     ask(shop, *map(request, range(3)))
     notes: list[str] = []
-    member = shop.platform.event_stream.join("shop/ask", "g")
-    scoring = StreamScorer(shop.platform, REF, "shop/ask", "shop/say", member, notes.append)
+    scoring = scorer(shop, notes=notes)
     fetch, store = type(shop.platform.online_store).fetch, type(shop.platform.online_store)
 
     async def away(*_: Any) -> Any:
@@ -250,14 +229,10 @@ def test_a_store_that_is_away_is_waited_for(
     assert "the store is away" in notes[0]
     assert [answer["id"] for answer in said(shop)] == ["c0", "c1", "c2"]
     assert rows(shop, "shop/ask.dead") == []
-    scoring.close()
 
 
-def test_a_look_up_that_outlives_its_turn(
-    shop: Any, write_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_look_up_that_outlives_its_turn(shop: Any, scorer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where another one failed it is stopped: its record is scored again, and stands in the log once."""
-    shop.live(write_model("lightgbm", tmp_path / "package"))
     store = type(shop.platform.online_store)
     fetch, calls = store.fetch, Counter[str]()
 
@@ -265,7 +240,7 @@ def test_a_look_up_that_outlives_its_turn(
         calls["all"] += 1
         if calls["all"] == 1:
             raise StoreUnavailable("the store is away", "wait", delay_seconds=0)
-        await asyncio.sleep({2: 0.05, 5: 0.2}.get(calls["all"], 0))
+        await asyncio.sleep({2: 0.05, 5: 0.2}.get(calls["all"], 0))  # the store is slow: that is the case
         return await fetch(self, asks)
 
     monkeypatch.setattr(store, "fetch", failing)
@@ -281,19 +256,17 @@ def test_a_look_up_that_outlives_its_turn(
     assert Counter(row["request_id"] for row in logged(shop)) == dict.fromkeys(
         (answer["request_id"] for answer in said(shop)), 1
     )
-    scoring.close()
 
 
-def test_the_file_of_a_scorer_that_waits_stays(shop: Any, write_model: Any, tmp_path: Path) -> None:
+def test_the_file_of_a_scorer_that_waits_stays(shop: Any) -> None:
     """However long nobody asked; once the scorer has gone its files go like others, and so does what a kill leaves."""
-    shop.live(write_model("lightgbm", tmp_path / "package"))
     root = Path(shop.platform.serving.root)
 
     def trimmed() -> list[str]:
         _, cursor = log_table.read_after(root, REF.dotted, None)
         return retention.trim(root, REF.dotted, [cursor], keep_seconds=7 * 86_400, now=time.time() + 8 * 86_400)
 
-    scoring = scorer(shop)
+    scoring = join(shop)
     ask(shop, request(1))
     scoring.turn(0)
     assert trimmed() == []
@@ -303,22 +276,21 @@ def test_the_file_of_a_scorer_that_waits_stays(shop: Any, write_model: Any, tmp_
     scoring.close()
     assert len(trimmed()) == 1
     (root / "stream" / "observed" / "killed").mkdir()
-    scorer(shop).close()
+    join(shop).close()
     assert list((root / "stream" / "observed").iterdir()) == []
 
 
 def test_the_live_version_is_followed(
-    shop: Any, write_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    idle_shop: Any, scorer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A promotion is seen by the next turn; a version that cannot be loaded leaves the one before scoring."""
     monkeypatch.setattr("loopline.platform_core.scoring.stream.LOOK_SECONDS", 0)
+    shop, notes = idle_shop, list[str]()
     with pytest.raises(NotFound, match="no version of shop/large_orders is live"):
         scorer(shop).turn(0)
-    notes: list[str] = []
-    member = shop.platform.event_stream.join("shop/ask", "other")
-    scoring = StreamScorer(shop.platform, REF, "shop/ask", "shop/say", member, notes.append)
+    scoring = scorer(shop, notes=notes, group="other")
     for version, kind in (("1", "lightgbm"), ("2", "onnx")):
-        shop.live(write_model(kind, tmp_path / version, version=version))
+        shop.serve(kind, version)
         ask(shop, request(int(version)))
         scoring.turn(0)
     broken = tmp_path / "3"
@@ -329,13 +301,10 @@ def test_the_live_version_is_followed(
     scoring.turn(0)
     assert [(answer["id"], answer["version"]) for answer in said(shop)] == [("c1", "1"), ("c2", "2"), ("c3", "2")]
     assert "version 3 cannot be loaded" in notes[0]
-    scoring.close()
 
 
-def test_a_model_that_raises(shop: Any, tmp_path: Path, write_model: Any) -> None:
+def test_a_model_that_raises(shop: Any, scorer: Any) -> None:
     """The record is put aside, and the failure is in the log as the server would have it."""
-    served = write_model("lightgbm", tmp_path / "package")
-    shop.live(served)
     scoring = scorer(shop)
     scoring._follow()
     route = scoring._inference.models[REF.dotted].route
@@ -345,18 +314,18 @@ def test_a_model_that_raises(shop: Any, tmp_path: Path, write_model: Any) -> Non
     (dead,) = rows(shop, "shop/ask.dead")
     assert "ZeroDivisionError" in json.loads(dead["headers"])["reason"]
     assert [(row["status"], row["score"]) for row in logged(shop)] == [(500, None)]
-    scoring.close()
 
 
-def test_a_serving_without_a_log(new_shop: Callable[..., Any]) -> None:
+def test_a_serving_without_a_log(new_shop: Callable[..., Any], scorer: Any) -> None:
     """Answers that nobody could look at later are not given."""
     shop = new_shop(event_stream=InMemoryEventStream())
     with pytest.raises(Unsupported, match="prediction log"):
         scorer(shop)
 
 
-def test_a_row_of_several_numbers(shop: Any, tmp_path: Path) -> None:
+def test_a_row_of_several_numbers(idle_shop: Any, scorer: Any, tmp_path: Path) -> None:
     """Each output stands by its name, one of three values as a list; the log holds all of them and their reading."""
+    shop = idle_shop
     with installed(Three):
         shop.live(Served("1", package_of(tmp_path / "package", "customer"), "cycle-1"))
         ask(shop, request(1, 9.0))
@@ -365,7 +334,6 @@ def test_a_row_of_several_numbers(shop: Any, tmp_path: Path) -> None:
     (answer,), (record,) = said(shop), logged(shop)
     assert (answer["label"], answer["probabilities"]) == ("blå", chances(9.0))
     assert (record["score"], record["raw"]) == (0.9, chances(9.0))
-    scoring.close()
 
 
 class SaysCycle(Three):
@@ -378,11 +346,10 @@ class SaysCycle(Three):
         return {"cycle": ["a"] * len(raw), "probabilities": raw}
 
 
-def test_an_output_that_would_hide_what_else_is_said(shop: Any, tmp_path: Path) -> None:
+def test_an_output_that_would_hide_what_else_is_said(idle_shop: Any, scorer: Any, tmp_path: Path) -> None:
     """An answer on a stream names model, version and cycle; no output takes their place."""
     with installed(SaysCycle):
-        shop.live(Served("1", package_of(tmp_path / "package", "customer", SaysCycle()), "cycle-1"))
-        scoring = scorer(shop)
+        idle_shop.live(Served("1", package_of(tmp_path / "package", "customer", SaysCycle()), "cycle-1"))
+        scoring = scorer(idle_shop)
         with pytest.raises(Unsupported, match=r"has outputs cycle.*name them otherwise"):
             scoring.turn(0)
-    scoring.close()

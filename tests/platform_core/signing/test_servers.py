@@ -79,7 +79,7 @@ def wait_for(root: Path, generation: int | None, said: str = "") -> ObservedStat
             and bool(said) == bool(seen[0].problem)
         ):
             return seen[0]
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks at what another process reports
     raise AssertionError(states.observed(root, MODEL))
 
 

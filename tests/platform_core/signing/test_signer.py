@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from loopline.platform_core import environment as environments
 from loopline.platform_core.audit import keys
 from loopline.platform_core.contracts.registry import ModelVersion, Publication
 from loopline.platform_core.errors import InvalidEnvironment, NotFound, Refused, Untrusted
@@ -96,8 +97,6 @@ def block(key: str) -> str:
 
 def test_the_key_is_a_secret_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not show; whoever only loads needs neither."""
-    from loopline.platform_core import environment as environments
-
     monkeypatch.setenv("TRAINER", TRAINER.text)
     keys.write(TRAINER, tmp_path / "key")
     for named in ("secret://TRAINER", str(tmp_path / "key")):
@@ -138,8 +137,6 @@ def test_a_block_that_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signing: str, error: type[Exception], said: str
 ) -> None:
     """Is told with its place, by whoever reads the file or by who is to train."""
-    from loopline.platform_core import environment as environments
-
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=said) as told:
         signer(environments.read(environment(tmp_path, signing), only=()))
@@ -148,8 +145,6 @@ def test_a_block_that_is_wrong(
 
 def test_a_key_that_no_server_knows(tmp_path: Path) -> None:
     """Is refused before anything is trained, with the line that makes it known."""
-    from loopline.platform_core import environment as environments
-
     own = keys.new("own")
     keys.write(own, tmp_path / "own")
     with pytest.raises(InvalidEnvironment) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -200,10 +199,9 @@ def test_a_key_that_is_none() -> None:
         trust(type("Key", (), {"name": "training-2026", "verifying": type("V", (), {"text": two})})())
 
 
-@pytest.mark.parametrize("make", [lambda folder: write_package(folder, Constant(0.5))])
-def test_off_nothing_is_looked_at(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+def test_off_nothing_is_looked_at(tmp_path: Path) -> None:
     """Without a proof files are read as ever, whatever lies beside them."""
-    package = make(tmp_path / "package")
+    package = write_package(tmp_path / "package", Constant(0.5))
     package.joinpath(FILE).write_text("nonsense")
     package.joinpath("more").write_text("")
     assert load_model(package).predict(load_model(package).manifest.encoder().blank(1)).tolist() == [0.5]

@@ -15,6 +15,10 @@ from loopline.platform_core.specs.odcs import read_contract
 from loopline.resources.polars.typed_columns import typed
 
 DAY = date(2011, 2, 3)
+CONTRACT = (
+    "apiVersion: v3.1.0\nkind: DataContract\nid: c\nversion: 1.0.0\nstatus: active\nschema:\n  - name: c\n"
+    "    properties:\n      - {name: at, logicalType: KIND, logicalTypeOptions: {format: FORM}}\n"
+)
 
 
 def instant(hour: int = 1, minute: int = 2, second: int = 3, micros: int = 0) -> datetime:
@@ -63,10 +67,7 @@ def test_patterns_read_what_the_jdk_reads(pattern: str, text: str, value: date |
 def test_what_cannot_be_read_says_what_to_write(pattern: str, fix: str, tmp_path: Path) -> None:
     """With file and line; nothing is guessed."""
     contract = tmp_path / "c.yaml"
-    contract.write_text(
-        "apiVersion: v3.1.0\nkind: DataContract\nid: c\nversion: 1.0.0\nstatus: active\nschema:\n  - name: c\n"
-        f'    properties:\n      - {{name: at, logicalType: date, logicalTypeOptions: {{format: "{pattern}"}}}}\n'
-    )
+    contract.write_text(CONTRACT.replace("KIND", "date").replace("FORM", f'"{pattern}"'))
     with pytest.raises(InvalidSpec, match=r"c\.yaml:9") as refused:
         read_contract(contract)
     assert fix in refused.value.fix
@@ -74,13 +75,9 @@ def test_what_cannot_be_read_says_what_to_write(pattern: str, fix: str, tmp_path
 
 def test_an_old_format_and_the_standards_are_the_same_contract(tmp_path: Path) -> None:
     """Whoever writes the standard's form for the old one has changed nothing."""
-    text = (
-        "apiVersion: v3.1.0\nkind: DataContract\nid: c\nversion: 1.0.0\nstatus: active\nschema:\n  - name: c\n"
-        '    properties:\n      - {name: at, logicalType: timestamp, logicalTypeOptions: {format: "FORM"}}\n'
-    )
     found = []
     for form in ("%m/%d/%Y %H:%M", "MM/dd/yyyy HH:mm"):
-        (tmp_path / "c.yaml").write_text(text.replace("FORM", form))
+        (tmp_path / "c.yaml").write_text(CONTRACT.replace("KIND", "timestamp").replace("FORM", f'"{form}"'))
         found.append(read_contract(tmp_path / "c.yaml"))
     assert found[0] == found[1]
 

@@ -82,15 +82,15 @@ def test_before_enough_was_replayed_what_each_answered_is_compared():
     assert (silent.is_silent, silent.detail) == (True, "0 scores beside 0, 199 of 200 rows scored by both")
 
 
-@pytest.mark.parametrize(("pauses", "harm"), [(0.05, False), (0.0, False)])
-def test_pauses_of_the_machine_are_nobodys_harm(pauses, harm):
+@pytest.mark.parametrize("pauses", [0.05, 0.0])
+def test_pauses_of_the_machine_are_nobodys_harm(pauses):
     """One prediction in twenty takes 20 ms longer, of either version, as on a busy machine."""
     found = 0
     for seed in range(100):
         random = np.random.default_rng(seed)
         times = [random.exponential(1, ROWS) + 20 * (random.random(ROWS) < pauses) for _ in range(2)]
         found += Slower(5).find(candidate(Pairs(latency_ms=Both(*times))), candidate(None)).harm
-    assert (found > 5) is harm
+    assert found <= 5
 
 
 def test_a_slower_candidate_is_found():

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pyarrow as pa
 import pytest
 
+from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.runtime.answering.inference import Inference, ModelState
 from loopline.platform_core.runtime.answering.recipe import Recipe
+from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.model.manifest import load
+from loopline.platform_core.runtime.wire.protocol import decode
 from loopline.platform_core.specs import Model, Source, Team, labels, personal
 from loopline.platform_core.specs.odcs import read_contract
 from loopline.platform_core.specs.personal import Pseudonyms
 from loopline.platform_core.testing.engine_tables import put_contract
+from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.platform_core.testing.model_packages import Constant, write_package
 
 HIDING = Pseudonyms(b"a secret that is long enough")
@@ -88,57 +94,39 @@ def test_a_contract_marks_columns(tmp_path, classification, is_personal):
     assert personal.entities(Team("shop", tmp_path, (model,)), model) == (["customer"] if is_personal else [])
 
 
+def hiding(folder, names):
+    """Package a version that hides the keys of entities."""
+    file = write_package(folder, Constant(0.1)) / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"personal": names}))
+    return folder
+
+
 def test_the_server_needs_the_secret(tmp_path, monkeypatch):
     """A version whose keys are to be hidden is not loaded without it."""
     monkeypatch.delenv(personal.VARIABLE, raising=False)
-    package = write_package(tmp_path / "package", Constant(0.1))
-    file = package / "manifest.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"personal": ["customer_id"]}))
     with pytest.raises(InvalidEnvironment, match=personal.VARIABLE):
-        Recipe(load(package))
+        Recipe(load(hiding(tmp_path / "package", ["customer_id"])))
 
 
-def test_the_split_goes_by_the_true_key(server_with_candidate, secret):
+def test_the_split_goes_by_the_true_key(tmp_path, secret):
     """Who meets the candidate does so whether keys are hidden in the log or not."""
-    plain, hidden = (server_with_candidate(personal=names) for names in ([], ["customer_id"]))
-    roles = [[reply["parameters"]["role"] for reply in each] for each in (plain, hidden)]
+    roles = []
+    for names in ([], ["customer_id"]):
+        logged = []
+        inference = Inference(InMemoryOnlineStore(), lambda _, record, logged=logged: logged.append(record))
+        both = (Served(v, hiding(tmp_path / f"{v}-{len(names)}", names), "c") for v in ("1", "2"))
+        inference.models["m"] = ModelState(Route.build(DesiredState("m", 1, *both, 50), None))
+        roles.append([asyncio.run(inference.infer("m", asking(number))).role for number in range(40)])
+        keys = [json.loads(record.keys[0])["customer_id"] for record in logged]
+        assert keys == [HIDING.of("customer_id", n) if names else n for n in range(40)]
     assert roles[0] == roles[1]
     assert set(roles[0]) == {"stable", "candidate"}
 
 
-@pytest.fixture
-def server_with_candidate(tmp_path):
-    """Give what asks a server with a candidate about forty customers, and checks its log."""
-    import asyncio
-
-    from loopline.platform_core.contracts.serving import DesiredState, Served
-    from loopline.platform_core.runtime.answering.inference import Inference
-    from loopline.platform_core.runtime.answering.inference import ModelState as State
-    from loopline.platform_core.runtime.answering.routes import Route
-    from loopline.platform_core.runtime.wire.protocol import decode
-    from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-
-    def served(version, names):
-        package = write_package(tmp_path / f"{version}-{len(names)}", Constant(0.1))
-        file = package / "manifest.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | {"personal": names}))
-        return Served(version, package, "c")
-
-    def ask(personal):
-        logged = []
-        inference = Inference(InMemoryOnlineStore(), lambda _, record: logged.append(record))
-        state = DesiredState("m", 1, served("1", personal), served("2", personal), 50)
-        inference.models["m"] = State(Route.build(state, None))
-        answers = []
-        for number in range(40):
-            inputs = [
-                {"name": "customer_id", "shape": [1], "datatype": "INT64", "data": [number]},
-                {"name": "amount", "shape": [1], "datatype": "FP64", "data": [1.0]},
-            ]
-            answer = asyncio.run(inference.infer("m", decode(json.dumps({"inputs": inputs}).encode())))
-            answers.append({"parameters": {"role": answer.role}})
-        keys = [json.loads(record.keys[0])["customer_id"] for record in logged]
-        assert keys == [HIDING.of("customer_id", n) if personal else n for n in range(40)]
-        return answers
-
-    return ask
+def asking(number):
+    """Ask about a customer."""
+    inputs = [
+        {"name": "customer_id", "shape": [1], "datatype": "INT64", "data": [number]},
+        {"name": "amount", "shape": [1], "datatype": "FP64", "data": [1.0]},
+    ]
+    return decode(json.dumps({"inputs": inputs}).encode())

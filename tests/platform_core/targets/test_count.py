@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from sklearn import metrics as of
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.metrics import Predictions
-from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
+from loopline.platform_core.runtime.model.manifest import FeatureField
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.specs import Binary, Count, Examples, Regression, per_exposure, rates
 from loopline.platform_core.training.package import package
+from tests.platform_core.targets.kinds import count_drawn, draft
 
 TARGET = Count(power=1.4, largest_error=30.0)
 RANDOM = np.random.default_rng(2)
@@ -51,23 +51,7 @@ def test_nothing_expected_where_something_came_is_bad_and_has_an_end() -> None:
 
 def test_intervals_hold_in_19_of_20() -> None:
     """Of means of skewed rows."""
-    times, random = 100, np.random.default_rng(8)
-    truth, hits = TARGET.values(drawn(random, 60_000)), dict.fromkeys(TARGET.metrics, 0)
-    for _ in range(times):
-        rows = drawn(random, 200)
-        for name, metric in TARGET.metrics.items():
-            found = metric.interval(rows)
-            assert found is not None
-            hits[name] += found.low <= truth[name] <= found.high
-    assert all(count / times >= 0.9 for count in hits.values()), hits
-
-
-def test_settings_and_labels_that_say_nothing_are_named() -> None:
-    """A power of no family with zeros, an error that is none, a count below 0."""
-    for wrong in (0.5, 2.0, 3.0):
-        assert [setting for setting, _, _ in Count(power=wrong).problems()] == ["power"]
-    assert [setting for setting, _, _ in Count(largest_error=0).problems()] == ["largest_error"]
-    assert TARGET.trouble(pa.chunked_array([[0.0, None, -2.0]])).startswith("label -2.0 in 1 rows: ")
+    count_drawn(TARGET, drawn, 200)
 
 
 def _regressors() -> dict[str, tuple[Any, str]]:
@@ -86,10 +70,8 @@ def _regressors() -> dict[str, tuple[Any, str]]:
 @pytest.mark.parametrize("target", [TARGET, Regression()], ids=lambda target: target.kind)
 def test_every_form_answers_as_the_estimator_does(target: Any, tmp_path) -> None:
     """As LightGBM's text and as ONNX; below 0 there is no count."""
-    fields, said = [FeatureField(name, "request") for name in "abc"], target.to_json()
-    draft = Manifest("t.m", "pickle", "", fields, [], ["a"], {}, 0.5, "ts", "c", Parity(0, 0.0, ""), target=said)
     for name, (estimator, kind) in _regressors().items():
-        manifest = package(estimator, draft, X, tmp_path / name)
+        manifest = package(estimator, draft(target), X, tmp_path / name)
         assert manifest.kind == kind, manifest.parity
         served = load_model(tmp_path / name).predict(X)
         assert served == pytest.approx(target.predictions(estimator, X), abs=1e-4)
@@ -129,9 +111,7 @@ def test_a_rate_counts_by_units_of_exposure(tmp_path) -> None:
     assert told[2:].tolist() == [0, 0]
     assert told[0] == pytest.approx(2 * np.exp(0.2), rel=0.1)
     fields = [FeatureField(name, "request") for name in ("size", "nights")]
-    said = target.to_json()
-    draft = Manifest("t.m", "pickle", "", fields, [], ["a"], {}, 0.5, "ts", "c", Parity(0, 0.0, ""), target=said)
-    package(fitted, draft, train.x, tmp_path)
+    package(fitted, draft(target, *fields), train.x, tmp_path)
     assert np.allclose(load_model(tmp_path).predict(row), told)
     for declared, estimator in ((Count(), fitted), (target, fitted.rate)):
         with pytest.raises(InvalidSpec, match="scales by"):

@@ -12,10 +12,10 @@ from sklearn import metrics as of
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.metrics import Predictions
-from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.specs import AtLeast, Binary, Model, Multiclass, Search
 from loopline.platform_core.training.package import package
+from tests.platform_core.targets.kinds import count_drawn, draft
 
 TARGET = Multiclass(("bag", "lamp", "toy", "vase"))
 RANDOM = np.random.default_rng(1)
@@ -52,16 +52,7 @@ def test_figures_are_scikit_learns() -> None:
 @pytest.mark.parametrize("sharp", [1.0, 1.6])
 def test_intervals_hold_in_19_of_20(sharp: float) -> None:
     """Of all metrics, of a model that says what is so and of one that is too sure of itself."""
-    times, random = 100, np.random.default_rng(8)
-    whole = drawn(random, 60_000, sharp)
-    truth, hits = TARGET.values(whole), dict.fromkeys(TARGET.metrics, 0)
-    for _ in range(times):
-        rows = drawn(random, 300, sharp)
-        for name, metric in TARGET.metrics.items():
-            found = metric.interval(rows)
-            assert found is not None
-            hits[name] += found.low <= truth[name] <= found.high
-    assert all(count / times >= 0.9 for count in hits.values()), hits
+    count_drawn(TARGET, drawn, 300, sharp)
 
 
 def test_a_calibration_error_is_that_of_the_model_not_of_its_rows() -> None:
@@ -71,56 +62,12 @@ def test_a_calibration_error_is_that_of_the_model_not_of_its_rows() -> None:
     assert np.mean([one["calibration_error"] for one in sure]) > 0.12
 
 
-@pytest.mark.parametrize(
-    ("classes", "labels", "said"),
-    [
-        (("a", "b"), ["a", None, "c", "c"], "label c in 2 rows"),
-        (("a", "b"), [1.0, None], "label 1.0 in 1 rows"),
-        ((1, 2), [1.0, None, 3.0, float("nan")], "label 3.0 in 2 rows"),
-        ((1, 2), ["1", "2"], "label 1 in 2 rows"),
-        ((1, 2), [1.0, None, 2.0], ""),
-    ],
-)
-def test_what_is_not_declared_is_no_label(classes: tuple[Any, ...], labels: list[Any], said: str) -> None:
-    """Of the other type or of no class; nothing is learnt from labels."""
-    assert Multiclass(classes).trouble(pa.chunked_array([labels])).startswith(said)
-    assert bool(Multiclass(classes).trouble(pa.chunked_array([labels]))) == bool(said)
-
-
 def test_classes_that_are_numbers_are_answered_as_such() -> None:
     """``label`` is INT64 then, and a class is its number, not its position."""
     target = Multiclass((10, 20))
     assert [output.datatype for output in target.outputs] == ["INT64", "FP64", "FP64"]
     assert target.answer([[0.2, 0.8], [0.5, 0.5]])["label"] == [20, 10]
     assert target.encoded(pa.chunked_array([[20.0, None, 10.0]])).tolist()[::2] == [1.0, 0.0]
-
-
-@pytest.mark.parametrize(
-    ("settings", "wrong"),
-    [
-        ({}, ["classes", "top_k"]),
-        ({"classes": ("a", "b", "a")}, ["classes"]),
-        ({"classes": ("a", 2)}, ["classes"]),
-        ({"classes": (True, False)}, ["classes"]),
-        ({"classes": ("a", "b"), "top_k": 3}, ["top_k"]),
-    ],
-)
-def test_settings_that_say_nothing_are_named(settings: dict[str, Any], wrong: list[str]) -> None:
-    """Each with a problem and a fix."""
-    assert [setting for setting, problem, fix in Multiclass(**settings).problems() if problem and fix] == wrong
-
-
-def test_classes_are_a_sequence() -> None:
-    """A list is as good as a tuple, and one text is no sequence of classes."""
-    assert Multiclass(["a", "b"]) == Multiclass(("a", "b"))  # type: ignore[arg-type]
-    with pytest.raises(InvalidSpec, match="are one text"):
-        Multiclass("ab")  # type: ignore[arg-type]
-
-
-def _draft(target: Any) -> Manifest:
-    fields = [FeatureField(name, "request") for name in "abc"]
-    said = target.to_json()
-    return Manifest("t.m", "pickle", "", fields, [], ["a"], {}, 0.5, "ts", "c", Parity(0, 0.0, ""), target=said)
 
 
 def _trees(**more: Any) -> Any:
@@ -152,7 +99,7 @@ def test_every_form_answers_as_the_estimator_does(tmp_path) -> None:
         "missing": (_trees().fit(X[seen], Y[seen]), "pickle"),
     }
     for name, (estimator, kind) in fitted.items():
-        manifest = package(estimator, _draft(TARGET), X, tmp_path / name)
+        manifest = package(estimator, draft(TARGET), X, tmp_path / name)
         assert manifest.kind == kind, manifest.parity
         served = load_model(tmp_path / name).predict(X[:20])
         assert served == pytest.approx(TARGET.predictions(estimator, X[:20]), abs=1e-5)
@@ -160,7 +107,7 @@ def test_every_form_answers_as_the_estimator_does(tmp_path) -> None:
     assert load_model(tmp_path / "missing").predict(X)[:, 1].max() == 0
     two, flags = Multiclass(("cheap", "dear")), (Y > 1).astype(float)
     both = _trees().fit(X, flags)
-    assert package(both, _draft(two), X, tmp_path / "two").kind == "lightgbm", "one number says both"
+    assert package(both, draft(two), X, tmp_path / "two").kind == "lightgbm", "one number says both"
     assert load_model(tmp_path / "two").predict(X[:9]) == pytest.approx(both.predict_proba(X[:9]))
     assert TARGET.values(TARGET.rows(Y, load_model(tmp_path / "native").predict(X)))["accuracy"] > 0.6
 

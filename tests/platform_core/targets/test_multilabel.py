@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,6 +10,7 @@ from sklearn import metrics as of
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.metrics import Predictions
 from loopline.platform_core.specs import Multilabel
+from tests.platform_core.targets.kinds import count_drawn
 
 TARGET = Multilabel(("bag", "lamp", "toy", "vase"), threshold=0.4)
 RANDOM = np.random.default_rng(1)
@@ -44,15 +43,7 @@ def test_figures_are_scikit_learns() -> None:
 
 def test_intervals_hold_in_19_of_20() -> None:
     """Of all metrics, of 250 rows."""
-    times, random = 80, np.random.default_rng(8)
-    truth, hits = TARGET.values(drawn(random, 60_000)), dict.fromkeys(TARGET.metrics, 0)
-    for _ in range(times):
-        rows = drawn(random, 250)
-        for name, metric in TARGET.metrics.items():
-            found = metric.interval(rows)
-            assert found is not None
-            hits[name] += found.low <= truth[name] <= found.high
-    assert all(count / times >= 0.9 for count in hits.values()), hits
+    count_drawn(TARGET, drawn, 250, times=80)
 
 
 def test_labels_are_lists_of_declared_classes() -> None:
@@ -62,29 +53,11 @@ def test_labels_are_lists_of_declared_classes() -> None:
     nan = [np.nan] * 4
     wanted = [[1, 0, 1, 0], nan, [0, 0, 0, 0], [0, 1, 0, 0]]
     assert np.array_equal(TARGET.encoded(column), np.array(wanted, dtype=float), equal_nan=True)
-    assert TARGET.trouble(pa.chunked_array([["toy"]])).startswith("label toy is no list: ")
-    assert TARGET.trouble(pa.chunked_array([[["toy"], ["toy", "cat"]]])).startswith("label ['toy', 'cat'] in 1 rows: ")
-    assert TARGET.trouble(pa.chunked_array([[["toy", None]]]))
     numbers = Multilabel((10, 20))
     assert numbers.encoded(pa.chunked_array([[[20.0], [10.0, 20.0]]])).tolist() == [[0, 1], [1, 1]]
-    assert numbers.trouble(pa.chunked_array([[["10"]]])).startswith("label ['10'] in 1 rows")
     assert TARGET.described(TARGET.encoded(column)) == {
         "classes": 3, "classes a row": 1.0, "class bag": 1, "class lamp": 1, "class toy": 1,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("settings", "wrong"),
-    [
-        ({}, ["classes"]),
-        ({"classes": ("a", "b", "a")}, ["classes"]),
-        ({"classes": ("a", 2)}, ["classes"]),
-        ({"classes": ("a", "b"), "threshold": 1.0}, ["threshold"]),
-    ],
-)
-def test_settings_that_say_nothing_are_named(settings: dict[str, Any], wrong: list[str]) -> None:
-    """Each with a problem and a fix."""
-    assert [setting for setting, problem, fix in Multilabel(**settings).problems() if problem and fix] == wrong
 
 
 def test_every_kind_of_estimator_is_asked() -> None:

@@ -28,7 +28,6 @@ from loopline.platform_core.errors import (
 )
 from loopline.platform_core.tenants import (
     Operators,
-    Tenant,
     Wanted,
     create,
     delete,
@@ -58,13 +57,6 @@ ledger: "secret://first#user"
 def wanted(name: str = "acme", **more: object) -> Wanted:
     """Ask as ann."""
     return Wanted(name, "ann", AT, **more)
-
-
-def there(operators: Operators) -> Tenant:
-    """Return what is known of the tenant."""
-    found_there = found(operators, "acme")
-    assert found_there is not None
-    return found_there
 
 
 @pytest.fixture
@@ -205,7 +197,7 @@ class Unbound(dict[str, TenantStore]):
 def test_who_rotates_ends_what_came_by_the_old_password(operators: Operators, servers: dict[str, MemoryServer]) -> None:
     """Whoever is inside is out, in every store; the tenant comes in by the new one."""
     create(operators, wanted())
-    place = place_of(operators, there(operators))
+    place = place_of(operators, found(operators, "acme"))
     inside = {name: InMemoryGuest(server, place.secret(name)) for name, server in servers.items()}
     old = {name: guest.own for name, guest in inside.items()}
     create(operators, wanted(), rotate=True)
@@ -221,29 +213,16 @@ def test_who_rotates_ends_what_came_by_the_old_password(operators: Operators, se
 def test_who_cannot_be_resumed_everywhere_is_resumed_nowhere(
     operators: Operators, servers: dict[str, MemoryServer]
 ) -> None:
-    """It stays suspended, and says so."""
-    create(operators, wanted())
-    suspend(operators, wanted())
-    servers["second"].is_gone = True
-    with pytest.raises(StoreUnavailable):
-        resume(operators, wanted())
-    assert not servers["first"].users["acme"].is_open
-    there = found(operators, "acme")
-    assert there is not None
-    assert there.state == "suspended"
-    assert (operators.root / "acme/suspended.json").exists()
-
-
-def test_since_when_it_is_suspended_and_why_stays(operators: Operators, servers: dict[str, MemoryServer]) -> None:
-    """Whoever tries to resume it, and cannot, has not suspended it."""
+    """It stays suspended, and says so; since when and why stays, and who tried in vain has not suspended it."""
     create(operators, wanted())
     suspend(operators, wanted(reason="unpaid"))
     servers["second"].is_gone = True
     with pytest.raises(StoreUnavailable):
         resume(operators, Wanted("acme", "bob", datetime(2026, 12, 1, tzinfo=UTC)))
-    there = found(operators, "acme")
-    assert there is not None
-    assert (there.by, there.reason, there.at) == ("ann", "unpaid", "2026-11-30T00:00:00+00:00")
+    assert not servers["first"].users["acme"].is_open
+    left = found(operators, "acme")
+    assert (left.state, left.by, left.reason, left.at) == ("suspended", "ann", "unpaid", "2026-11-30T00:00:00+00:00")
+    assert (operators.root / "acme/suspended.json").exists()
 
 
 def test_what_is_left_is_no_deletion(operators: Operators, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,47 +301,38 @@ stores:
 """
 
 
+TEXTS = {"on.yaml": FILE, "template.yaml": TEMPLATE.replace("first#user", "database#ledger")}
+
+
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("file", "change", "says"),
     [
-        (("root: tenants", ""), "root is missing"),
-        (("name: shared", "names: shared"), "unknown key 'names'"),
-        (("vendor: postgres", "vendor: postgrey"), "no vendor 'postgrey' for tenant_store"),
-        (('"secret://postgresql"', '"postgresql://a:b@c/d"'), "holds a credential in clear"),
-        (("database:", "Data base:"), "is no name of a store"),
-        (("secrets: {vendor: files, root: secrets}", ""), "no vendor is bound for secrets"),
-        (("url:", "uri:"), "tenant_store.url: Field required"),
-        (("template.yaml", "other.yaml"), "cannot be read"),
+        ("on.yaml", ("root: tenants", ""), "root is missing"),
+        ("on.yaml", ("name: shared", "names: shared"), "unknown key 'names'"),
+        ("on.yaml", ("vendor: postgres", "vendor: postgrey"), "no vendor 'postgrey' for tenant_store"),
+        ("on.yaml", ('"secret://postgresql"', '"postgresql://a:b@c/d"'), "holds a credential in clear"),
+        ("on.yaml", ("database:", "Data base:"), "is no name of a store"),
+        ("on.yaml", ("secrets: {vendor: files, root: secrets}", ""), "no vendor is bound for secrets"),
+        ("on.yaml", ("url:", "uri:"), "tenant_store.url: Field required"),
+        ("on.yaml", ("template.yaml", "other.yaml"), "cannot be read"),
+        ("template.yaml", ('tenant: "${tenant}"', ""), "does not say whose it is"),
+        ("template.yaml", ("database#ledger", "data#ledger"), "there is no store 'data'"),
+        ("template.yaml", ("database#ledger", "database#password"), "gives a tenant no 'password'"),
+        ("template.yaml", ("database#ledger", "database"), "no 'whole secret'"),
+        ("template.yaml", ("ledger:", "ledgers:"), "unknown key 'ledgers'"),
+        ("template.yaml", ("secrets: {vendor: files", "secret: {vendor: files"), "unknown key 'secret'"),
+        ("template.yaml", ('"secret://database#ledger"', '"postgresql://a:b@c/d"'), "holds a credential in clear"),
     ],
 )
-def test_an_operators_file_is_checked(tmp_path: Path, change: tuple[str, str], says: str) -> None:
-    """With the line, before anything is done."""
-    file = tmp_path / "on.yaml"
-    (tmp_path / "template.yaml").write_text(TEMPLATE.replace("first#user", "database#ledger"))
-    file.write_text(FILE)
-    assert set(read(file).stores) == {"database"}
-    file.write_text(FILE.replace(*change))
+def test_what_operators_write_is_checked(tmp_path: Path, file: str, change: tuple[str, str], says: str) -> None:
+    """Their file and what environments are made of, with the line, before anything is done or any store is bound."""
+    for name, text in TEXTS.items():
+        (tmp_path / name).write_text(text)
+    known_there = read(tmp_path / "on.yaml")
+    assert set(known_there.stores) == {"database"}
+    known_there.close()
+    (tmp_path / file).write_text(TEXTS[file].replace(*change))
     with pytest.raises((InvalidEnvironment, InvalidSpec), match=says):
-        read(file)
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (('tenant: "${tenant}"', ""), "does not say whose it is"),
-        (("database#ledger", "data#ledger"), "there is no store 'data'"),
-        (("database#ledger", "database#password"), "gives a tenant no 'password'"),
-        (("database#ledger", "database"), "no 'whole secret'"),
-        (("ledger:", "ledgers:"), "unknown key 'ledgers'"),
-        (("secrets: {vendor: files", "secret: {vendor: files"), "unknown key 'secret'"),
-        (('"secret://database#ledger"', '"postgresql://a:b@c/d"'), "holds a credential in clear"),
-    ],
-)
-def test_what_environment_files_are_made_of_is_checked(tmp_path: Path, change: tuple[str, str], says: str) -> None:
-    """It names its tenant, and of each store what that gives."""
-    (tmp_path / "on.yaml").write_text(FILE)
-    (tmp_path / "template.yaml").write_text(TEMPLATE.replace("first#user", "database#ledger").replace(*change))
-    with pytest.raises(InvalidEnvironment, match=says):
         read(tmp_path / "on.yaml")
 
 
@@ -528,13 +498,6 @@ def test_a_thousand_tenants_are_listed_by_one_look(operators: Operators, monkeyp
     monkeypatch.setattr("os.listdir", counted)
     assert len(known(operators)) == 1001
     assert len(listed) < 10
-
-
-def test_stores_that_nobody_asked_for_are_not_bound(tmp_path: Path) -> None:
-    """Who only lists tenants needs no administrator's secret."""
-    (tmp_path / "on.yaml").write_text(FILE)
-    (tmp_path / "template.yaml").write_text(TEMPLATE.replace("first#user", "database#ledger"))
-    read(tmp_path / "on.yaml").close()
 
 
 @pytest.mark.parametrize("said", ["\u00b2", "4294967295", "4294967296", "9" * 5000, "-1"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -12,6 +14,7 @@ from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.platform_core.testing.mutants import assert_catches
+from tests.platform_core.testing.mutant import mutant, pairs
 
 WRONG = "mellon"
 Asks = Sequence[tuple[str, Sequence[Key]]]
@@ -47,27 +50,6 @@ class TestGuarded(CredentialsKit):
         return Guarded(name="guarded", secret=wrong_secret)
 
 
-class LetsReadersIn(Guarded):
-    """Breaks the first: who may not look is told that there is nothing."""
-
-    def read(self, asks: Asks) -> list[list[OnlineRow | None]]:
-        return [[None for _ in keys] for _, keys in asks]
-
-
-class OnlyDropsForStrangers(Guarded):
-    """Breaks the first: only readers are looked at."""
-
-    def drop(self, view: str) -> None:
-        self.held.pop((view, ""), None)
-
-
-class TellsTheSecret(Guarded):
-    """Breaks the second: the error says with what it was tried."""
-
-    def look(self) -> None:
-        raise InvalidEnvironment(f"the store does not know {self.secret!r}", "give it the right one")
-
-
 class TellsItBehind(Guarded):
     """Breaks the second: the error behind the error says it."""
 
@@ -78,24 +60,29 @@ class TellsItBehind(Guarded):
             raise InvalidEnvironment("the store lets nobody in", "give it the right secret") from error
 
 
-class WritesItOut(Guarded):
-    """Breaks the second: whoever prints the store prints the secret."""
-
-    def __repr__(self) -> str:
-        """Print all of it."""
-        return f"WritesItOut(secret={self.secret!r})"
+def tell(_up: Any, store: Guarded) -> None:
+    """Say with what it was tried."""
+    raise InvalidEnvironment(f"the store does not know {store.secret!r}", "give it the right one")
 
 
-@pytest.mark.parametrize(
-    ("mutant", "test"),
-    [
-        (LetsReadersIn, "test_a_wrong_secret_is_refused"),
-        (OnlyDropsForStrangers, "test_a_wrong_secret_is_refused"),
-        (TellsTheSecret, "test_no_secret_shows"),
-        (TellsItBehind, "test_no_secret_shows"),
-        (WritesItOut, "test_no_secret_shows"),
+made = partial(mutant, Guarded)
+CAUGHT = {
+    "test_a_wrong_secret_is_refused": [
+        # who may not look is told that there is nothing
+        made("LetsReadersIn", read=lambda _up, _, asks: [[None for _ in keys] for _, keys in asks]),
+        # only readers are looked at
+        made("OnlyDropsForStrangers", drop=lambda _up, _store, _view: None),
     ],
-)
+    "test_no_secret_shows": [
+        made("TellsTheSecret", look=tell),
+        TellsItBehind,
+        # whoever prints the store prints the secret
+        made("WritesItOut", __repr__=lambda _, store: f"WritesItOut(secret={store.secret!r})"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("mutant", "test"), pairs(CAUGHT))
 def test_kit_catches(mutant: type[Guarded], test: str) -> None:
     """Each breaks one of the two."""
     assert_catches(CredentialsKit, test, stranger=mutant(name="guarded", secret=WRONG), wrong_secret=WRONG)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,49 +15,27 @@ from loopline.platform_core.specs import FeatureView, Labels
 from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.resources.polars.engine import PolarsEngine
+from tests.platform_core.testing.mutant import mutant
 
 VIEWS, JOINS = "test_9_views_and_labels_are_those_of_any_engine", "test_9_point_in_time_is_what_anyone_would_look_up"
 
 
-def changed(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
-    """Put other values into a column, if it is there."""
-    return table.set_column(table.column_names.index(name), name, values) if name in table.column_names else table
+def column(name: str, change: Any) -> dict[str, Any]:
+    """Make an engine that changes a column of a view, if it is there."""
+
+    def compute_view(up: Any, _: Any, view: FeatureView, raw: pa.Table) -> pa.Table:
+        found = up.compute_view(view, raw)
+        there = name in found.column_names
+        return found.set_column(found.column_names.index(name), name, change(found[name])) if there else found
+
+    return {"compute_view": compute_view}
 
 
-class SumsAreFloats(PolarsEngine):
-    """Breaks 9: values are right, a type is not."""
-
-    def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
-        """Make whole units numbers."""
-        found = super().compute_view(view, raw)
-        return changed(found, "units", found["units"].cast(pa.float64())) if "units" in found.column_names else found
-
-
-class LastBits(PolarsEngine):
-    """Breaks 9: a sum of whole numbers is off by a bit."""
-
-    def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
-        """Multiply by a little more than one."""
-        found = super().compute_view(view, raw)
-        name = "whole_units"
-        return changed(found, name, pc.multiply(found[name], 1 + 2**-52)) if name in found.column_names else found
-
-
-class NullsAreNothing(PolarsEngine):
-    """Breaks 9: a mean of nothing is zero."""
-
-    def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
-        """Fill it."""
-        found = super().compute_view(view, raw)
-        return changed(found, "mean", pc.fill_null(found["mean"], 0.0)) if "mean" in found.column_names else found
-
-
-class SkipsRepeated(PolarsEngine):
-    """Breaks 9: a row that came twice counts once."""
-
-    def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
-        """Drop what repeats."""
-        return super().compute_view(view, raw.group_by(raw.column_names).aggregate([]))
+def last(rows: pa.Table) -> pa.Table:
+    """Keep each event's last word only."""
+    numbered = rows.sort_by("created_at").append_column("_n", pa.array(range(len(rows))))
+    kept = numbered.group_by(["customer", "event_time"]).aggregate([("_n", "max")])["_n_max"]
+    return numbered.take(kept).drop_columns("_n")
 
 
 class LateIsLost(PolarsEngine):
@@ -67,26 +47,33 @@ class LateIsLost(PolarsEngine):
         return super().compute_labels(labels, raw.filter(pc.invert(late)))
 
 
-class LimitFirst(PolarsEngine):
-    """Breaks 9: where the newest row is not known yet, nothing is."""
+made = partial(mutant, PolarsEngine)
+OTHER_VIEWS = [
+    # values are right, a type is not
+    made("SumsAreFloats", **column("units", lambda units: units.cast(pa.float64()))),
+    # a sum of whole numbers is off by a bit
+    made("LastBits", **column("whole_units", lambda units: pc.multiply(units, 1 + 2**-52))),
+    # a mean of nothing is zero
+    made("NullsAreNothing", **column("mean", lambda mean: pc.fill_null(mean, 0.0))),
+    # a row that came twice counts once
+    made(
+        "SkipsRepeated",
+        compute_view=lambda up, _, view, raw: up.compute_view(view, raw.group_by(raw.column_names).aggregate([])),
+    ),
+    LateIsLost,
+]
 
-    def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
-        """Keep each event's last word only."""
 
-        def last(rows: pa.Table) -> pa.Table:
-            numbered = rows.sort_by("created_at").append_column("_n", pa.array(range(len(rows))))
-            kept = numbered.group_by(["customer", "event_time"]).aggregate([("_n", "max")])["_n_max"]
-            return numbered.take(kept).drop_columns("_n")
-
-        return super().point_in_time(labels, [ViewRows(each.view, last(each.rows)) for each in views])
-
-
-@pytest.mark.parametrize("mutant", [SumsAreFloats, LastBits, NullsAreNothing, SkipsRepeated, LateIsLost])
+@pytest.mark.parametrize("mutant", OTHER_VIEWS)
 def test_the_kit_catches_other_views(mutant: type[PolarsEngine]) -> None:
     """A type, a bit, a null, a repeated row or a late one is enough."""
     assert_catches(EngineHistoriesKit, VIEWS, engine=mutant(), reference=PolarsEngine())
 
 
 def test_the_kit_catches_other_joins() -> None:
-    """A correction must not hide what was known before it."""
-    assert_catches(EngineHistoriesKit, JOINS, engine=LimitFirst())
+    """A correction must not hide what was known before it: where the newest row is not known yet, nothing would be."""
+
+    def point_in_time(up: Any, _: Any, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
+        return up.point_in_time(labels, [ViewRows(each.view, last(each.rows)) for each in views])
+
+    assert_catches(EngineHistoriesKit, JOINS, engine=made("LimitFirst", point_in_time=point_in_time)())

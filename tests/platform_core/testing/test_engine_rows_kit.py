@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,119 +16,78 @@ from loopline.platform_core.specs.contract_file import RowContract
 from loopline.platform_core.testing.engine_rows import RowChecksKit
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.resources.polars.engine import PolarsEngine
+from tests.platform_core.testing.mutant import mutant, pairs
 
 
-class DropsBadRows(PolarsEngine):
-    """Bad rows are nowhere."""
-
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        checked = super().check_rows(rows, contract)
-        return Checked(checked.good, checked.bad.slice(0, 0))
+def before(change: Any) -> dict[str, Any]:
+    """Make an engine that changes rows and contract before it looks."""
+    return {"check_rows": lambda up, _, rows, contract: up.check_rows(*change(rows, contract))}
 
 
-class KeepsContractFieldsOnly(PolarsEngine):
-    """Bad rows lose the fields that the contract does not name."""
-
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        names = [c.physical_name for c in contract.columns]
-        return super().check_rows(rows.select([n for n in rows.column_names if n in names or n[0] == "_"]), contract)
+def after(change: Any) -> dict[str, Any]:
+    """Make an engine that changes what it has found."""
+    return {"check_rows": lambda up, _, rows, contract: change(up.check_rows(rows, contract), rows, contract)}
 
 
-class FirstReasonOnly(PolarsEngine):
-    """A bad row has one reason."""
-
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        checked = super().check_rows(rows, contract)
-        first = pa.array([reasons[:1] for reasons in checked.bad["reasons"].to_pylist()], pa.list_(pa.string()))
-        return Checked(checked.good, checked.bad.set_column(checked.bad.num_columns - 1, "reasons", first))
+def with_column(rows: pa.Table, name: str, change: Any) -> pa.Table:
+    """Change a column, where there is one."""
+    return (
+        rows.set_column(rows.column_names.index(name), name, change(rows[name])) if name in rows.column_names else rows
+    )
 
 
-class MinimumIsExclusive(PolarsEngine):
-    """A value that equals its bound breaks it."""
-
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        kinds = {"minimum": "exclusive_minimum"}
-        rules = tuple(replace(rule, kind=kinds.get(rule.kind, rule.kind)) for rule in contract.rules)
-        return super().check_rows(rows, replace(contract, rules=rules))
+def column(name: str, change: Any) -> dict[str, Any]:
+    """Make an engine that changes a column before it looks."""
+    return before(lambda rows, contract: (with_column(rows, name, change), contract))
 
 
-class LeavesText(PolarsEngine):
-    """Good rows stay text."""
-
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        checked = super().check_rows(rows, contract)
-        names = [c.physical_name for c in contract.columns]
-        among = pc.is_in(rows["_line"], value_set=checked.good["_line"].combine_chunks())
-        return Checked(rows.filter(among).select([*names, "_line"]), checked.bad)
+def names(contract: RowContract) -> list[str]:
+    """Return the columns that a contract names."""
+    return [column.physical_name for column in contract.columns]
 
 
-class Rounds(PolarsEngine):
-    """Fractions become whole numbers."""
-
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        for at, column in enumerate(rows.column_names):
-            if column == "Whole":
-                rows = rows.set_column(at, column, pc.replace_substring_regex(rows[column], r"\..*", ""))
-        return super().check_rows(rows, contract)
+def good_of(checked: Checked, rows: pa.Table) -> pa.Table:
+    """Return the good rows as they came."""
+    return rows.filter(pc.is_in(rows["_line"], value_set=checked.good["_line"].combine_chunks()))
 
 
-class CarriesAnything(PolarsEngine):
-    """Columns that begin with a line are carried along, whosever they are."""
-
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        checked = super().check_rows(rows, contract)
-        among = pc.is_in(rows["_line"], value_set=checked.good["_line"].combine_chunks())
-        others = [n for n in rows.column_names if n[0] == "_" and n not in (*checked.good.column_names, "_malformed")]
-        good = checked.good
-        for name in others:
-            good = good.append_column(name, rows.filter(among)[name])
-        return Checked(good, checked.bad)
+def first_reason(reasons: pa.ChunkedArray) -> pa.Array:
+    """Leave each row one reason."""
+    return pa.array([each[:1] for each in reasons.to_pylist()], pa.list_(pa.string()))
 
 
-class HoldsAnyYear(PolarsEngine):
-    """An instant that cannot be held is the last one that can be."""
-
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        for at, column in enumerate(rows.column_names):
-            if column == "at":
-                last = pc.replace_substring_regex(rows[column], r"^[+]\d+", "9999")
-                rows = rows.set_column(at, column, last)
-        return super().check_rows(rows, contract)
+def exclusive(contract: RowContract) -> RowContract:
+    """Let a value that equals its minimum break it."""
+    kinds = {"minimum": "exclusive_minimum"}
+    return replace(
+        contract, rules=tuple(replace(rule, kind=kinds.get(rule.kind, rule.kind)) for rule in contract.rules)
+    )
 
 
-class LooksPastMalformed(PolarsEngine):
-    """A malformed row is judged by its fields."""
+def carried(checked: Checked, rows: pa.Table, _: RowContract) -> Checked:
+    """Carry along whatever begins with a line."""
+    good, found = checked.good, good_of(checked, rows)
+    for name in rows.column_names:
+        if name[0] == "_" and name not in (*checked.good.column_names, "_malformed"):
+            good = good.append_column(name, found[name])
+    return Checked(good, checked.bad)
 
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        nulls = pa.nulls(len(rows), pa.string())
-        return super().check_rows(rows.set_column(rows.column_names.index("_malformed"), "_malformed", nulls), contract)
 
-
-class FillsMissingColumns(PolarsEngine):
-    """A missing column reads as null."""
-
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        for column in contract.columns:
-            if column.physical_name not in rows.column_names:
-                rows = rows.append_column(column.physical_name, pa.nulls(len(rows), pa.string()))
-        return super().check_rows(rows, contract)
+def filled(rows: pa.Table, contract: RowContract) -> tuple[pa.Table, RowContract]:
+    """Take a missing column for one of nulls."""
+    for name in names(contract):
+        if name not in rows.column_names:
+            rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
+    return rows, contract
 
 
 class MissesEveryColumn(PolarsEngine):
     """An optional column that did not come is missed too."""
 
     def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        if not {column.physical_name for column in contract.columns} <= set(rows.column_names):
+        if not {*names(contract)} <= set(rows.column_names):
             raise ContractBroken("a column is missing", "send it")
         return super().check_rows(rows, contract)
-
-
-class BlamesTheRows(PolarsEngine):
-    """A retyped column makes every row a bad one."""
-
-    def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:
-        columns = tuple(replace(column, required=False) for column in contract.columns)
-        return super().check_rows(rows, replace(contract, columns=columns))
 
 
 class WantsRows(PolarsEngine):
@@ -138,24 +99,66 @@ class WantsRows(PolarsEngine):
         return super().check_rows(rows, contract)
 
 
-@pytest.mark.parametrize(
-    ("mutant", "test"),
-    [
-        (DropsBadRows, "test_1_good_and_bad_are_everything"),
-        (KeepsContractFieldsOnly, "test_1_good_and_bad_are_everything"),
-        (FirstReasonOnly, "test_1_every_reason_is_given"),
-        (MinimumIsExclusive, "test_1_each_kind_of_rule"),
-        (LeavesText, "test_1_good_rows_are_typed"),
-        (Rounds, "test_1_what_does_not_parse_is_not_guessed"),
-        (CarriesAnything, "test_1_only_the_platforms_columns_are_carried"),
-        (HoldsAnyYear, "test_1_what_cannot_be_held_does_not_parse"),
-        (LooksPastMalformed, "test_1_a_malformed_row_is_bad_for_that_reason"),
-        (FillsMissingColumns, "test_1_a_missing_column_breaks_the_contract"),
-        (MissesEveryColumn, "test_1_an_optional_column_may_be_absent"),
-        (BlamesTheRows, "test_1_a_retyped_column_breaks_the_contract"),
-        (WantsRows, "test_1_no_rows_are_no_trouble"),
+def optional(contract: RowContract) -> RowContract:
+    """Let every column be absent."""
+    return replace(contract, columns=tuple(replace(column, required=False) for column in contract.columns))
+
+
+made = partial(mutant, PolarsEngine)
+CAUGHT = {
+    "test_1_good_and_bad_are_everything": [
+        # bad rows are nowhere
+        made("DropsBadRows", **after(lambda checked, *_: Checked(checked.good, checked.bad.slice(0, 0)))),
+        # bad rows lose the fields that the contract does not name
+        made(
+            "KeepsContractFieldsOnly",
+            **before(lambda rows, c: (rows.select([n for n in rows.column_names if n in names(c) or n[0] == "_"]), c)),
+        ),
     ],
-)
+    "test_1_every_reason_is_given": [
+        # a bad row has one reason
+        made(
+            "FirstReasonOnly",
+            **after(lambda found, *_: Checked(found.good, with_column(found.bad, "reasons", first_reason))),
+        ),
+    ],
+    # a value that equals its bound breaks it
+    "test_1_each_kind_of_rule": [
+        made("MinimumIsExclusive", **before(lambda rows, contract: (rows, exclusive(contract))))
+    ],
+    "test_1_good_rows_are_typed": [
+        # good rows stay text
+        made(
+            "LeavesText",
+            **after(lambda found, rows, c: Checked(good_of(found, rows).select([*names(c), "_line"]), found.bad)),
+        ),
+    ],
+    "test_1_what_does_not_parse_is_not_guessed": [
+        # fractions become whole numbers
+        made("Rounds", **column("Whole", lambda text: pc.replace_substring_regex(text, r"\..*", ""))),
+    ],
+    # columns that begin with a line are carried along, whosever they are
+    "test_1_only_the_platforms_columns_are_carried": [made("CarriesAnything", **after(carried))],
+    "test_1_what_cannot_be_held_does_not_parse": [
+        # an instant that cannot be held is the last one that can be
+        made("HoldsAnyYear", **column("at", lambda text: pc.replace_substring_regex(text, r"^[+]\d+", "9999"))),
+    ],
+    "test_1_a_malformed_row_is_bad_for_that_reason": [
+        # a malformed row is judged by its fields
+        made("LooksPastMalformed", **column("_malformed", lambda text: pa.nulls(len(text), pa.string()))),
+    ],
+    # a missing column reads as null
+    "test_1_a_missing_column_breaks_the_contract": [made("FillsMissingColumns", **before(filled))],
+    "test_1_an_optional_column_may_be_absent": [MissesEveryColumn],
+    # a retyped column makes every row a bad one
+    "test_1_a_retyped_column_breaks_the_contract": [
+        made("BlamesTheRows", **before(lambda rows, c: (rows, optional(c))))
+    ],
+    "test_1_no_rows_are_no_trouble": [WantsRows],
+}
+
+
+@pytest.mark.parametrize(("mutant", "test"), pairs(CAUGHT))
 def test_the_kit_catches(mutant: type[PolarsEngine], test: str) -> None:
     """An engine that is wrong in one way fails the test for it."""
     assert_catches(RowChecksKit, test, engine=mutant())

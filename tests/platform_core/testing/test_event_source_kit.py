@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.testing.event_source import MORNING, EventSourceKit
 from loopline.platform_core.testing.fakes.event_source import Content, InMemoryDelivery, InMemoryEventSource, read_csv
 from loopline.platform_core.testing.mutants import assert_catches
+from tests.platform_core.testing.mutant import mutant, pairs, rescue
 
 
 class TestInMemoryEventSource(EventSourceKit):
@@ -23,67 +25,26 @@ class TestInMemoryEventSource(EventSourceKit):
 
     @pytest.fixture
     def events(self) -> InMemoryEventSource:
-        """Make a source."""
         return InMemoryEventSource()
 
     @pytest.fixture
     def deliver(self, events: InMemoryEventSource) -> InMemoryDelivery:
-        """Deliver into it."""
         return InMemoryDelivery(events)
 
 
-class NewestFirst(InMemoryEventSource):
-    """Breaks promise 1: the newest come first."""
-
-    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
-        return super().arrivals(source, *args, **how)[::-1]
+def arrivals(change: Any) -> dict[str, Any]:
+    """Make a source that changes each arrival."""
+    return {"arrivals": lambda up, _, *given, **how: [replace(a, **change(a)) for a in up.arrivals(*given, **how)]}
 
 
-class ContentsAreIds(InMemoryEventSource):
-    """Breaks promise 1: content that comes again is what it was."""
-
-    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
-        return [replace(a, arrival_id=a.content) for a in super().arrivals(source, *args, **how)]
+def read(change: Any) -> dict[str, Any]:
+    """Make a source that changes the rows which it reads."""
+    return {"read": lambda up, _, *given: change(up.read(*given))}
 
 
-class TimesAreIds(InMemoryEventSource):
-    """Breaks promise 1: a file that was touched is another arrival."""
-
-    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
-        found = super().arrivals(source, *args, **how)
-        return [replace(a, arrival_id=f"{a.arrival_id}{a.arrived_at}") for a in found]
-
-
-class NamesAreIds(InMemoryEventSource):
-    """Breaks promise 1: an arrival is known by its name."""
-
-    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
-        return [replace(a, arrival_id=a.name) for a in super().arrivals(source, *args, **how)]
-
-
-class DropsOddRows(InMemoryEventSource):
-    """Breaks promise 2: rows with too many or too few fields are dropped."""
-
-    def read(self, source: str, arrival: Arrival) -> pa.Table:
-        rows = super().read(source, arrival)
-        return rows.filter(pc.is_null(rows["_malformed"]))
-
-
-class CountsRows(InMemoryEventSource):
-    """Breaks promise 2: the line is the number of the row."""
-
-    def read(self, source: str, arrival: Arrival) -> pa.Table:
-        rows = super().read(source, arrival)
-        at = rows.column_names.index("_line")
-        return rows.set_column(at, "_line", pa.array(range(2, len(rows) + 2), pa.int64()))
-
-
-class GuessesTypes(InMemoryEventSource):
-    """Breaks promise 2: numbers are read as numbers."""
-
-    def read(self, source: str, arrival: Arrival) -> pa.Table:
-        rows = super().read(source, arrival)
-        return rows.set_column(0, "id", pc.cast(rows["id"], pa.int64()))
+def counted(rows: pa.Table) -> pa.Table:
+    """Take the number of the row for its line."""
+    return rows.set_column(rows.column_names.index("_line"), "_line", pa.array(range(2, len(rows) + 2), pa.int64()))
 
 
 class Consumes(InMemoryEventSource):
@@ -101,23 +62,6 @@ class EagerDelivery(InMemoryDelivery):
 
     def unfinished(self, source: str, name: str, content: bytes) -> None:
         self.whole(source, name, content, MORNING)
-
-
-class AlwaysSomething(InMemoryEventSource):
-    """Breaks promise 5: a source has an arrival before anything came."""
-
-    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
-        return super().arrivals(source, *args, **how) or [Arrival("x", "x", MORNING)]
-
-
-class ReadsAnything(InMemoryEventSource):
-    """Breaks promise 6: what is no table reads as an empty one."""
-
-    def read(self, source: str, arrival: Arrival) -> pa.Table:
-        try:
-            return super().read(source, arrival)
-        except ContractBroken:
-            return pa.table({})
 
 
 class ThrowsAway(InMemoryEventSource):
@@ -138,7 +82,7 @@ class Adding(InMemoryEventSource):
 
     def bring(self, source: str, content: Content) -> None:
         held = self.contents(source)
-        is_new = content.digest not in {each.digest for each in held}
+        is_new = content.digest not in digests(self, source)
         again = hashlib.sha256(f"{content.digest}{len(held)}".encode()).hexdigest()
         held.append(replace(content, arrival_id=content.digest if is_new else again))
 
@@ -163,69 +107,26 @@ class TestAdding(EventSourceKit):
 
     @pytest.fixture
     def events(self) -> Adding:
-        """Make a source."""
         return Adding()
 
     @pytest.fixture
     def deliver(self, events: Adding) -> AddingDelivery:
-        """Deliver into it."""
         return AddingDelivery(events)
 
 
-class AddsCopies(Adding):
-    """Breaks promise 1: rows that look like earlier ones are taken for a copy of them."""
-
-    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
-        return InMemoryEventSource.arrivals(self, source, *args, **how)
+def digests(events: Adding, source: str) -> set[str]:
+    """Name what came."""
+    return {each.digest for each in events.contents(source)}
 
 
-class AddsOnce(Adding):
-    """Breaks promise 1: rows that look like earlier ones do not come."""
-
-    def bring(self, source: str, content: Content) -> None:
-        if content.digest not in {each.digest for each in self.contents(source)}:
-            super().bring(source, content)
+def counted_back(found: Sequence[Arrival]) -> Sequence[Arrival]:
+    """Call each by its place before the end."""
+    return [replace(a, name=f"{at - len(found)}") for at, a in enumerate(found)]
 
 
-class Renames(Adding):
-    """Breaks promise 1: what came is called otherwise when more comes."""
-
-    def arrivals(self, source: str, *args: Any, **how: Any) -> Sequence[Arrival]:
-        found = super().arrivals(source, *args, **how)
-        return [replace(a, name=f"{at - len(found)}") for at, a in enumerate(found)]
-
-
-class DropsEmptyRows(Adding):
-    """Breaks promise 2: a row of nulls is dropped."""
-
-    def read(self, source: str, arrival: Arrival) -> pa.Table:
-        rows = super().read(source, arrival)
-        return rows.filter(pc.or_(pc.is_valid(rows[0]), pc.is_valid(rows[1])))
-
-
-class NumbersAreNumbers(Adding):
-    """Breaks promise 2: a number loses its zeros."""
-
-    def read(self, source: str, arrival: Arrival) -> pa.Table:
-        rows = super().read(source, arrival)
-        return rows.set_column(1, rows.column_names[1], pc.utf8_rtrim(rows[1], "0")) if len(rows) == 1 else rows
-
-
-class ReadsTwice(Adding):
-    """Breaks promise 6: a column that stands twice is read."""
-
-    def read(self, source: str, arrival: Arrival) -> pa.Table:
-        try:
-            return super().read(source, arrival)
-        except ContractBroken:
-            return pa.table({})
-
-
-class RedactsTheNext(InMemoryEventSource):
-    """Breaks promise 7: the line behind the one that is meant goes."""
-
-    def redact(self, source: str, arrival: Arrival, lines: Collection[int], landed: Callable[[str], None]) -> None:
-        super().redact(source, arrival, {line + 1 for line in lines}, landed)
+def without_zeros(rows: pa.Table) -> pa.Table:
+    """Take a row's number for one."""
+    return rows.set_column(1, rows.column_names[1], pc.utf8_rtrim(rows[1], "0")) if len(rows) == 1 else rows
 
 
 class TellsAfterwards(InMemoryEventSource):
@@ -238,44 +139,70 @@ class TellsAfterwards(InMemoryEventSource):
             landed(arrival_id)
 
 
-ARRIVALS, TEXT = "test_1_arrivals_come_oldest_first", "test_2_every_row_is_read_as_text_with_its_line"
-AGAIN = "test_1_content_that_comes_again_is_another_arrival"
-
-
-@pytest.mark.parametrize(
-    ("mutant", "test"),
-    [
-        (NewestFirst, ARRIVALS),
-        (ContentsAreIds, AGAIN),
-        (TimesAreIds, AGAIN),
-        (NamesAreIds, ARRIVALS),
-        (DropsOddRows, TEXT),
-        (CountsRows, TEXT),
-        (GuessesTypes, "test_2_columns_are_text_whatever_they_hold"),
-        (Consumes, "test_3_reading_does_not_consume"),
-        (ReadsAnything, "test_6_what_is_no_table_is_refused_and_kept"),
-        (ThrowsAway, "test_6_what_is_no_table_is_refused_and_kept"),
-        (RedactsTheNext, "test_7_what_is_redacted_is_gone"),
-        (TellsAfterwards, "test_7_what_is_redacted_is_gone"),
+made, adding = partial(mutant, InMemoryEventSource), partial(mutant, Adding)
+EMPTY = rescue("read", ContractBroken, lambda *_: pa.table({}))
+CAUGHT = {
+    "test_1_arrivals_come_oldest_first": [
+        # the newest come first
+        made("NewestFirst", arrivals=lambda up, _, *given, **how: up.arrivals(*given, **how)[::-1]),
+        # an arrival is known by its name
+        made("NamesAreIds", **arrivals(lambda a: {"arrival_id": a.name})),
     ],
-)
+    "test_1_content_that_comes_again_is_another_arrival": [
+        # content that comes again is what it was
+        made("ContentsAreIds", **arrivals(lambda a: {"arrival_id": a.content})),
+        # a file that was touched is another arrival
+        made("TimesAreIds", **arrivals(lambda a: {"arrival_id": f"{a.arrival_id}{a.arrived_at}"})),
+    ],
+    "test_2_every_row_is_read_as_text_with_its_line": [
+        # rows with too many or too few fields are dropped
+        made("DropsOddRows", **read(lambda rows: rows.filter(pc.is_null(rows["_malformed"])))),
+        made("CountsRows", **read(counted)),
+    ],
+    "test_2_columns_are_text_whatever_they_hold": [
+        # numbers are read as numbers
+        made("GuessesTypes", **read(lambda rows: rows.set_column(0, "id", pc.cast(rows["id"], pa.int64())))),
+    ],
+    "test_3_reading_does_not_consume": [Consumes],
+    # what is no table reads as an empty one
+    "test_6_what_is_no_table_is_refused_and_kept": [made("ReadsAnything", **EMPTY), ThrowsAway],
+    "test_7_what_is_redacted_is_gone": [
+        # the line behind the one that is meant goes
+        made("RedactsTheNext", redact=lambda up, _, *given: up.redact(*given[:2], {n + 1 for n in given[2]}, given[3])),
+        TellsAfterwards,
+    ],
+}
+ADDING_CAUGHT = {
+    "test_1_content_that_comes_again_is_another_arrival": [
+        # rows that look like earlier ones are taken for a copy of them
+        adding(
+            "AddsCopies", arrivals=lambda _, events, *given, **how: InMemoryEventSource.arrivals(events, *given, **how)
+        ),
+        # rows that look like earlier ones do not come
+        adding(
+            "AddsOnce", bring=lambda up, own, source, new: new.digest in digests(own, source) or up.bring(source, new)
+        ),
+        # what came is called otherwise when more comes
+        adding("Renames", arrivals=lambda up, _, *given, **how: counted_back(up.arrivals(*given, **how))),
+    ],
+    "test_2_every_row_is_read_as_text_with_its_line": [
+        # a row of nulls is dropped
+        adding("DropsEmptyRows", **read(lambda rows: rows.filter(pc.or_(pc.is_valid(rows[0]), pc.is_valid(rows[1]))))),
+    ],
+    "test_2_columns_are_text_whatever_they_hold": [adding("NumbersAreNumbers", **read(without_zeros))],
+    # a column that stands twice is read
+    "test_6_what_is_no_table_is_refused_and_kept": [adding("ReadsTwice", **EMPTY)],
+}
+
+
+@pytest.mark.parametrize(("mutant", "test"), pairs(CAUGHT))
 def test_the_kit_catches(mutant: type[InMemoryEventSource], test: str) -> None:
     """A source that breaks one promise fails that promise's test."""
     events = mutant()
     assert_catches(EventSourceKit, test, events=events, deliver=InMemoryDelivery(events))
 
 
-@pytest.mark.parametrize(
-    ("mutant", "test"),
-    [
-        (AddsCopies, AGAIN),
-        (AddsOnce, AGAIN),
-        (Renames, AGAIN),
-        (DropsEmptyRows, TEXT),
-        (NumbersAreNumbers, "test_2_columns_are_text_whatever_they_hold"),
-        (ReadsTwice, "test_6_what_is_no_table_is_refused_and_kept"),
-    ],
-)
+@pytest.mark.parametrize(("mutant", "test"), pairs(ADDING_CAUGHT))
 def test_the_kit_catches_who_only_adds(mutant: type[Adding], test: str) -> None:
     """So it is with a source to which rows are added."""
     events = mutant()
@@ -285,6 +212,10 @@ def test_the_kit_catches_who_only_adds(mutant: type[Adding], test: str) -> None:
 def test_the_kit_catches_what_lists_too_early() -> None:
     """A source that lists unfinished content, or content that never came, fails those promises' tests."""
     events = InMemoryEventSource()
+    # a source has an arrival before anything came
+    something = made(
+        "AlwaysSomething", arrivals=lambda up, _, *a, **how: up.arrivals(*a, **how) or [Arrival("x", "x", MORNING)]
+    )
     unfinished = "test_4_what_is_being_written_is_not_listed"
     assert_catches(EventSourceKit, unfinished, events=events, deliver=EagerDelivery(events))
-    assert_catches(EventSourceKit, "test_5_nothing_came", events=AlwaysSomething(), deliver=InMemoryDelivery(events))
+    assert_catches(EventSourceKit, "test_5_nothing_came", events=something(), deliver=InMemoryDelivery(events))

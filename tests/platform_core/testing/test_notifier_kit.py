@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -15,6 +17,7 @@ from loopline.platform_core.errors import Refused, StoreUnavailable
 from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.platform_core.testing.notifier import Mood, NotifierKit, Received
+from tests.platform_core.testing.mutant import mutant, pairs, rescue
 
 SECRET = "open-sesame"
 
@@ -55,121 +58,56 @@ class TestFake(NotifierKit):
         return [SECRET]
 
 
+def delivered(change: Any) -> dict[str, Any]:
+    """Make a notifier that changes a message before it delivers it."""
+    return {"deliver": lambda up, own, message: up.deliver(replace(message, **change(message, own)))}
+
+
+def written(**fields: Any) -> dict[str, Any]:
+    """Make a notifier that writes something else into a message's fields; a function is given what stands there."""
+
+    def others(message: Message) -> dict[str, Any]:
+        return {name: to(getattr(message, name)) if callable(to) else to for name, to in fields.items()}
+
+    return {"written": lambda up, _, message: up.written(replace(message, **others(message)))}
+
+
+def refusing(refused: Any) -> dict[str, Any]:
+    """Make a notifier that is otherwise when it is refused."""
+
+    def send(up: Any, own: InMemoryNotifier, message: Message) -> None:
+        if own._mood == "refuses":
+            refused(own.token.get_secret_value())
+        else:
+            up.send(message)
+
+    return {"send": send}
+
+
+def tell(token: str) -> None:
+    """Say too much."""
+    raise Refused(f"token {token} is refused", "mend it")
+
+
+def chain(token: str) -> None:
+    """Keep the library's words."""
+    raise Refused("refused", "mend it") from ValueError(f"401 for {token}")
+
+
 class Stutters(InMemoryNotifier):
     """Breaks promise 1: the message comes twice."""
 
     def deliver(self, message: Message) -> None:
-        """Deliver, and again."""
         super().deliver(message)
         super().deliver(message)
-
-
-class ForgetsTheFix(InMemoryNotifier):
-    """Breaks promise 1: nobody learns what to do."""
-
-    def written(self, message: Message) -> str:
-        """Leave the fix out."""
-        return super().written(replace(message, fix=""))
-
-
-class ForgetsTheNote(InMemoryNotifier):
-    """Breaks promise 1: nobody learns why it comes late."""
-
-    def written(self, message: Message) -> str:
-        """Leave the note out."""
-        return super().written(replace(message, note=""))
-
-
-class NumbersAnew(InMemoryNotifier):
-    """Breaks promise 2: each sending has an id of its own."""
-
-    def deliver(self, message: Message) -> None:
-        """Add a number."""
-        super().deliver(replace(message, message_id=f"{message.message_id}{len(self.inbox)}"))
-
-
-class OneIdForAll(InMemoryNotifier):
-    """Breaks promise 2: two messages look like one sent again."""
-
-    def deliver(self, message: Message) -> None:
-        """Cut the id."""
-        super().deliver(replace(message, message_id="5f3a9c0011aa22bb33cc44dd"))
-
-
-class NeverOver(InMemoryNotifier):
-    """Breaks promise 3: what is over looks like what is raised."""
-
-    def written(self, message: Message) -> str:
-        """Say raised."""
-        return super().written(replace(message, what="raised"))
-
-
-class AllAlike(InMemoryNotifier):
-    """Breaks promise 3: an information looks like an emergency."""
-
-    def written(self, message: Message) -> str:
-        """Say error."""
-        return super().written(replace(message, severity="error"))
-
-
-class GivesUpOnBusy(InMemoryNotifier):
-    """Breaks promise 4: a busy receiver is given up for good."""
-
-    def send(self, message: Message) -> None:
-        """Raise the wrong kind."""
-        try:
-            super().send(message)
-        except StoreUnavailable as error:
-            raise Refused(error.problem, error.fix) from None
 
 
 class WaitsForEver(InMemoryNotifier):
     """Breaks promise 4: a silent receiver holds everything up."""
 
     def send(self, message: Message) -> None:
-        """Wait first."""
         if self._mood == "silent":
-            time.sleep(6 * self.timeout_seconds)
-        super().send(message)
-
-
-class KnocksForEver(InMemoryNotifier):
-    """Breaks promise 5: a refusal is tried again."""
-
-    def send(self, message: Message) -> None:
-        """Raise the wrong kind."""
-        try:
-            super().send(message)
-        except Refused as error:
-            raise StoreUnavailable(error.problem, error.fix) from None
-
-
-class SwallowsRefusals(InMemoryNotifier):
-    """Breaks promise 5: nobody hears of a refusal."""
-
-    def send(self, message: Message) -> None:
-        """Keep quiet."""
-        if self._mood != "refuses":
-            super().send(message)
-
-
-class TellsTheToken(InMemoryNotifier):
-    """Breaks promise 6: the error shows the token."""
-
-    def send(self, message: Message) -> None:
-        """Say too much."""
-        if self._mood == "refuses":
-            raise Refused(f"token {self.token.get_secret_value()} is refused", "mend it")
-        super().send(message)
-
-
-class ChainsTheToken(InMemoryNotifier):
-    """Breaks promise 6: the error behind the error shows the token."""
-
-    def send(self, message: Message) -> None:
-        """Keep the library's words."""
-        if self._mood == "refuses":
-            raise Refused("refused", "mend it") from ValueError(f"401 for {self.token.get_secret_value()}")
+            time.sleep(6 * self.timeout_seconds)  # longer than the kit allows
         super().send(message)
 
 
@@ -177,7 +115,6 @@ class LogsTheToken(InMemoryNotifier):
     """Breaks promise 6: the log shows the token."""
 
     def send(self, message: Message) -> None:
-        """Log too much."""
         logging.getLogger(__name__).debug("sending with %s", self.token.get_secret_value())
         super().send(message)
 
@@ -197,53 +134,61 @@ class LetsHeadersIn(InMemoryNotifier):
         return f"{message.title}\n{head}\n\n{message.text}"
 
 
-class EatsMarkup(InMemoryNotifier):
-    """Breaks promise 7: what looks like markup is gone."""
-
-    def written(self, message: Message) -> str:
-        """Drop tags."""
-        return super().written(replace(message, problem=message.problem.replace("<!channel>", "everybody")))
-
-
-class NeverCuts(InMemoryNotifier):
-    """Breaks promise 7: a long problem is sent in full."""
-
-    def written(self, message: Message) -> str:
-        """Add the whole problem."""
-        return super().written(message) + message.problem
-
-
-class CutsInSilence(InMemoryNotifier):
-    """Breaks promise 7: nobody sees that something is missing."""
-
-    def written(self, message: Message) -> str:
-        """Cut."""
-        return super().written(replace(message, problem=message.problem[:500]))
+made = partial(mutant, InMemoryNotifier)
+CAUGHT = {
+    "test_1_delivers_once_with_everything": [
+        Stutters,
+        # nobody learns what to do
+        made("ForgetsTheFix", **written(fix="")),
+        # nobody learns why it comes late
+        made("ForgetsTheNote", **written(note="")),
+    ],
+    "test_2_the_id_travels_along": [
+        # each sending has an id of its own
+        made("NumbersAnew", **delivered(lambda one, own: {"message_id": f"{one.message_id}{len(own.inbox)}"})),
+        # two messages look like one sent again
+        made("OneIdForAll", **delivered(lambda *_: {"message_id": "5f3a9c0011aa22bb33cc44dd"})),
+    ],
+    "test_3_the_first_line_tells_what_and_how_severe": [
+        # what is over looks like what is raised
+        made("NeverOver", **written(what="raised")),
+        # an information looks like an emergency
+        made("AllAlike", **written(severity="error")),
+    ],
+    "test_4_busy_or_silent_is_transient": [
+        # a busy receiver is given up for good
+        made("GivesUpOnBusy", **rescue("send", StoreUnavailable, lambda e, *_: Refused(e.problem, e.fix))),
+        WaitsForEver,
+    ],
+    "test_5_a_refusal_is_permanent": [
+        # a refusal is tried again
+        made("KnocksForEver", **rescue("send", Refused, lambda e, *_: StoreUnavailable(e.problem, e.fix))),
+        # nobody hears of a refusal
+        made("SwallowsRefusals", **refusing(lambda _token: None)),
+    ],
+    "test_6_no_secret_shows": [
+        # the error shows the token
+        made("TellsTheToken", **refusing(tell)),
+        # the error behind the error shows the token
+        made("ChainsTheToken", **refusing(chain)),
+        LogsTheToken,
+        PlainToken,
+    ],
+    "test_7_text_from_outside_stays_text": [
+        LetsHeadersIn,
+        # what looks like markup is gone
+        made("EatsMarkup", **written(problem=lambda text: text.replace("<!channel>", "everybody"))),
+        # a long problem is sent in full
+        made("NeverCuts", written=lambda up, _, message: up.written(message) + message.problem),
+        # nobody sees that something is missing
+        made("CutsInSilence", **written(problem=lambda text: text[:500])),
+    ],
+}
+MOODS = {"GivesUpOnBusy": "busy", "WaitsForEver": "silent"}
 
 
 @pytest.mark.parametrize(
-    ("mutant", "test", "mood"),
-    [
-        (Stutters, "test_1_delivers_once_with_everything", None),
-        (ForgetsTheFix, "test_1_delivers_once_with_everything", None),
-        (ForgetsTheNote, "test_1_delivers_once_with_everything", None),
-        (NumbersAnew, "test_2_the_id_travels_along", None),
-        (OneIdForAll, "test_2_the_id_travels_along", None),
-        (NeverOver, "test_3_the_first_line_tells_what_and_how_severe", None),
-        (AllAlike, "test_3_the_first_line_tells_what_and_how_severe", None),
-        (GivesUpOnBusy, "test_4_busy_or_silent_is_transient", "busy"),
-        (WaitsForEver, "test_4_busy_or_silent_is_transient", "silent"),
-        (KnocksForEver, "test_5_a_refusal_is_permanent", None),
-        (SwallowsRefusals, "test_5_a_refusal_is_permanent", None),
-        (TellsTheToken, "test_6_no_secret_shows", None),
-        (ChainsTheToken, "test_6_no_secret_shows", None),
-        (LogsTheToken, "test_6_no_secret_shows", None),
-        (PlainToken, "test_6_no_secret_shows", None),
-        (LetsHeadersIn, "test_7_text_from_outside_stays_text", None),
-        (EatsMarkup, "test_7_text_from_outside_stays_text", None),
-        (NeverCuts, "test_7_text_from_outside_stays_text", None),
-        (CutsInSilence, "test_7_text_from_outside_stays_text", None),
-    ],
+    ("mutant", "test", "mood"), [(each, test, MOODS.get(each.__name__)) for each, test in pairs(CAUGHT)]
 )
 def test_the_kit_catches(
     mutant: type[InMemoryNotifier], test: str, mood: Mood | None, caplog: pytest.LogCaptureFixture

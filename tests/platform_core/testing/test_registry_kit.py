@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import PrivateAttr
@@ -14,34 +16,23 @@ from loopline.platform_core.contracts.registry import Carried, ModelVersion, Pub
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.platform_core.testing.registry import RegistryKit
+from tests.platform_core.testing.mutant import mutant, pairs
 
 
 class TestInMemoryRegistry(RegistryKit):
     @pytest.fixture
     def registry(self) -> InMemoryRegistry:
-        """A fresh one."""
         return InMemoryRegistry()
 
     @pytest.fixture
     def elsewhere(self) -> InMemoryRegistry:
-        """Another one."""
         return InMemoryRegistry()
-
-
-class ZeroBased(InMemoryRegistry):
-    """Breaks 1: counts from 0."""
-
-    def publish(self, publication: Publication) -> ModelVersion:
-        """Subtract one."""
-        made = super().publish(publication)
-        return replace(made, version=str(int(made.version) - 1))
 
 
 class Overwriting(InMemoryRegistry):
     """Breaks 1: a later version's tags reach the earlier ones."""
 
     def publish(self, publication: Publication) -> ModelVersion:
-        """Tag them all."""
         made = super().publish(publication)
         for version in self.versions(publication.model):
             self.tag(publication.model, version.version, publication.tags)
@@ -54,12 +45,10 @@ class Linking(InMemoryRegistry):
     _where: dict[str, Path] = PrivateAttr(default_factory=dict)
 
     def publish(self, publication: Publication) -> ModelVersion:
-        """Keep the path."""
         self._where[publication.model] = publication.package
         return super().publish(publication)
 
     def fetch(self, model: str, version: str, folder: Path) -> Path:
-        """Return the original."""
         return self._where[model]
 
 
@@ -67,7 +56,6 @@ class Flat(InMemoryRegistry):
     """Breaks 2: loses what is in folders of the package."""
 
     def publish(self, publication: Publication) -> ModelVersion:
-        """Keep the top level only."""
         made = super().publish(publication)
         shutil.rmtree(self._package(made.model, made.version) / "nested")
         return made
@@ -77,7 +65,6 @@ class Sticky(InMemoryRegistry):
     """Breaks 3: an alias stays where it was set first."""
 
     def set_alias(self, model: str, alias: str, version: str | None) -> None:
-        """Set it once."""
         if version is None or self.by_alias(model, alias) is None:
             super().set_alias(model, alias, version)
 
@@ -86,7 +73,6 @@ class Exclusive(InMemoryRegistry):
     """Breaks 3: a model has one alias at a time."""
 
     def set_alias(self, model: str, alias: str, version: str | None) -> None:
-        """Take every alias away first."""
         for other in [name for known in self.versions(model) for name in known.aliases]:
             super().set_alias(model, other, None)
         super().set_alias(model, alias, version)
@@ -102,39 +88,22 @@ class Repeating(InMemoryRegistry):
         return self.get(made.model, made.version)
 
 
-class Rounding(InMemoryRegistry):
-    """Breaks 5: metrics lose their last digits."""
-
-    def publish(self, publication: Publication) -> ModelVersion:
-        """Round them."""
-        rounded = {name: round(value, 6) for name, value in publication.metrics.items()}
-        return super().publish(replace(publication, metrics=rounded))
-
-
 class Replacing(InMemoryRegistry):
     """Breaks 5: a new tag drops the others."""
 
     def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
-        """Replace them all."""
         position = self._position(model, version)
         self._versions[model][position] = replace(self._versions[model][position], tags=dict(tags))
 
 
-class Keeping(InMemoryRegistry):
-    """Breaks 5: a tag that is given again stays what it was."""
+def published(field: str, change: Any) -> dict[str, Any]:
+    """Make a registry that changes each value of a publication's field."""
 
-    def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
-        """Add only what is not there."""
-        super().tag(model, version, {**tags, **self.get(model, version).tags})
+    def publish(up: Any, _: Any, publication: Publication) -> ModelVersion:
+        changed = {name: change(value) for name, value in getattr(publication, field).items()}
+        return up.publish(replace(publication, **{field: changed}))
 
-
-class Stripping(InMemoryRegistry):
-    """Breaks 5: tags lose the end of their last line."""
-
-    def publish(self, publication: Publication) -> ModelVersion:
-        """Strip them."""
-        tags = {key: value.strip() for key, value in publication.tags.items()}
-        return super().publish(replace(publication, tags=tags))
+    return {"publish": publish}
 
 
 class Generous(InMemoryRegistry):
@@ -149,7 +118,6 @@ class Renumbering(InMemoryRegistry):
     """Breaks 7: what is carried gets the number that is next."""
 
     def adopt(self, carried: Carried, folder: Path) -> ModelVersion:
-        """Count."""
         known = [found.version for found in self.versions(carried.version.model)]
         if carried.version.version in known:
             return self.get(carried.version.model, carried.version.version)
@@ -161,7 +129,6 @@ class Doubling(InMemoryRegistry):
     """Breaks 7: what is carried again is a second version."""
 
     def adopt(self, carried: Carried, folder: Path) -> ModelVersion:
-        """Publish."""
         version = carried.version
         next_one = str(len(self.versions(version.model)) + 1)
         if int(version.version) > int(next_one):
@@ -173,7 +140,6 @@ class Tagless(InMemoryRegistry):
     """Breaks 7: tags that came later stay behind."""
 
     def adopt(self, carried: Carried, folder: Path) -> ModelVersion:
-        """Leave them out."""
         tags = {key: value for key, value in carried.version.tags.items() if key != "later"}
         return super().adopt(replace(carried, version=replace(carried.version, tags=tags)), folder)
 
@@ -182,33 +148,40 @@ class Partial(InMemoryRegistry):
     """Breaks 7: gives a version without what lies in folders."""
 
     def carry(self, model: str, version: str, folder: Path) -> Carried:
-        """Leave a folder out."""
         carried = super().carry(model, version, folder)
         shutil.rmtree(folder / "nested")
         return carried
 
 
-@pytest.mark.parametrize(
-    ("test", "mutant"),
-    [
-        ("test_1_versions_count_from_one_and_stay", ZeroBased),
-        ("test_1_versions_count_from_one_and_stay", Overwriting),
-        ("test_2_package_comes_back_byte_for_byte", Linking),
-        ("test_2_package_comes_back_byte_for_byte", Flat),
-        ("test_3_alias_points_at_one_version", Sticky),
-        ("test_3_alias_points_at_one_version", Exclusive),
-        ("test_4_same_key_publishes_once", Repeating),
-        ("test_5_tags_and_metrics_come_back", Rounding),
-        ("test_5_tags_and_metrics_come_back", Replacing),
-        ("test_5_tags_and_metrics_come_back", Keeping),
-        ("test_5_tags_and_metrics_come_back", Stripping),
-        ("test_6_unknown_is_none_or_not_found", Generous),
-        ("test_7_a_carried_version_is_the_same", Renumbering),
-        ("test_7_a_carried_version_is_the_same", Doubling),
-        ("test_7_a_carried_version_is_the_same", Tagless),
-        ("test_7_a_carried_version_is_the_same", Partial),
+def minus_one(version: ModelVersion) -> ModelVersion:
+    """Count from 0."""
+    return replace(version, version=str(int(version.version) - 1))
+
+
+made = partial(mutant, InMemoryRegistry)
+CAUGHT = {
+    "test_1_versions_count_from_one_and_stay": [
+        made("ZeroBased", publish=lambda up, _, publication: minus_one(up.publish(publication))),
+        Overwriting,
     ],
-)
+    "test_2_package_comes_back_byte_for_byte": [Linking, Flat],
+    "test_3_alias_points_at_one_version": [Sticky, Exclusive],
+    "test_4_same_key_publishes_once": [Repeating],
+    "test_5_tags_and_metrics_come_back": [
+        # metrics lose their last digits
+        made("Rounding", **published("metrics", lambda value: round(value, 6))),
+        Replacing,
+        # a tag that is given again stays what it was
+        made("Keeping", tag=lambda up, own, m, version, tags: up.tag(m, version, {**tags, **own.get(m, version).tags})),
+        # tags lose the end of their last line
+        made("Stripping", **published("tags", str.strip)),
+    ],
+    "test_6_unknown_is_none_or_not_found": [Generous],
+    "test_7_a_carried_version_is_the_same": [Renumbering, Doubling, Tagless, Partial],
+}
+
+
+@pytest.mark.parametrize(("test", "mutant"), [(test, each) for each, test in pairs(CAUGHT)])
 def test_mutant_is_caught(test: str, mutant: type[InMemoryRegistry], tmp_path: Path) -> None:
     """Each breaks one promise, and that promise's test fails."""
     more = {"elsewhere": mutant()} if test.startswith("test_7") else {}

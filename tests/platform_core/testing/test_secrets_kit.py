@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from loopline.platform_core.errors import ContractBroken, NotFound, Refused, Sto
 from loopline.platform_core.testing.fakes.secrets import InMemorySecrets, Mood
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.platform_core.testing.secrets import CERTIFICATE, VALUE, SecretsServerKit
+from tests.platform_core.testing.mutant import mutant, pairs, rescue
 
 
 class InMemoryKeeper:
@@ -51,96 +54,23 @@ class TestFake(SecretsServerKit):
         return InMemoryKeeper(secrets)
 
 
-class Strips(InMemorySecrets):
-    """Breaks promise 1: blanks at the ends are gone."""
+def of(kind: type[str | bytes], change: Any) -> dict[str, Any]:
+    """Make a store that changes the texts, or the bytes, that it holds."""
+
+    def current(up: Any, _: Any, name: str) -> str | bytes:
+        value = up.current(name)
+        return change(value) if isinstance(value, kind) else value
+
+    return {"current": current}
+
+
+class Logs(InMemorySecrets):
+    """Breaks promise 5: the log shows the value."""
 
     def current(self, name: str) -> str | bytes:
         value = super().current(name)
-        return value.strip() if isinstance(value, str) else value
-
-
-class OneLine(InMemorySecrets):
-    """Breaks promise 1: the last line break is gone."""
-
-    def current(self, name: str) -> str | bytes:
-        value = super().current(name)
-        return value.removesuffix("\n") if isinstance(value, str) else value
-
-
-class GivesText(InMemorySecrets):
-    """Breaks promise 1: what is given shows itself."""
-
-    def read(self, name: str, field: str = "") -> Any:
-        return super().read(name, field).get_secret_value()
-
-
-class GivesNothing(InMemorySecrets):
-    """Breaks promise 1: nothing is given as if it were a password."""
-
-    def read(self, name: str, field: str = "") -> SecretStr:
-        return SecretStr("") if self.kept.get(name) == b"" else super().read(name, field)
-
-
-class Guesses(InMemorySecrets):
-    """Breaks promise 1: bytes that are no text are made one."""
-
-    def current(self, name: str) -> str | bytes:
-        value = super().current(name)
-        return value.decode(errors="replace") if isinstance(value, bytes) else value
-
-
-class Completes(InMemorySecrets):
-    """Breaks promise 2: the beginning of a name finds another's value."""
-
-    def current(self, name: str) -> str | bytes:
-        found = next((each for each in self.kept if name and each.startswith(name)), name)
-        return super().current(found)
-
-
-class Tidies(InMemorySecrets):
-    """Breaks promise 2: a name that is none is made one."""
-
-    def current(self, name: str) -> str | bytes:
-        return super().current(name.strip())
-
-
-class Walks(InMemorySecrets):
-    """Breaks promise 2: a path leads to another secret."""
-
-    def current(self, name: str) -> str | bytes:
-        return super().current(name.rpartition("/")[2])
-
-
-class Nameless(InMemorySecrets):
-    """Breaks promise 2: nobody learns which name is not there."""
-
-    def current(self, name: str) -> str | bytes:
-        try:
-            return super().current(name)
-        except NotFound:
-            raise NotFound("there is no such secret", "write it") from None
-
-
-class Remembers(InMemorySecrets):
-    """Breaks promise 2: a withdrawn secret's older value is given."""
-
-    def current(self, name: str) -> str | bytes:
-        return self.kept[name] if name in self._withdrawn else super().current(name)
-
-
-class Keeps(InMemorySecrets):
-    """Breaks promise 3: what was read once is given for ever."""
-
-    def current(self, name: str) -> str | bytes:
-        seen = self.__dict__.setdefault("seen", {})
-        return seen.setdefault(name, super().current(name))
-
-
-class WholeForField(InMemorySecrets):
-    """Breaks promise 4: the whole secret is given for a field."""
-
-    def read(self, name: str, field: str = "") -> SecretStr:
-        return super().read(name)
+        logging.getLogger("loopline.secrets").debug("%s is %s", name, value)
+        return value
 
 
 class Rounds(InMemorySecrets):
@@ -149,16 +79,6 @@ class Rounds(InMemorySecrets):
     def read(self, name: str, field: str = "") -> SecretStr:
         value = super().read(name, field).get_secret_value()
         return SecretStr(value[:-1] if field == "rate" else value)
-
-
-class FieldsOfNothing(InMemorySecrets):
-    """Breaks promise 4: what is no object is given whole."""
-
-    def read(self, name: str, field: str = "") -> SecretStr:
-        try:
-            return super().read(name, field)
-        except ContractBroken:
-            return super().read(name)
 
 
 class Tells(InMemorySecrets):
@@ -181,15 +101,6 @@ class Chains(InMemorySecrets):
             raise type(error)(error.problem, error.fix) from ValueError(self.kept.get(name))
 
 
-class Logs(InMemorySecrets):
-    """Breaks promise 5: the log shows the value."""
-
-    def current(self, name: str) -> str | bytes:
-        value = super().current(name)
-        logging.getLogger("loopline.secrets").debug("%s is %s", name, value)
-        return value
-
-
 class Shows(InMemorySecrets):
     """Breaks promise 5: the store written out shows what was read last."""
 
@@ -209,36 +120,6 @@ class Pickles(InMemorySecrets):
         return Secrets.__getstate__(self)
 
 
-class SwallowsRefusals(InMemorySecrets):
-    """Breaks promise 6: whoever is not let in gets something empty."""
-
-    def read(self, name: str, field: str = "") -> SecretStr:
-        try:
-            return super().read(name, field)
-        except Refused:
-            return SecretStr("")
-
-
-class NotThere(InMemorySecrets):
-    """Breaks promise 6: whoever is not let in is told to write the secret."""
-
-    def current(self, name: str) -> str | bytes:
-        try:
-            return super().current(name)
-        except Refused:
-            raise NotFound(f"no {name}", "write it") from None
-
-
-class GivesUp(InMemorySecrets):
-    """Breaks promise 7: a store that is away is given up for good."""
-
-    def current(self, name: str) -> str | bytes:
-        try:
-            return super().current(name)
-        except Transient as error:
-            raise Refused(error.problem, error.fix) from None
-
-
 class Waits(InMemorySecrets):
     """Breaks promise 7: a store that is away holds everything up."""
 
@@ -246,7 +127,7 @@ class Waits(InMemorySecrets):
         try:
             return super().current(name)
         except Transient:
-            time.sleep(3 * self.timeout_seconds + 1.1)
+            time.sleep(3 * self.timeout_seconds + 1.1)  # longer than the kit allows
             raise
 
 
@@ -264,36 +145,81 @@ class StaysAway(InMemorySecrets):
                 raise StoreUnavailable("it was away", "wait")
 
 
-@pytest.mark.parametrize(
-    ("mutant", "test", "more"),
-    [
-        (Strips, "test_1_gives_the_value_character_for_character", {"value": "  blanks  "}),
-        (OneLine, "test_1_gives_the_value_character_for_character", {"value": CERTIFICATE}),
-        (GivesText, "test_1_gives_the_value_character_for_character", {"value": VALUE}),
-        (GivesNothing, "test_1_what_is_no_text_is_told", {"value": b""}),
-        (Guesses, "test_1_what_is_no_text_is_told", {"value": b"\xff"}),
-        (Completes, "test_2_a_name_that_is_not_there", {}),
-        (Tidies, "test_2_a_name_that_is_not_there", {}),
-        (Walks, "test_2_a_name_that_is_not_there", {}),
-        (Nameless, "test_2_a_name_that_is_not_there", {}),
-        (Remembers, "test_2_what_was_withdrawn_is_not_given", {}),
-        (Keeps, "test_3_a_changed_secret_is_read_anew", {}),
-        (WholeForField, "test_4_a_field_of_a_json_object", {}),
-        (Rounds, "test_4_a_field_of_a_json_object", {}),
-        (FieldsOfNothing, "test_4_what_is_no_object_has_no_field", {"value": VALUE}),
-        (Tells, "test_5_no_value_shows", {}),
-        (Chains, "test_5_no_value_shows", {}),
-        (Logs, "test_5_no_value_shows", {}),
-        (Shows, "test_5_no_value_shows", {}),
-        (Pickles, "test_5_no_value_shows", {}),
-        (SwallowsRefusals, "test_6_an_identity_that_is_not_let_in", {}),
-        (NotThere, "test_6_an_identity_that_is_not_let_in", {}),
-        (GivesUp, "test_7_a_store_that_does_not_answer", {"mood": "busy"}),
-        (Waits, "test_7_a_store_that_does_not_answer", {"mood": "silent"}),
-        (StaysAway, "test_7_a_store_that_does_not_answer", {"mood": "gone"}),
-        (GivesUp, "test_7_a_store_that_never_answered", {"mood": "gone"}),
+def completed(kept: Iterable[str], name: str) -> str:
+    """Find a name that begins so."""
+    return next((each for each in kept if name and each.startswith(name)), name)
+
+
+made = partial(mutant, InMemorySecrets)
+NOTHING = SecretStr("")
+# a store that is away is given up for good
+GivesUp = made("GivesUp", **rescue("current", Transient, lambda error, *_: Refused(error.problem, error.fix)))
+CAUGHT = {
+    "test_1_gives_the_value_character_for_character": [
+        # blanks at the ends are gone
+        made("Strips", **of(str, str.strip)),
+        # the last line break is gone
+        made("OneLine", **of(str, lambda text: text.removesuffix("\n"))),
+        # what is given shows itself
+        made("GivesText", read=lambda up, _, *named: up.read(*named).get_secret_value()),
     ],
-)
+    "test_1_what_is_no_text_is_told": [
+        # nothing is given as if it were a password
+        made("GivesNothing", read=lambda up, own, name: NOTHING if own.kept.get(name) == b"" else up.read(name)),
+        # bytes that are no text are made one
+        made("Guesses", **of(bytes, lambda value: value.decode(errors="replace"))),
+    ],
+    "test_2_a_name_that_is_not_there": [
+        # the beginning of a name finds another's value
+        made("Completes", current=lambda up, own, name: up.current(completed(own.kept, name))),
+        # a name that is none is made one
+        made("Tidies", current=lambda up, _, name: up.current(name.strip())),
+        # a path leads to another secret
+        made("Walks", current=lambda up, _, name: up.current(name.rpartition("/")[2])),
+        # nobody learns which name is not there
+        made("Nameless", **rescue("current", NotFound, lambda *_: NotFound("there is no such secret", "write it"))),
+    ],
+    "test_2_what_was_withdrawn_is_not_given": [
+        # a withdrawn secret's older value is given
+        made("Remembers", current=lambda up, own, n: own.kept[n] if n in own._withdrawn else up.current(n)),
+    ],
+    "test_3_a_changed_secret_is_read_anew": [
+        # what was read once is given for ever
+        made("Keeps", current=lambda up, own, name: own.__dict__.setdefault(f"seen {name}", up.current(name))),
+    ],
+    "test_4_a_field_of_a_json_object": [
+        # the whole secret is given for a field
+        made("WholeForField", read=lambda up, _, name, _field="": up.read(name)),
+        Rounds,
+    ],
+    "test_4_what_is_no_object_has_no_field": [
+        # what is no object is given whole
+        made("FieldsOfNothing", **rescue("read", ContractBroken, lambda _, up, name, *_field: up.read(name))),
+    ],
+    "test_5_no_value_shows": [Tells, Chains, Logs, Shows, Pickles],
+    "test_6_an_identity_that_is_not_let_in": [
+        # whoever is not let in gets something empty
+        made("SwallowsRefusals", **rescue("read", Refused, lambda *_: NOTHING)),
+        # whoever is not let in is told to write the secret
+        made("NotThere", **rescue("current", Refused, lambda _, _up, name: NotFound(f"no {name}", "write it"))),
+    ],
+    "test_7_a_store_that_does_not_answer": [GivesUp, Waits, StaysAway],
+    "test_7_a_store_that_never_answered": [GivesUp],
+}
+VALUES = {"Strips": "  blanks  ", "OneLine": CERTIFICATE, "GivesText": VALUE, "FieldsOfNothing": VALUE}
+VALUES |= {"GivesNothing": b"", "Guesses": b"\xff"}
+MOODS = {"GivesUp": "busy", "Waits": "silent", "StaysAway": "gone"}
+
+
+def tried(mutant: type[InMemorySecrets], test: str) -> dict[str, Any]:
+    """Return the value, or the mood of the store, with which a mutant is tried."""
+    if test == "test_7_a_store_that_never_answered":
+        return {"mood": "gone"}
+    known = {"value": VALUES, "mood": MOODS}
+    return {what: by_name[mutant.__name__] for what, by_name in known.items() if mutant.__name__ in by_name}
+
+
+@pytest.mark.parametrize(("mutant", "test", "more"), [(each, test, tried(each, test)) for each, test in pairs(CAUGHT)])
 def test_the_kit_catches(
     mutant: type[InMemorySecrets], test: str, more: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -34,11 +34,7 @@ SAMPLES = {
     Ranking: target_samples.ranking(),
     Forecast: target_samples.forecast(),
 }
-MUTANTS = [
-    mutant
-    for mutant in (heavy.Heavy, *vars(kinds).values())
-    if inspect.isclass(mutant) and issubclass(mutant, Target) and (mutant.__doc__ or "").startswith("Breaks")
-]
+MUTANTS = [heavy.Heavy, *kinds.MUTANTS]
 
 
 def broken(target: Target, sample: Sample) -> set[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from loopline.platform_core.testing.fakes.tenant_store import (
 )
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.platform_core.testing.tenant_store import MINE, THEIRS, Attempt, CutOff, Enter, Fields, TenantStoreKit
+from tests.platform_core.testing.mutant import mutant, pairs, rescue
 
 RULING: Fields = {"user": RULER, "password": RULER}
 
@@ -55,27 +57,22 @@ class TestInMemoryTenantStore(TenantStoreKit):
 
     @pytest.fixture
     def store(self) -> InMemoryTenantStore:
-        """Make one without tenants."""
         return InMemoryTenantStore()
 
     @pytest.fixture
     def enter(self, store: InMemoryTenantStore) -> Enter:
-        """Come in there."""
         return entering(store.server)
 
     @pytest.fixture
     def attempts(self, store: InMemoryTenantStore) -> Sequence[Attempt]:
-        """Try all that can be tried."""
         return attempts(store.server)
 
     @pytest.fixture
     def ruler(self) -> Fields:
-        """Be an administrator."""
         return RULING
 
     @pytest.fixture
     def cut_off(self, store: InMemoryTenantStore) -> Callable[[int], AbstractContextManager[None]]:
-        """Cut an administrator off."""
         return cutting(store.server)
 
     @pytest.fixture
@@ -89,29 +86,10 @@ class TestInMemoryTenantStore(TenantStoreKit):
         return InMemoryTenantStore(server=store.server, is_ruler=False)
 
 
-class Forgets(InMemoryTenantStore):
-    """Breaks promise 1: made again, the place is empty."""
-
-    def create(self, tenant: str, password: str) -> Mapping[str, str]:
-        """Begin anew."""
-        self.delete(tenant)
-        return super().create(tenant, password)
-
-
-class KeepsTheOldPassword(InMemoryTenantStore):
-    """Breaks promise 1: whoever had the old password goes on with it."""
-
-    def create(self, tenant: str, password: str) -> Mapping[str, str]:
-        """Take the password that is there."""
-        there = self.server.users.get(tenant, User(password)).password
-        return super().create(tenant, there)
-
-
 class StaysSuspended(InMemoryTenantStore):
     """Breaks promise 1: who was suspended is made again, and does not come in."""
 
-    def create(self, tenant: str, password: str) -> Mapping[str, str]:
-        """Leave the door as it is."""
+    def create(self, tenant, password):
         was_open = self.is_open(tenant) or tenant not in self.server.users
         fields = super().create(tenant, password)
         self.server.users[tenant].is_open = was_open
@@ -121,7 +99,7 @@ class StaysSuspended(InMemoryTenantStore):
 class NeverCompletes(InMemoryTenantStore):
     """Breaks promise 1: a user without a place stays without one."""
 
-    def create(self, tenant: str, password: str) -> Mapping[str, str]:
+    def create(self, tenant, password):
         """Make the user first, and the place only where there was none."""
         if tenant in self.server.users:
             self._change(lambda: setattr(self.server.users[tenant], "password", password))
@@ -130,19 +108,10 @@ class NeverCompletes(InMemoryTenantStore):
         return super().create(tenant, password)
 
 
-class ReturnsMore(InMemoryTenantStore):
-    """Breaks promise 1: what comes back is not what the vendor says."""
-
-    def create(self, tenant: str, password: str) -> Mapping[str, str]:
-        """Return the administrator's too."""
-        return {**super().create(tenant, password), "ruler": "ruler"}
-
-
 class OneForAll(MemoryServer):
     """Breaks promise 2: whoever is in may go anywhere."""
 
-    def place(self, fields: Fields, door: int, tenant: str) -> dict[str, str]:
-        """Ask for a user only."""
+    def place(self, fields, door, tenant):
         super().place(fields, door, fields["user"])
         return self.places[tenant]
 
@@ -150,7 +119,7 @@ class OneForAll(MemoryServer):
 class OneRoom(MemoryServer):
     """Breaks promise 2: a name with a path leads into another's place."""
 
-    def place(self, fields: Fields, door: int, tenant: str) -> dict[str, str]:
+    def place(self, fields, door, tenant):
         """Give a place whose names may be paths."""
         return _Paths(super().place(fields, door, tenant), self.places)
 
@@ -168,164 +137,123 @@ class _Paths(dict[str, str]):
         self.own[name] = text
 
 
-class MatchesPatterns(InMemoryTenantStore):
-    """Breaks promise 2: a crafted name is taken for a pattern."""
-
-    def delete(self, tenant: str) -> None:
-        """Remove all that it fits."""
-        for name in [*self.server.places]:
-            if name.startswith(tenant.rstrip("*")):
-                super().delete(name)
-
-
-class LeavesThemInside(InMemoryTenantStore):
-    """Breaks promise 3: whoever is connected goes on."""
-
-    def suspend(self, tenant: str) -> None:
-        """Close the door to those outside only."""
-        if tenant in self.server.users:
-            self.server.users[tenant].password += "-suspended"
-
-
-class SuspendsForGood(InMemoryTenantStore):
-    """Breaks promise 3: nobody comes in again."""
-
-    def resume(self, tenant: str) -> None:
-        """Do nothing."""
+def leave_inside(_: Any, store: InMemoryTenantStore, tenant: str) -> None:
+    """Close the door to those outside only."""
+    if tenant in store.server.users:
+        store.server.users[tenant].password += "-suspended"
 
 
 class SuspendsOnlyOnce(InMemoryTenantStore):
     """Breaks promise 3: cut off after the first request, it thinks it is done."""
 
-    def suspend(self, tenant: str) -> None:
-        """Look whether somebody was here before."""
+    def suspend(self, tenant):
         if self.server.places.get(tenant, {}).get("suspended"):
             return
         self._change(lambda: self.server.places[tenant].update(suspended="yes"))
         super().suspend(tenant)
 
-    def resume(self, tenant: str) -> None:
-        """Take the mark away."""
+    def resume(self, tenant):
         super().resume(tenant)
         self.server.places.get(tenant, {}).pop("suspended", None)
-
-
-class LeavesThePlace(InMemoryTenantStore):
-    """Breaks promise 4: only the user is gone."""
-
-    def delete(self, tenant: str) -> None:
-        """Remove half."""
-        self._change(lambda: self.server.users.pop(tenant, None))
 
 
 class DeletesOnce(InMemoryTenantStore):
     """Breaks promise 4: a second time is an error."""
 
-    def delete(self, tenant: str) -> None:
-        """Want it to be there."""
+    def delete(self, tenant):
         self._change(lambda: self.server.users.pop(tenant))
         super().delete(tenant)
 
 
-class DeletesByPrefix(InMemoryTenantStore):
-    """Breaks promise 4: those whose name begins like it go too."""
-
-    def delete(self, tenant: str) -> None:
-        """Remove all that begin so."""
-        for name in [each for each in self.server.places if each.startswith(tenant)] or [tenant]:
-            super().delete(name)
+def like(store: InMemoryTenantStore, beginning: str) -> list[str]:
+    """Name the tenants whose names begin so."""
+    return [name for name in store.server.places if name.startswith(beginning)]
 
 
-class CannotGoOnDeleting(InMemoryTenantStore):
-    """Breaks promise 4: without the user the place is not found."""
-
-    def delete(self, tenant: str) -> None:
-        """Look for the user first."""
-        if tenant in self.server.users:
-            super().delete(tenant)
+def each(up: Any, names: Sequence[str]) -> None:
+    """Delete several."""
+    for name in names:
+        up.delete(name)
 
 
-class NamesNoUser(InMemoryTenantStore):
-    """Breaks promise 5: an empty place is told, its user is not."""
-
-    def holds(self, tenant: str) -> tuple[str, ...]:
-        """Name what lies there."""
-        return tuple(name for name in super().holds(tenant) if name.startswith("text"))
+def told(what: str) -> dict[str, Any]:
+    """Make a store that tells of one kind of things only."""
+    return {"holds": lambda up, _, tenant: tuple(name for name in up.holds(tenant) if name.startswith(what))}
 
 
-class SaysItIsGone(InMemoryTenantStore):
-    """Breaks promise 5: it tells of users only, not of what lies there."""
+made = partial(mutant, InMemoryTenantStore)
+RaisesItsOwn = made("RaisesItsOwn", **rescue("_ask", LooplineError, lambda error, _: ConnectionError(str(error))))
+"""Breaks what is raised: the client's error comes through."""
+SaysNothing = made("SaysNothing", **rescue("_change", LooplineError, lambda *_: None))
+"""Breaks what is raised: what could not be done is passed over."""
 
-    def holds(self, tenant: str) -> tuple[str, ...]:
-        """Name the user."""
-        return tuple(name for name in super().holds(tenant) if name.startswith("user"))
-
-
-class AlwaysOpen(InMemoryTenantStore):
-    """Breaks promise 6: suspended or not."""
-
-    def is_open(self, tenant: str) -> bool:
-        """Look whether there is one."""
-        return tenant in self.server.users
-
-
-class CountsEverybody(InMemoryTenantStore):
-    """Breaks promise 7: what others store is counted too."""
-
-    def stored_bytes(self, tenant: str) -> int:
-        """Count all."""
-        return sum(super(CountsEverybody, self).stored_bytes(name) for name in self.server.places)
-
-
-class CountsNames(InMemoryTenantStore):
-    """Breaks promise 7: a thing is one byte."""
-
-    def stored_bytes(self, tenant: str) -> int:
-        """Count things."""
-        return len(self.server.places.get(tenant, {}))
-
-
-class RaisesItsOwn(InMemoryTenantStore):
-    """Breaks what is raised: the client's error comes through."""
-
-    def _ask(self) -> None:
-        try:
-            super()._ask()
-        except LooplineError as error:
-            raise ConnectionError(str(error)) from error
-
-
-class SaysNothing(InMemoryTenantStore):
-    """Breaks what is raised: what could not be done is passed over."""
-
-    def _change(self, act: Callable[[], object]) -> None:
-        try:
-            super()._change(act)
-        except LooplineError:
-            return
-
-
-MUTANTS: tuple[tuple[str, type[InMemoryTenantStore], type[MemoryServer], dict[str, Any]], ...] = (
-    ("test_1_create_gives_a_place_of_its_own", ReturnsMore, MemoryServer, {}),
-    ("test_1_made_again_it_loses_nothing", Forgets, MemoryServer, {}),
-    ("test_1_made_again_it_loses_nothing", KeepsTheOldPassword, MemoryServer, {}),
-    ("test_1_made_again_it_is_open", StaysSuspended, MemoryServer, {}),
-    ("test_1_cut_off_anywhere_it_is_completed", NeverCompletes, MemoryServer, {}),
+STORES = {
+    "test_1_create_gives_a_place_of_its_own": [
+        # what comes back is not what the vendor says
+        made("ReturnsMore", create=lambda up, _, *given: {**up.create(*given), "ruler": "ruler"}),
+    ],
+    "test_1_made_again_it_loses_nothing": [
+        # made again, the place is empty
+        made("Forgets", create=lambda up, store, *given: store.delete(given[0]) or up.create(*given)),
+        # whoever had the old password goes on with it
+        made(
+            "KeepsTheOldPassword",
+            create=lambda up, store, tenant, new: up.create(tenant, store.server.users.get(tenant, User(new)).password),
+        ),
+    ],
+    "test_1_made_again_it_is_open": [StaysSuspended],
+    "test_1_cut_off_anywhere_it_is_completed": [NeverCompletes],
+    "test_2_a_crafted_tenant_is_nobody_else": [
+        # a crafted name is taken for a pattern
+        made("MatchesPatterns", delete=lambda up, store, tenant: each(up, like(store, tenant.rstrip("*")))),
+    ],
+    "test_3_suspended_it_is_out": [
+        # whoever is connected goes on
+        made("LeavesThemInside", suspend=leave_inside),
+        # nobody comes in again
+        made("SuspendsForGood", resume=lambda *_: None),
+    ],
+    "test_3_cut_off_while_it_suspends": [SuspendsOnlyOnce],
+    "test_4_deleted_all_of_it_is_gone": [
+        # only the user is gone
+        made(
+            "LeavesThePlace",
+            delete=lambda _, store, tenant: store._change(lambda: store.server.users.pop(tenant, None)),
+        ),
+        # those whose name begins like it go too
+        made("DeletesByPrefix", delete=lambda up, store, tenant: each(up, like(store, tenant) or [tenant])),
+    ],
+    "test_4_cut_off_while_it_deletes": [
+        # without the user the place is not found
+        made("CannotGoOnDeleting", delete=lambda up, store, tenant: tenant in store.server.users and up.delete(tenant)),
+    ],
+    "test_5_all_of_it_is_named": [
+        # an empty place is told, its user is not
+        made("NamesNoUser", **told("text")),
+        # it tells of users only, not of what lies there
+        made("SaysItIsGone", **told("user")),
+    ],
+    "test_6_says_whether_it_may_come_in": [
+        # suspended or not
+        made("AlwaysOpen", is_open=lambda _, store, tenant: tenant in store.server.users),
+    ],
+    "test_7_what_is_stored_is_counted": [
+        # what others store is counted too
+        made("CountsEverybody", stored_bytes=lambda up, store, _tenant: sum(map(up.stored_bytes, store.server.places))),
+        # a thing is one byte
+        made("CountsNames", stored_bytes=lambda _, store, tenant: len(store.server.places.get(tenant, {}))),
+    ],
+}
+MORE = {
+    "MatchesPatterns": {"crafted": "retail*"},
+    "LeavesThePlace": {"suspended": False},
+    "DeletesByPrefix": {"suspended": True},
+}
+MUTANTS: list[tuple[str, type[InMemoryTenantStore], type[MemoryServer], dict[str, Any]]] = [
     ("test_2_nothing_of_anothers_is_reached", InMemoryTenantStore, OneForAll, {}),
     ("test_2_names_in_ones_own_place_lead_to_no_other", InMemoryTenantStore, OneRoom, {}),
-    ("test_2_a_crafted_tenant_is_nobody_else", MatchesPatterns, MemoryServer, {"crafted": "retail*"}),
-    ("test_3_suspended_it_is_out", LeavesThemInside, MemoryServer, {}),
-    ("test_3_suspended_it_is_out", SuspendsForGood, MemoryServer, {}),
-    ("test_3_cut_off_while_it_suspends", SuspendsOnlyOnce, MemoryServer, {}),
-    ("test_4_deleted_all_of_it_is_gone", LeavesThePlace, MemoryServer, {"suspended": False}),
-    ("test_4_deleted_all_of_it_is_gone", DeletesByPrefix, MemoryServer, {"suspended": True}),
-    ("test_4_cut_off_while_it_deletes", CannotGoOnDeleting, MemoryServer, {}),
-    ("test_5_all_of_it_is_named", NamesNoUser, MemoryServer, {}),
-    ("test_5_all_of_it_is_named", SaysItIsGone, MemoryServer, {}),
-    ("test_6_says_whether_it_may_come_in", AlwaysOpen, MemoryServer, {}),
-    ("test_7_what_is_stored_is_counted", CountsEverybody, MemoryServer, {}),
-    ("test_7_what_is_stored_is_counted", CountsNames, MemoryServer, {}),
-)
+    *((test, store, MemoryServer, MORE.get(store.__name__, {})) for store, test in pairs(STORES)),
+]
 
 
 @pytest.mark.parametrize(("test", "store", "server", "more"), MUTANTS, ids=lambda value: getattr(value, "__name__", ""))

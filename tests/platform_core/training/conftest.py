@@ -19,7 +19,13 @@ from loopline.platform_core import plugins
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.names import raw_table
 from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import Model, Team
+from loopline.platform_core.testing.engine_tables import at, put_contract, raw_orders
 from loopline.platform_core.training import training_set
+from loopline.platform_core.training.order import Order
+from loopline.platform_core.training.task import run
+from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from tests.platform_core.homes import opened, raw_rows
 
 SITE = Path(__file__).parent / "parcels_site"
 POINTS = """
@@ -71,6 +77,36 @@ class Post:
         return {**named, "training_set": self.pinned, "cycle": key, "key": key, **more}
 
 
+@dataclass(frozen=True)
+class Shop:
+    """A platform with orders, on which models are trained in this process."""
+
+    platform: Platform
+    team: Team
+
+    @classmethod
+    def of(cls, home: Path, models: tuple[Model, ...], rows: list[tuple[int, float, float, float, str]]) -> Shop:
+        """Land orders, and materialize what the models read; the clock stands ten hours after as many hours."""
+        put_contract(home / "orders.yaml")
+        store = SqliteOnlineStore(path=str(home / "online.db"))
+        shop = cls(opened(home, at(len(rows) + 10), online_store=store), Team("shop", home, models))
+        shop.platform.lake.append(raw_table("shop", "orders"), raw_orders(*rows))
+        for view in shop.team.views:
+            materialize(shop.platform, shop.team, view)
+        return shop
+
+    def pinned(self, model: Model) -> training_set.TrainingSet:
+        """Pin what is known, and read it back."""
+        pinned = training_set.build(self.platform, self.team, model, self.platform.clock.now())
+        again = training_set.from_json(training_set.to_json(pinned))
+        assert again == pinned
+        return again
+
+    def trained(self, model: Model, key: str) -> dict[str, Any]:
+        """Train on what is known."""
+        return run(Order(self.platform, self.team, model, self.pinned(model), key, key, {}))
+
+
 @pytest.fixture(scope="module")
 def post(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Iterator[Post]:
     """Install the team, fill its lake and pin a training set."""
@@ -107,18 +143,6 @@ def _raw() -> pa.Table:
     weight, region = random.gamma(2, 2, ROWS), random.choice(["north", "south", "west"], ROWS)
     sent = [START + timedelta(minutes=90 * n) for n in range(ROWS)]
     chance = 1 / (1 + np.exp(-(weight - 5 + 2 * (region == "north"))))
-    instants = pa.array(sent, pa.timestamp("us", "UTC"))
-    return pa.table(
-        {
-            "parcel_id": np.arange(ROWS),
-            "sender_id": random.integers(0, 50, ROWS),
-            "sent_at": instants,
-            "weight": weight,
-            "region": region.tolist(),
-            "late": (random.random(ROWS) < chance).astype(float),
-            "_arrival": ["a"] * ROWS,
-            "_line": np.arange(ROWS),
-            "_arrived_at": instants,
-            "_date": instants.cast(pa.date32()),
-        }
-    )
+    told = {"parcel_id": np.arange(ROWS), "sender_id": random.integers(0, 50, ROWS), "sent_at": sent}
+    told |= {"weight": weight, "region": region.tolist(), "late": (random.random(ROWS) < chance).astype(float)}
+    return raw_rows("sent_at", **told, _arrival=["a"] * ROWS, _line=np.arange(ROWS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,16 +14,11 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import BadRequest, ContractBroken, InvalidSpec, Unsupported
 from loopline.platform_core.features import changes
-from loopline.platform_core.features.materialize import materialize
-from loopline.platform_core.foundation.clock import ReplayClock
-from loopline.platform_core.foundation.names import raw_table
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.skew_cause import alike
 from loopline.platform_core.monitor.window import judge_window
-from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.answering import metadata
 from loopline.platform_core.runtime.answering.recipe import Recipe
 from loopline.platform_core.runtime.model.given import Columns, Tensors, together
@@ -33,16 +28,10 @@ from loopline.platform_core.runtime.wire import protocol
 from loopline.platform_core.scoring import batch
 from loopline.platform_core.scoring.edge import export
 from loopline.platform_core.scoring.stream_records import as_request, parsed
-from loopline.platform_core.specs import Model, Multiclass, Team, Tensor, brightness, sharpness
+from loopline.platform_core.specs import Model, Multiclass, Tensor, brightness, sharpness
 from loopline.platform_core.specs.model_file import ModelFile
-from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, raw_orders, spending
-from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
-from loopline.platform_core.training import training_set
-from loopline.platform_core.training.order import Order
-from loopline.platform_core.training.task import run
-from loopline.resources.delta.lake import DeltaLake
-from loopline.resources.polars.engine import PolarsEngine
-from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from loopline.platform_core.testing.engine_tables import at, large_order, spending
+from tests.platform_core.training.conftest import Shop
 
 ROWS, CLASSES = 400, ("bag", "lamp", "toy")
 WORDS = {"bag": ["red", "leather"], "lamp": ["bright", "glass"], "toy": ["small", "wood", "painted"]}
@@ -150,54 +139,31 @@ PICTURES = Model(
 )
 
 
-@dataclass(frozen=True)
-class Shop:
-    """A platform with orders."""
-
-    platform: Platform
-    team: Team
-
-    def package(self, model: Model, folder: Path) -> tuple[LoadedModel, Path]:
-        """Train, and load as the server does."""
-        pinned = training_set.build(self.platform, self.team, model, at(ROWS + 10))
-        done = run(Order(self.platform, self.team, model, pinned, model.name, model.name, {}))
-        assert done["package_kind"] == "pickle"
-        assert done["metrics"]["accuracy"] > 0.9
-        package = self.platform.registry.fetch(f"shop.{model.name}", done["version"], folder)
-        return load_model(package), package
+def packaged(shop: Shop, model: Model, folder: Path) -> tuple[LoadedModel, Path]:
+    """Train, and load as the server does."""
+    done = shop.trained(model, model.name)
+    assert done["package_kind"] == "pickle"
+    assert done["metrics"]["accuracy"] > 0.9
+    package = shop.platform.registry.fetch(f"shop.{model.name}", done["version"], folder)
+    return load_model(package), package
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """Land orders whose articles have a kind, and words that tell it."""
-    home = tmp_path_factory.mktemp("columns")
-    put_contract(home / "orders.yaml")
-    bindings = {
-        "lake": DeltaLake(root=str(home / "lake")),
-        "engine": PolarsEngine(),
-        "online_store": SqliteOnlineStore(path=str(home / "online.db")),
-        "registry": InMemoryRegistry(),
-    }
-    platform = Platform(Environment("t", home / "e.yaml", bindings, f"sqlite:///{home}/l.db", home / "clock", home))
-    team = Team("shop", home, (TEXTS, PICTURES))
-    assert isinstance(platform.clock, ReplayClock)
-    platform.clock.set(at(ROWS + 10))
     random = np.random.default_rng(0)
     rows = []
     for n in range(ROWS):
         kind = CLASSES[n % 3]
         said = " ".join([*random.permutation(WORDS[kind]), f"no{n}"])
         rows.append((n % 7, n, n + 1, float(n % 3), f"{kind}:{said}"))
-    platform.lake.append(raw_table("shop", "orders"), raw_orders(*rows))
-    for view in team.views:
-        materialize(platform, team, view)
-    return Shop(platform, team)
+    return Shop.of(tmp_path_factory.mktemp("columns"), (TEXTS, PICTURES), rows)
 
 
 @pytest.fixture(scope="module")
 def texts(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadedModel, Path]:
     """Train on columns once."""
-    return shop.package(TEXTS, tmp_path_factory.mktemp("texts"))
+    return packaged(shop, TEXTS, tmp_path_factory.mktemp("texts"))
 
 
 ROW = {"size": 1.0, "said": "bright glass", "tags": ["bright", "glass"], "steps": [1.0, 2.0], "place": [1.0, 2.0]}
@@ -328,7 +294,7 @@ def test_drift_is_seen_in_each_column(texts: tuple[LoadedModel, Path], name: str
 
 def test_a_tensor_goes_from_the_online_store_to_an_answer(shop: Shop, tmp_path: Path) -> None:
     """In its shape, as float32; a missing one is NaN."""
-    loaded, package = shop.package(PICTURES, tmp_path)
+    loaded, package = packaged(shop, PICTURES, tmp_path)
     assert (loaded.manifest.inputs, loaded.manifest.shape) == ("tensor", [2, 2])
     recipe = Recipe(loaded.manifest)
     request = recipe.checked(asked(customer=("INT64", [2], [3, 4])))
@@ -373,20 +339,18 @@ def test_what_nobody_could_read_is_refused() -> None:
         replace(PICTURES, watched=(lambda pictures: pictures,))
 
 
-def test_a_tensor_of_something_else_is_refused(shop: Shop, tmp_path: Path) -> None:
-    """Another size, and other features beside it, with what there is."""
-    for model in (replace(PICTURES, inputs=Tensor((3, 3))), replace(TEXTS, inputs=Tensor((2, 1)), fit=nearest)):
-        with pytest.raises(ContractBroken, match=r"tensor of shape|lists of texts|vectors of 1 to 3"):
-            shop.package(model, tmp_path)
+def test_a_tensor_or_matrix_of_something_else_is_refused(shop: Shop, tmp_path: Path) -> None:
+    """Another size, and other features beside it, with what there is; what no matrix holds, with what to do."""
+    for model, said in (
+        (replace(PICTURES, inputs=Tensor((3, 3))), "tensor of shape"),
+        (replace(TEXTS, inputs=Tensor((2, 1)), fit=nearest), "lists of texts|vectors of 1 to 3"),
+        (replace(TEXTS, inputs="matrix"), "inputs='columns'"),
+    ):
+        with pytest.raises(ContractBroken, match=said):
+            packaged(shop, model, tmp_path)
     for shape in ((), (0,), "88", (2.0,)):
         with pytest.raises(InvalidSpec, match="shape"):
             Tensor(shape)  # type: ignore[arg-type]
-
-
-def test_a_matrix_of_lists_is_refused_with_what_to_do(shop: Shop, tmp_path: Path) -> None:
-    """Columns hold what no matrix does."""
-    with pytest.raises(ContractBroken, match="inputs='columns'"):
-        shop.package(replace(TEXTS, inputs="matrix"), tmp_path)
 
 
 def test_inputs_are_written_in_yaml() -> None:

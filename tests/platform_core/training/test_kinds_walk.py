@@ -11,14 +11,10 @@ import narwhals as nw
 import numpy as np
 import pytest
 
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.features.materialize import materialize
-from loopline.platform_core.foundation.clock import ReplayClock
-from loopline.platform_core.foundation.names import LABEL, raw_table
+from loopline.platform_core.foundation.names import LABEL
 from loopline.platform_core.loop import gates
 from loopline.platform_core.monitor.profile import Profile
-from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.specs import (
     AtLeast,
@@ -34,17 +30,11 @@ from loopline.platform_core.specs import (
     Regression,
     Search,
     Target,
-    Team,
     choice,
 )
-from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, raw_orders, spending
-from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.engine_tables import large_order, spending
 from loopline.platform_core.training import training_set
-from loopline.platform_core.training.order import Order
-from loopline.platform_core.training.task import run
-from loopline.resources.delta.lake import DeltaLake
-from loopline.resources.polars.engine import PolarsEngine
-from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from tests.platform_core.training.conftest import Shop
 
 ROWS, CLASSES = 400, ("bag", "lamp", "toy")
 order = replace(
@@ -144,44 +134,15 @@ WALKS = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Shop:
-    """A platform with orders."""
-
-    platform: Platform
-    team: Team
-
-    def trained(self, model: Model, key: str) -> dict[str, Any]:
-        """Pin what is known, and train on it."""
-        pinned = training_set.build(self.platform, self.team, model, at(ROWS + 10))
-        again = training_set.from_json(training_set.to_json(pinned))
-        assert again == pinned
-        return run(Order(self.platform, self.team, model, again, key, key, {}))
-
-
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """Land the orders: dear ones are toys, cheap ones bags."""
-    home = tmp_path_factory.mktemp("walk")
-    put_contract(home / "orders.yaml")
-    bindings = {
-        "lake": DeltaLake(root=str(home / "lake")),
-        "engine": PolarsEngine(),
-        "online_store": SqliteOnlineStore(path=str(home / "online.db")),
-        "registry": InMemoryRegistry(),
-    }
-    platform = Platform(Environment("t", home / "e.yaml", bindings, f"sqlite:///{home}/l.db", home / "clock", home))
     random = np.random.default_rng(0)
     amounts = random.gamma(4, 2, ROWS)
     articles = np.array(CLASSES)[np.digitize(amounts + random.normal(0, 1, ROWS), [5, 9])]
-    team = Team("shop", home, (Model("any", (spending, order), large_order, trees("LGBMRegressor")),))
-    assert isinstance(platform.clock, ReplayClock)
-    platform.clock.set(at(ROWS + 10))
     rows = [(n % 7, n, n + 1, float(amounts[n]), str(articles[n])) for n in range(ROWS)]
-    platform.lake.append(raw_table("shop", "orders"), raw_orders(*rows))
-    for view in team.views:
-        materialize(platform, team, view)
-    return Shop(platform, team)
+    any_model = Model("any", (spending, order), large_order, trees("LGBMRegressor"))
+    return Shop.of(tmp_path_factory.mktemp("walk"), (any_model,), rows)
 
 
 def declared(walk: Walk, **more: Any) -> Model:
@@ -194,7 +155,7 @@ def declared(walk: Walk, **more: Any) -> Model:
 def test_the_whole_way(shop: Shop, walk: Walk, tmp_path: Path) -> None:
     """What was measured is what the loaded package predicts; the next version is held against it."""
     model, target, platform = declared(walk), walk.target, shop.platform
-    pinned = training_set.build(platform, shop.team, model, at(ROWS + 10))
+    pinned = shop.pinned(model)
     assert set(pinned.described) == walk.described
     done = shop.trained(model, "first")
     assert gates.judge(model, Evidence(done["metrics"], done["champion_metrics"], {})).passed

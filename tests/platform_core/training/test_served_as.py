@@ -23,7 +23,7 @@ class Doubtful(LogisticRegression):
 
 @pytest.mark.parametrize(
     ("estimator", "told"),
-    [(LogisticRegression(), None), (HistGradientBoostingClassifier(), None), (Doubtful(), "onnx:")],
+    [(LogisticRegression(), None), (HistGradientBoostingClassifier(max_iter=10), None), (Doubtful(), "onnx:")],
 )
 def test_what_is_pickled_is_told_with_the_reason(tmp_path, estimator, told):
     """Of real packages: a form that answers otherwise is refused, and the words say which and why."""

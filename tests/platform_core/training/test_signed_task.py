@@ -48,7 +48,6 @@ def test_what_is_registered_is_signed(post: Post, tmp_path: Path) -> None:
     version = platform.registry.get(REF.dotted, told["version"])
     kept = packages.place(platform, REF, told["version"])
     proof = platform.proof(REF, told["version"])
-    assert proof is not None
     proof.opened(kept)
     load_model(packages.proven(platform, REF, told["version"], tmp_path / "fetched"), proof)
     assert version.tags[TAG].endswith("\n")
@@ -71,7 +70,6 @@ def _live(post: Post, platform: Platform, version: str) -> Path:
     gates.record_verdict(platform.ledger, REF, cycle.cycle_id, version, gates.Verdict(()), now)
     start_rollout(platform, REF, model, version, cycle.cycle_id, now)
     asked = states.desired(post.home / "serving", REF.dotted)
-    assert asked is not None
     return asked.stable.package
 
 

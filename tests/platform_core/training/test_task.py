@@ -6,8 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +27,7 @@ from loopline.platform_core.training import training_set
 from loopline.platform_core.training.evaluate import metrics, split
 from loopline.platform_core.training.examples import drilled
 from loopline.platform_core.training.task import train
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from conftest import Post
@@ -43,8 +42,9 @@ REF = ModelRef("parcels", "late")
 
 @pytest.fixture(scope="module")
 def trained(post: Post) -> dict[str, Any]:
-    """Train once in a process of its own, with MLflow."""
-    return _run(post, "mlflow", "cycle-1")
+    """Train once, with MLflow; what comes back has been JSON, as from a process of its own."""
+    done: dict[str, Any] = json.loads(json.dumps(train(**post.args("mlflow", "cycle-1"))))
+    return done
 
 
 def _run(post: Post, registry: str, key: str, **more: Any) -> dict[str, Any]:
@@ -118,9 +118,8 @@ def test_a_killed_search_by_tasks_goes_on(post: Post, trained: dict[str, Any]) -
     command = [sys.executable, "-c", SEARCHING, json.dumps(args)]
     before, journal = post.fits(), post.home / "search" / "by-tasks.journal"
     first = subprocess.Popen(command)
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
-        assert first.poll() is None, "it was to be killed while it searched"
-        time.sleep(0.05)
+    until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2, 120)
+    assert first.poll() is None, "it was to be killed while it searched"
     first.kill()
     first.wait()
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -262,7 +261,7 @@ def test_killed_worker_goes_on_where_it_was(post: Post, monkeypatch: pytest.Monk
 
     caller = threading.Thread(target=call)
     caller.start()
-    _until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2)
+    until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2, 120)
     for child in psutil.Process().children():
         if str(post.home / "compute/killed") in child.cmdline():
             child.kill()
@@ -293,16 +292,9 @@ def test_killed_caller_loses_nothing(post: Post, monkeypatch: pytest.MonkeyPatch
     before = post.fits()
     args = post.args("memory", "orphan")
     caller = subprocess.Popen([sys.executable, "-c", CALLER, json.dumps(args), TASK])
-    _until(lambda: post.fits() > before)
+    until(lambda: post.fits() > before, 120)
     caller.kill()
     caller.wait()
     result = _run(post, "memory", "orphan")
     assert result["trials"]["run"] == TRIALS
     assert post.fits() - before == TRIALS + 1
-
-
-def _until(there: Callable[[], bool], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < end
-        time.sleep(0.02)

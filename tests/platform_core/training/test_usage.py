@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from loopline.platform_core.specs import Requirements
 from loopline.platform_core.training.usage import Meter, Usage
+from tests.waiting import until
 
 BURN = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass"
 
@@ -21,7 +23,7 @@ def test_seconds_of_processors_are_told_with_those_of_children():
     meter = Meter(Requirements(cpu=2))
     exec(BURN.format(0.2))
     subprocess.run([sys.executable, "-c", BURN.format(0.2)], check=True)
-    time.sleep(0.1)
+    time.sleep(0.1)  # waiting is what costs nothing
     used = meter.read()
     assert 0.4 <= used.cpu_seconds < 1.0
     assert used.wall_seconds >= 0.4
@@ -64,8 +66,7 @@ def test_the_busiest_gpus_are_those_that_were_asked_for(driver):
     """Of three GPUs at 10, 90 and 50 percent two are ours: 70 percent."""
     driver.write_text("10\n90\n50\n")
     meter = Meter(Requirements(gpu=2))
-    while not meter._shares:
-        time.sleep(0.01)
+    until(lambda: meter._shares)
     used = meter.read()
     assert used.gpu_share == pytest.approx(0.7)
     assert used.to_json()["gpu_seconds"] == pytest.approx(2 * used.wall_seconds)
@@ -75,5 +76,5 @@ def test_a_driver_that_says_nothing_is_asked_no_more(driver):
     """Without GPUs that it sees, nvidia-smi writes an error: then nobody knows how busy they are."""
     driver.write_text("No devices were found\n")
     meter = Meter(Requirements(gpu=1))
-    time.sleep(0.2)
+    until(lambda: not any("_watch" in thread.name for thread in threading.enumerate()))
     assert meter.read().gpu_share is None

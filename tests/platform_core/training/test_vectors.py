@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import BadRequest, ContractBroken, Unsupported
 from loopline.platform_core.features.audit import audit
 from loopline.platform_core.features.materialize import materialize
@@ -24,7 +23,6 @@ from loopline.platform_core.monitor.columns import EmbeddingColumn
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.skew_cause import alike, differs
 from loopline.platform_core.monitor.window import judge_window
-from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.answering.recipe import Recipe
 from loopline.platform_core.runtime.model.encode import Encoder, column_names
 from loopline.platform_core.runtime.model.models import LoadedModel, load_model
@@ -33,16 +31,15 @@ from loopline.platform_core.scoring.batch_features import gathered
 from loopline.platform_core.scoring.edge import export
 from loopline.platform_core.specs import Drift, Model, Source, Team, feature_view, labels
 from loopline.platform_core.testing.engine_tables import put_contract
-from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.training import encode, examples, publish, training_set
 from loopline.platform_core.training.order import Fitted, Order
 from loopline.platform_core.training.search import SearchResult
-from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
+from tests.platform_core.homes import opened, raw_rows
 
-ROWS, CUSTOMERS = 1_200, 60
+ROWS, CUSTOMERS = 600, 60
 BEGIN = datetime(2011, 3, 1, tzinfo=UTC)
 VISITS = Source("visits", contract="visits.yaml")
 
@@ -64,43 +61,26 @@ class World:
     """A team whose view returns vectors, on a real lake, engine and online store."""
 
     def __init__(self, folder: Path, engine: Any) -> None:
-        bindings = {
-            "lake": DeltaLake(root=str(folder / "lake")),
-            "engine": engine,
-            "online_store": SqliteOnlineStore(path=str(folder / "online.db")),
-            "registry": InMemoryRegistry(),
-        }
-        ledger = f"sqlite:///{folder}/ledger.db"
-        self.platform = Platform(Environment("test", folder / "test.yaml", bindings, ledger, None, folder))
+        store = SqliteOnlineStore(path=str(folder / "online.db"))
+        self.platform = opened(folder, BEGIN + timedelta(days=60), engine=engine, online_store=store)
         kinds = dict.fromkeys(("seen_at", "asked_at", "known_at"), "timestamp")
         put_contract(
             folder / VISITS.contract, customer_id="integer", likes="string", paid="number", came_back="number", **kinds
         )
         self.model = Model("loyal", (taste,), came_back, fit=None, drift=Drift(min_rows=100))  # type: ignore[arg-type]
         self.team = Team("shop", folder, (self.model,))
+        self._learn()
 
-    def learn(self) -> None:
-        """Let visits arrive, and compute the view."""
+    def _learn(self) -> None:
         random = np.random.default_rng(0)
         vectors = random.normal(size=(ROWS, 3)).round(3)
         likes = ["|".join(map(str, row)) for row in vectors.tolist()]
         likes[5] = None
-        instant = pa.timestamp("us", "UTC")
         seen = [BEGIN + timedelta(minutes=10 * n) for n in range(ROWS)]
-        asked = pa.array([at + timedelta(minutes=1) for at in seen], instant)
-        raw = pa.table(
-            {
-                "customer_id": pa.array(np.arange(ROWS) % CUSTOMERS),
-                "seen_at": pa.array(seen, instant),
-                "asked_at": asked,
-                "known_at": asked,
-                "likes": likes,
-                "paid": random.gamma(2, 2, ROWS),
-                "came_back": (random.random(ROWS) < 1 / (1 + np.exp(-3 * vectors[:, 1]))).astype(float),
-                ARRIVED_AT: pa.array(seen, instant),
-                "_date": pa.array([at.date() for at in seen], pa.date32()),
-            }
-        )
+        asked = [at + timedelta(minutes=1) for at in seen]
+        told = {"customer_id": np.arange(ROWS) % CUSTOMERS, "likes": likes, "paid": random.gamma(2, 2, ROWS)}
+        told["came_back"] = (random.random(ROWS) < 1 / (1 + np.exp(-3 * vectors[:, 1]))).astype(float)
+        raw = raw_rows("seen_at", seen_at=seen, asked_at=asked, known_at=asked, **told)
         self.platform.lake.append(raw_table("shop", "visits"), raw)
         materialize(self.platform, self.team, taste)
 
@@ -122,13 +102,21 @@ class World:
         return load_model(folder)
 
 
-@pytest.fixture(params=[PolarsEngine, DuckdbEngine])
-def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
-    """Give a world that has learnt, on each engine that runs in this process."""
-    found = World(tmp_path, request.param())
-    found.learn()
+ENGINES = [PolarsEngine, DuckdbEngine]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Give a world that has learnt, on each engine that runs in this process; tests read it."""
+    found = World(tmp_path_factory.mktemp("world"), request.param())
     yield found
     found.platform.close()
+
+
+@pytest.fixture(scope="module")
+def loaded(world: World) -> LoadedModel:
+    """Train once a world."""
+    return world.package(world.team.folder / "package")
 
 
 def asked(**inputs: tuple[list[int], Any]) -> protocol.InferRequest:
@@ -149,23 +137,23 @@ def answered(world: World, loaded: LoadedModel, request: protocol.InferRequest) 
     return loaded.predict(recipe.matrix(gathered.rows)).tolist(), gathered.features
 
 
-def test_vectors_go_from_raw_rows_to_an_answer(world: World, tmp_path: Path) -> None:
+def test_vectors_go_from_raw_rows_to_an_answer(world: World, loaded: LoadedModel) -> None:
     """The lake and the store hold them as lists, nothing is new when computed again, and an answer rests on them."""
     held = world.platform.lake.read(view_table("shop", taste))
     assert held.column("meaning").null_count == 1
     assert set(map(len, held.column("meaning").drop_null().to_pylist())) == {3}
     assert materialize(world.platform, world.team, taste).rows == 0
-    loaded = world.package(tmp_path / "package")
     assert [(field.name, field.width) for field in loaded.manifest.features] == [("paid", 0), ("meaning", 3)]
     ((row,),) = world.platform.online_store.read([(online_view("shop", taste), ["7"])])
-    assert row is not None
     (by_key,), (logged,) = answered(world, loaded, asked(customer_id=([1], [7])))
     assert by_key == loaded.predict(np.array([[row.values[0], *row.values[1]]]))[0]
     assert json.loads(logged) == {"paid": row.values[0], "meaning": row.values[1]}
 
 
-def test_what_arrives_later_and_what_the_audit_finds(world: World) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_arrives_later_and_what_the_audit_finds(tmp_path: Path, engine: type[Any]) -> None:
     """A vector anew is news, the rest is not; the audit finds one that was spoiled online, and mends it."""
+    world = World(tmp_path, engine())
     raw = world.platform.lake.read(raw_table("shop", "visits"))
     last = raw.slice(ROWS - 1)
     later = pa.array([BEGIN + timedelta(days=20)], pa.timestamp("us", "UTC"))
@@ -175,23 +163,21 @@ def test_what_arrives_later_and_what_the_audit_finds(world: World) -> None:
     assert materialize(world.platform, world.team, taste).rows == 1
     key, view = str(last["customer_id"][0].as_py()), online_view("shop", taste)
     ((row,),) = world.platform.online_store.read([(view, [key])])
-    assert row is not None
     assert row.values[1] == [1.0, 2.0, 3.0]
     assert audit(world.platform, world.team, taste).problem == ""
     spoiled = {"customer_id": [key], "event_time": later, "paid": [row.values[0]], "meaning": [[1.0, 2.0, 4.0]]}
     world.platform.online_store.write(view, "customer_id", pa.table(spoiled))
     assert "[1.0, 2.0, 4.0]" in audit(world.platform, world.team, taste, mend=True).example
     assert world.platform.online_store.read([(view, [key])]) == [[row]]
+    world.platform.close()
 
 
-def test_batches_and_applications_get_lists(world: World, tmp_path: Path) -> None:
+def test_batches_and_applications_get_lists(world: World, loaded: LoadedModel) -> None:
     """A batch joins the vectors of then, too old ones are null; the features API gives them as JSON."""
-    loaded = world.package(tmp_path / "package")
     when = pa.array([BEGIN + timedelta(days=9), BEGIN - timedelta(days=1)], pa.timestamp("us", "UTC"))
     rows = pa.table({"customer_id": [7, 7], "event_time": when})
     found = gathered(world.platform, world.team, world.model, loaded.manifest, rows).features["meaning"]
     ((row,),) = world.platform.online_store.read([(online_view("shop", taste), ["7"])])
-    assert row is not None
     assert found.to_pylist() == [row.values[1], None]
     asked = FeatureNames(world.platform, world.team).ask(["taste:meaning"])
     at = BEGIN + timedelta(days=9)
@@ -199,9 +185,8 @@ def test_batches_and_applications_get_lists(world: World, tmp_path: Path) -> Non
     assert answer["features"] == {"taste:meaning": [row.values[1], None]}
 
 
-def test_a_vector_may_be_sent_as_a_shape(world: World, tmp_path: Path) -> None:
+def test_a_vector_may_be_sent_as_a_shape(world: World, loaded: LoadedModel) -> None:
     """A tensor [n, 3] by the feature's name goes before what was looked up; another width or form is refused."""
-    loaded = world.package(tmp_path / "package")
     sent = asked(customer_id=([2], [7, 8]), paid=([2], [1.0, 2.0]), meaning=([2, 3], [0, -2, 0, 0, 2, 0]))
     found, logged = answered(world, loaded, sent)
     assert found[0] < 0.3
@@ -212,10 +197,10 @@ def test_a_vector_may_be_sent_as_a_shape(world: World, tmp_path: Path) -> None:
             Recipe(loaded.manifest).checked(asked(customer_id=([1], [7]), meaning=(shape, data)))
 
 
-def test_drift_of_vectors_is_measured_and_told(world: World, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("loaded")
+def test_drift_of_vectors_is_measured_and_told(world: World) -> None:
     """The profile knows the column as an embedding, and a window of moved vectors drifts."""
-    world.package(tmp_path / "package")
-    profile = Profile.load(tmp_path / "package")
+    profile = Profile.load(world.team.folder / "package")
     assert isinstance(profile.columns["meaning"], EmbeddingColumn)
     random = np.random.default_rng(1)
     for moved, drifted in ((0.0, False), (1.0, True)):
@@ -230,11 +215,11 @@ def test_drift_of_vectors_is_measured_and_told(world: World, tmp_path: Path) -> 
         assert (verdict.kind, verdict.drifted) == ("embedding", drifted)
 
 
+@pytest.mark.usefixtures("loaded")
 def test_a_device_is_refused_vectors_with_a_reason(world: World, tmp_path: Path) -> None:
     """The script for devices reads single values."""
-    world.package(tmp_path / "package")
     with pytest.raises(Unsupported, match="takes vectors"):
-        export(tmp_path / "package", "1", pa.table({"paid": [1.0]}), tmp_path / "device")
+        export(world.team.folder / "package", "1", pa.table({"paid": [1.0]}), tmp_path / "device")
 
 
 def test_rows_and_columns_encode_alike() -> None:

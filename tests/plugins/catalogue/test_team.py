@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -29,15 +27,6 @@ def learnt(texts: list[str], rows: list[dict[str, str]]) -> Spelling:
     train = Examples(np.zeros((len(y), 0)), y, (), {}, pa.table({"description": texts}))
     with threadpool_limits(1):
         return spelling(train, train, {"c": 10.0}, lambda *_: None)
-
-
-def test_the_team_is_found_and_imports_declarations_only() -> None:
-    """Neither scikit-learn nor any part of the platform come along before they are needed."""
-    found = plugins.installed(only=["catalogue"])
-    assert [model.name for model in found.teams[0].models] == ["departments"]
-    code = "import catalogue, sys; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert not {"sklearn", "dagster", "loopline.demo", "loopline.platform_core.training"} & set(loaded)
 
 
 def test_spelling_sorts_more_than_the_nearest_centroid_and_stays_what_it_is_in_a_pickle() -> None:

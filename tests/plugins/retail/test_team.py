@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -13,7 +11,6 @@ import pytest
 import retail
 from retail.fit import boosted_trees
 
-from loopline.platform_core import plugins
 from loopline.platform_core.specs import Examples, Pruned
 from loopline.platform_core.specs.odcs import read_contract
 
@@ -26,34 +23,6 @@ def examples(seed: int) -> Examples:
     x = np.column_stack([random.normal(size=600), random.integers(-1, 3, 600)])
     y = (x[:, 0] + random.normal(size=600) > 1).astype(float)
     return Examples(x, y, ("size", "kind"), {"kind": ("a", "b", "c")})
-
-
-def test_the_team_is_found_with_its_models() -> None:
-    """Two models are Python, one is a YAML file."""
-    found = plugins.installed(only=["retail"])
-    assert found.quarantined == ()
-    assert [model.name for model in found.teams[0].models] == ["cancellations", "value", "repeat_orders"]
-
-
-def test_the_team_names_no_vendor_and_imports_declarations_only() -> None:
-    """In a fresh interpreter nothing heavy comes along, and no part of the platform but the declarations."""
-    code = "import retail, sys; print(*sorted({m.split('.')[0] for m in sys.modules}), *sys.modules)"
-    loaded = set(
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    )
-    heavy = {
-        "dagster",
-        "lightgbm",
-        "sklearn",
-        "polars",
-        "mlflow",
-        "evidently",
-        "deltalake",
-        "pandas",
-        "loopline.resources",
-    }
-    kernel = {f"loopline.platform_core.{room}" for room in ("loop", "runtime", "contracts")} | {"loopline.resources"}
-    assert loaded & (heavy | kernel) == set()
 
 
 def test_the_contract_reads() -> None:

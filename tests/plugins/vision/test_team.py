@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from vision.digits import digits, votes
@@ -16,15 +13,6 @@ from loopline.platform_core.foundation.names import LABEL
 from loopline.platform_core.specs import Examples, brightness, sharpness
 from loopline.platform_core.targets import Multiclass
 from loopline.resources.polars.engine import PolarsEngine
-
-
-def test_the_team_is_found_and_imports_declarations_only() -> None:
-    """Neither numpy's friends nor any part of the platform come along before they are needed."""
-    found = plugins.installed(only=["vision"])
-    assert [model.name for model in found.teams[0].models] == ["digits"]
-    code = "import vision, sys; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert not {"sklearn", "dagster", "loopline.demo", "loopline.platform_core.training"} & set(loaded)
 
 
 def test_votes_read_more_than_the_nearest_centroid() -> None:

@@ -92,7 +92,7 @@ def started(serving: AzureMLServing, model: str, folder: Path) -> None:
         while not (serving.observe(model).ready and _answers(caller)):
             assert time.monotonic() < end, serving.observe(model)
             serving._looks.clear()
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks: what is looked at tells nobody
 
 
 def _answers(caller: Caller) -> bool:

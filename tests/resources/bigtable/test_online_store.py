@@ -161,12 +161,12 @@ def test_the_service_deletes_what_has_expired(fake: BigtableFake, store: Bigtabl
     assert _cell(fake, "1")[0] / 1e6 - time.time() == pytest.approx(11 * 3600, abs=60)
     assert _cell(fake, "2")[0] == LASTING_US
     assert _cell(fake, "3")[1] == pack(OnlineRow(event_us, (1.0,)))
-    time.sleep(0.01)
+    time.sleep(0.01)  # until the row is too old by the clock
     assert events(store, "v", list("123")) == {"1": event_us, "2": event_us, "3": None}
     assert (fake.sweep(), len(fake.stored)) == (1, 2)
     # what has expired and lies there still is written over by an older event
     store.write("v", "customer_id", view_rows([4], [event_us], spend=[1.0]), Keep(1 / 24 + 1e-9, then))
-    time.sleep(0.01)
+    time.sleep(0.01)  # until the row is too old by the clock
     assert store.write("v", "customer_id", view_rows([4], [5], spend=[1.0])) == 1
     assert events(store, "v", ["4"]) == {"4": 5}
 

@@ -150,9 +150,9 @@ def test_the_service_deletes_what_has_expired(fake: CosmosFake, store: CosmosOnl
     assert (third["ttl"], fourth["ttl"]) == (1, 2**31 - 1)
     assert not {"ttl", "until_us"} & set(second)
     assert base64.b64decode(second["row"]) == pack(OnlineRow(event_us, (1.0,)))
-    time.sleep(0.01)
+    time.sleep(0.01)  # until the row is too old by the clock
     assert set(events(store, "v", list("123")).items()) == {("1", event_us), ("2", event_us), ("3", None)}
-    time.sleep(2)
+    time.sleep(2)  # until the service counts it as too old: it knows whole seconds only
     assert (fake.sweep(), len(fake.items)) == (1, 3)
 
 

@@ -91,11 +91,6 @@ class TestWrongSecret(CredentialsKit):
     """An S3 server that checks who asks."""
 
     @pytest.fixture
-    def wrong_secret(self) -> str:
-        """Give a secret that is none."""
-        return "mellon-mellon-mellon"
-
-    @pytest.fixture
     def stranger(self, s3_server: S3Server, wrong_secret: str) -> DeltaLake:
         """Open a lake with it."""
         options = {**s3_server.options, "aws_allow_http": "true", "aws_secret_access_key": wrong_secret}
@@ -188,7 +183,7 @@ def test_a_killed_writer_loses_and_doubles_nothing(lake: DeltaLake, root: str) -
         assert writer.stdout.readline() == b"ready\n"
         before = lake.committed("a/raw/b", ["app"]).get("app", -1)
         while lake.committed("a/raw/b", ["app"]).get("app", -1) < before + 5:
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks: what is looked at tells nobody
         os.kill(writer.pid, signal.SIGKILL)
         writer.wait()
         newest = lake.committed("a/raw/b", ["app"])["app"]

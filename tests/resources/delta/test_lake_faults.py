@@ -177,7 +177,7 @@ def test_a_commit_that_happens_late_is_not_repeated(hasty: DeltaLake, lake: Delt
             hasty.append(TABLE, numbered(1), {APP: 1})
         end = time.monotonic() + 30
         while lake.version(TABLE) == 0 and time.monotonic() < end:
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks: what is looked at tells nobody
     assert hasty.append(TABLE, numbered(1), {APP: 1}) == 1
     assert numbers(lake, TABLE) == [0, 1]
 

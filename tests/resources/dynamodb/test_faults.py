@@ -194,7 +194,7 @@ def test_fetches_of_one_turn_share_requests(store: DynamodbOnlineStore, proxy: F
     async def beat() -> None:
         while True:
             ticks.append(time.monotonic())
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # a beat
 
     async def ask() -> list[Any]:
         beating = asyncio.create_task(beat())

@@ -97,7 +97,7 @@ def test_expiry_is_counted_from_the_event_on_the_platforms_clock(store: Dynamodb
     view, then = new_view(), datetime(2011, 3, 1, tzinfo=UTC)
     times = [int((then - age).timestamp() * 1e6) for age in (timedelta(hours=1), timedelta(hours=12, microseconds=-1))]
     store.write(view, "customer_id", view_rows([1, 2], times, spend=[1.0] * 2), Keep(0.5, then))
-    time.sleep(0.05)
+    time.sleep(0.05)  # until the row is too old by the clock
     assert events(store, view, ["1", "2"]) == {"1": times[0], "2": None}
 
 
@@ -107,7 +107,7 @@ def test_what_is_gone_holds_nobody_up(store: DynamodbOnlineStore) -> None:
     event_us = int(now.timestamp() * 1e6)
     old = view_rows(["a", "b", "c"], [event_us] * 3, spend=[1.0] * 3)
     assert store.write(view, "customer_id", old, Keep(1e-9, now)) == 3
-    time.sleep(0.05)
+    time.sleep(0.05)  # until the row is too old by the clock
     assert store.write(view, "customer_id", view_rows(["a"], [event_us - 10], spend=[2.0])) == 1
     void = view_rows(["b", "c"], [event_us] * 2)
     assert store.replace(view, "customer_id", view_rows(["c"], [event_us - 10], spend=[3.0]), void) == 1

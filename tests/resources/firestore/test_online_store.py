@@ -156,7 +156,7 @@ def test_the_service_deletes_what_has_expired(fake: FirestoreFake, store: Firest
     assert left == pytest.approx(11 * 3600, abs=60)
     assert set(second.fields) == {"row"}
     assert bytes(third.fields["row"].bytes_value) == pack(OnlineRow(event_us, (1.0,)))
-    time.sleep(0.01)
+    time.sleep(0.01)  # until the row is too old by the clock
     assert events(store, "v", list("123")) == {"1": event_us, "2": event_us, "3": None}
     assert (fake.sweep(), len(fake.stored)) == (1, 2)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -40,25 +39,24 @@ def test_a_torn_line_is_not_read_and_is_taken_away(events: FolderEventStream) ->
     assert events.read("t/s", ends, 9)["value"].to_pylist() == [b"two"]
 
 
-WRITER = """
-import sys
-from loopline.platform_core.contracts.event_stream import Record
-from loopline.resources.folder.event_stream import FolderEventStream
-stream = FolderEventStream(root=sys.argv[1], partitions=2)
-for n in range(60):
-    stream.publish("t/s", [Record(f"{sys.argv[2]} {n} {i}".encode() * 99) for i in range(5)])
-"""
+def _publishes(root: str, number: int) -> None:
+    stream = FolderEventStream(root=root, partitions=2)
+    for n in range(60):
+        stream.publish("t/s", [Record(f"{number} {n} {i}".encode() * 99) for i in range(5)])
 
 
 def test_several_processes_publish(events: FolderEventStream) -> None:
     """Lines of writers at once never mix, and a reader at the same time sees whole ones only."""
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, events.root, str(number)]) for number in range(3)]
+    fork = multiprocessing.get_context("fork")
+    writers = [fork.Process(target=_publishes, args=(events.root, number)) for number in range(3)]
+    for writer in writers:
+        writer.start()
     offsets: dict[int, int] = {}
     seen: list[bytes] = []
-    while (rows := events.read("t/s", offsets, 1000)).num_rows or any(writer.poll() is None for writer in writers):
+    while (rows := events.read("t/s", offsets, 1000)).num_rows or any(writer.is_alive() for writer in writers):
         seen += rows["value"].to_pylist()
         offsets |= dict(zip(rows["partition"].to_pylist(), rows["next"].to_pylist(), strict=True))
-    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert sorted(seen) == sorted(f"{w} {n} {i}".encode() * 99 for w in range(3) for n in range(60) for i in range(5))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -163,8 +165,6 @@ def test_whatever_happens_the_same_waits(world: World, happens: Any) -> None:
 
 def test_a_table_that_was_written_anew_holds_nothing_of_before(world: World) -> None:
     """Every file waits again."""
-    import shutil
-
     shutil.rmtree(world.root / "lake")
     assert len(world.waiting_anew()) == 10
     world.land(4)
@@ -173,18 +173,11 @@ def test_a_table_that_was_written_anew_holds_nothing_of_before(world: World) -> 
 
 def test_content_that_landed_from_another_folder_does_not_wait(world: World) -> None:
     """Its log is gone, and the lake still knows it; also what comes later."""
-    world.lake_anew().append(TABLE, ROW, {application(id_of("id\nelsewhere")): 1})
+    world.lake_anew().append(TABLE, ROW, {application(hashlib.sha256(b"id\nelsewhere").hexdigest()): 1})
     (world.folder / SETTLED).unlink()
     world.waiting_anew()
     world.deliver("elsewhere.csv", "id\nelsewhere")
     assert world.waiting_anew() == world.truth() == []
-
-
-def id_of(content: str) -> str:
-    """Name a content."""
-    import hashlib
-
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 STEP = st.tuples(
@@ -194,7 +187,7 @@ STEP = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=repeats(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=repeats(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEP, max_size=14))
 def test_in_any_order_the_same_waits(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, str]]

@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from loopline.platform_core.testing.event_source import Delivery
+from tests.emulators.http_server import Answer, Serving
 
 TOKEN = "open-sesame"
 
@@ -50,28 +49,9 @@ class Api:
 @contextmanager
 def served(api: Api) -> Iterator[Api]:
     """Serve it while the block runs."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body, headers = api.answer(self.path, self.headers.get("Authorization", ""))
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    api.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with Serving(lambda asked: Answer(*api.answer(asked.path, asked.headers.get("Authorization", "")))) as serving:
+        api.url = serving.url
         yield api
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class ApiDelivery(Delivery):

@@ -20,9 +20,9 @@ from loopline.platform_core.testing.inference_server import free_port
 from loopline.resources.http import asking, taking
 from loopline.resources.http.event_source import HttpEventSource
 from loopline.resources.http.feeds import Feed
-from loopline.resources.taking.shelf import FolderShelf
 from tests.emulators import faults
 from tests.resources.http.api import TOKEN, Api, ApiDelivery, served
+from tests.resources.tables.deaths import Died, dying
 
 FEED = {"rows": "data", "next": "paging.next", "known_at": "known_at"}
 Make = Callable[..., HttpEventSource]
@@ -91,11 +91,6 @@ class TestHttpEventSource(EventSourceKit):
 
 class TestWrongToken(CredentialsKit):
     """The API asks for a token."""
-
-    @pytest.fixture
-    def wrong_secret(self) -> str:
-        """Give one that it does not know."""
-        return "mellon"
 
     @pytest.fixture
     def stranger(self, make: Make, api: Api, wrong_secret: str) -> HttpEventSource:
@@ -187,27 +182,10 @@ def test_who_dies_while_taking_loses_and_doubles_nothing(
 ) -> None:
     """Before or behind each of a page's two files."""
     api.feeds["/orders"] = pages([1, 1], [1], [2, 3])
-    write, write_if = FolderShelf.write, FolderShelf.write_if
     for number in (1, 2, 3):
-        for name, method in (("write", write), ("write_if", write_if)):
-            monkeypatch.setattr(FolderShelf, name, _dying(method, f"{key}{number:012}", is_written=is_written))
-        with pytest.raises(KeyboardInterrupt):
+        with dying(monkeypatch, key, number, is_written=is_written), pytest.raises(Died):
             make().arrivals("shop/orders")
-        monkeypatch.undo()
     assert taken(make()) == ["1", "1", "1", "2", "3"]
-
-
-def _dying(method: Any, key: str, *, is_written: bool) -> Any:
-    def dies(self: FolderShelf, name: str, *args: Any) -> Any:
-        is_meant = key in name
-        if is_meant and not is_written:
-            raise KeyboardInterrupt
-        done = method(self, name, *args)
-        if is_meant:
-            raise KeyboardInterrupt
-        return done
-
-    return dies
 
 
 def test_pages_without_rows_are_passed_over(api: Api, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,4 +41,4 @@ class Forking:
         """Kill a scorer and see it gone."""
         os.kill(process, signal.SIGKILL)
         while Path(f"/proc/{process}").exists():
-            time.sleep(0.002)
+            time.sleep(0.002)  # between two looks: what is looked at tells nobody

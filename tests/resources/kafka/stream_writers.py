@@ -108,7 +108,7 @@ def write(home: Path, servers: str) -> None:
             note("overtaken")
             with Path(os.environ["PHASES"], f"overtaken.{os.getpid()}").open("a") as file:
                 file.write(f"{type(error).__name__}\n")
-            time.sleep(0.01)
+            time.sleep(0.01)  # lets who overtook it finish
 
 
 def main(home: Path, servers: str) -> None:

@@ -82,7 +82,7 @@ class Site:
         """Wait until a writer is in one of the phases; it has something to land."""
         end = time.monotonic() + 200
         while self.phase(process) not in phases and time.monotonic() < end:
-            time.sleep(0.0005)
+            time.sleep(0.0005)  # between two looks: what is looked at tells nobody
 
     def phase(self, process: int) -> str:
         """Return what a writer was about to do."""
@@ -112,7 +112,7 @@ class Site:
         """Kill a writer; gives what it was about to do."""
         os.kill(process, signal.SIGKILL)
         while Path(f"/proc/{process}").exists():
-            time.sleep(0.002)
+            time.sleep(0.002)  # between two looks: what is looked at tells nobody
         return self.phase(process)
 
     def exact(self) -> None:
@@ -137,7 +137,7 @@ def test_kills_at_random_moments_lose_and_double_nothing(site: Site) -> None:
         site.send(RECORDS_A_KILL)
         if kill % 2:
             site.wait_for(writer, [chance.choice(AT_STAKE)])
-        time.sleep(chance.uniform(0, 0.003 if kill % 2 else 0.8))
+        time.sleep(chance.uniform(0, 0.003 if kill % 2 else 0.8))  # any moment
         successor = site.start() if kill % 3 == 0 else None
         died[site.kill(writer)] += 1
         writer = successor or site.start()
@@ -168,4 +168,4 @@ def until(holds: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end, f"not within a minute: {what}"
-        time.sleep(0.005)
+        time.sleep(0.005)  # between two looks: what is looked at tells nobody

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -241,18 +242,15 @@ def test_ids_in_headers_and_in_keys(held: Registry, client: SchemaRegistryClient
     write = AvroSerializer(client, '"long"', conf=NO_SUBJECTS | {"schema.id.serializer": header_schema_id_serializer})
     value = write(7, said)
 
-    class Came:
-        """A message as the consumer gives it."""
+    def came(key: bytes | None, value: bytes | None, headers: list[Any] | None) -> Any:
+        """Return a message as the consumer gives it."""
+        return SimpleNamespace(key=lambda: key, value=lambda: value, headers=lambda: headers)
 
-        def __init__(self, key: bytes | None, value: bytes | None, headers: list[Any] | None) -> None:
-            self.key, self.value, self.headers = lambda: key, lambda: value, lambda: headers
-
-    came: Any = Came(b"k", value, said.headers)
-    key, whole = content(came)
+    key, whole = content(came(b"k", value, said.headers))
     assert key == b"k"
     assert whole is not None
-    assert content(Came(None, None, said.headers)) == (None, None)  # type: ignore[arg-type]
-    assert content(Came(None, b"{}", None)) == (None, b"{}")  # type: ignore[arg-type]
+    assert content(came(None, None, said.headers)) == (None, None)
+    assert content(came(None, b"{}", None)) == (None, b"{}")
     in_front = avro(client, "long")(8)
     read = as_json(held, whole, None, None, keys=[None, in_front, b"\0\0\0\x27\x0fx"])
     assert read.records["value"].to_pylist() == [b"7", None, b"\0\0\0\x27\x0fx"]

@@ -60,7 +60,7 @@ class Site(Forking):
         """Wait until everything is answered or put aside."""
         end = time.monotonic() + seconds
         while len(self.read("kit/say")) + len(self.read("kit/ask.dead")) < self.sent.total() and time.monotonic() < end:
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two looks: what is looked at tells nobody
 
 
 @pytest.fixture(params=["kafka", "folder"])
@@ -94,11 +94,11 @@ def test_kills_lose_and_double_nothing(site: Site) -> None:
     site.answered()
     for _ in range(KILLS):
         site.send(A_KILL)
-        time.sleep(chance.uniform(0, 0.5))
+        time.sleep(chance.uniform(0, 0.5))  # any moment
         name = chance.choice("ab")
         site.kill(running[name])
         running[name] = site.start(name)
-        time.sleep(chance.uniform(0, 1.5))
+        time.sleep(chance.uniform(0, 1.5))  # any moment
     site.answered()
     files = sorted(log.log_folder(site.home / "serving", "kit.model").glob("*.frames"))
     logged = [record.request_id for file in files for records, _ in log.read(file) for record in records]
@@ -120,7 +120,7 @@ def test_two_members_share_the_partitions(site: Site) -> None:
     running = [site.start(name) for name in ("a", "b")]
     for _ in range(30):
         site.send(40)
-        time.sleep(0.3)
+        time.sleep(0.3)  # records go on coming for a while
     site.answered()
     by_file = [
         {record.request_id.split(":")[1] for records, _ in log.read(file) for record in records}

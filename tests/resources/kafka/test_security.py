@@ -141,7 +141,7 @@ def test_a_token_that_ends_is_read_again(opened: Opened, kafka_broker: Broker, t
     stream = opened(sasl={"mechanism": "OAUTHBEARER", "token_file": str(file)})
     stream.ends("kit/nothing")
     file.write_text(tokens(seconds=600))
-    time.sleep(5)
+    time.sleep(5)  # longer than the first token holds
     goes_and_comes(stream)
 
 

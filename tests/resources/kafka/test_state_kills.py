@@ -37,7 +37,7 @@ class Site(Forking):
         """Wait for so many answers, and read them."""
         end = time.monotonic() + seconds
         while len(rows := self.platform.event_stream.read("shop/say", {}, 100_000)) < wanted and time.monotonic() < end:
-            time.sleep(0.2)
+            time.sleep(0.2)  # between two looks: what is looked at tells nobody
         return [json.loads(value) for value in rows["value"].to_pylist()]
 
 
@@ -75,7 +75,7 @@ def test_kills_leave_state_and_answers_in_agreement(site: Site) -> None:
         wanted |= {order["invoice"] for order in part}
         if number == len(parts) - 1:
             break
-        time.sleep(chance.uniform(0, 1.5))
+        time.sleep(chance.uniform(0, 1.5))  # any moment
         name = chance.choice("ab")
         site.kill(running[name])
         if number % 2 == 0:

@@ -169,7 +169,7 @@ def until(holds: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.3)
+        time.sleep(0.3)  # between two looks: what is looked at tells nobody
 
 
 @pytest.mark.parametrize(

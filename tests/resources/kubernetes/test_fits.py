@@ -110,18 +110,12 @@ def test_a_quota_that_could_never_hold_it_is_named(name):
     require(Cluster(quotas=[quota(**{name: "4Gi"})]), Requirements(memory_gb=4))
 
 
-def test_a_quota_of_gpus_is_named():
-    """Also under a name of one's own."""
+def test_a_quota_of_gpus_and_a_limit_range_are_named():
+    """The quota also under a name of one's own; the other is a container's most."""
     with pytest.raises(Unsupported, match="gpu"):
         require(Cluster(quotas=[quota(**{f"requests.{GPU}": "1"})]), Requirements(gpu=2))
-
-
-def test_a_limit_range_is_named():
-    """A container's most."""
-    limit = {
-        "metadata": {"name": "l", "namespace": "team"},
-        "spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}}]},
-    }
+    most = {"limits": [{"type": "Container", "max": {"cpu": "2"}}]}
+    limit = {"metadata": {"name": "l", "namespace": "team"}, "spec": most}
     with pytest.raises(Unsupported, match="limit range 'l'"):
         require(Cluster(limits=[read("LimitRange", limit)]), Requirements(cpu=3))
 

@@ -85,11 +85,7 @@ def test_a_pod_waits_until_it_knows_the_others(tmp_path, monkeypatch):
     file.write_text("")
     addresses = ["10.0.0.7:29500", "10.0.0.8:29500"]
 
-    def fill():
-        time.sleep(0.3)
-        file.write_text(json.dumps(addresses))
-
-    threading.Thread(target=fill).start()
+    threading.Timer(0.3, file.write_text, (json.dumps(addresses),)).start()
     began = time.monotonic()
     gang = in_pod._together(file)
     assert time.monotonic() - began > 0.2

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,6 +16,7 @@ from loopline.resources.kubernetes import pod_serving
 from loopline.resources.kubernetes.link import Link, is_unknown_path
 from loopline.resources.kubernetes.serving import KubernetesServing
 from loopline.resources.kubernetes.settings import PlainSignIn
+from tests.emulators.http_server import Serving, as_json
 
 POD = {
     "metadata": {"name": "silent", "namespace": "n", "uid": "u"},
@@ -35,38 +33,27 @@ def api(tmp_path):
     """Answer lists of nodes and pods, and count them; gives the counts and a kubeconfig."""
     asked = Counter()
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self):
-            path = urlsplit(self.path)
-            kind = path.path.rpartition("/")[2]
-            asked[kind] += 1
-            asked[f"{kind} from memory"] += "resourceVersion=0" in path.query
-            time.sleep(0.1)
-            said = {"kind": "List", "apiVersion": "v1", "metadata": {}, "items": [POD] if kind == "pods" else []}
-            body = json.dumps(said).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(request):
+        path = urlsplit(request.path)
+        kind = path.path.rpartition("/")[2]
+        asked[kind] += 1
+        asked[f"{kind} from memory"] += "resourceVersion=0" in path.query
+        time.sleep(0.1)  # a while in which others may ask, and who has no patience is gone
+        items = [POD] if kind == "pods" else []
+        return as_json(200, {"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
 
-        def log_message(self, *_):
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever).start()
+    with Serving(answer) as server:
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "c",
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+            "clusters": [{"name": "c", "cluster": {"server": server.url}}],
             "users": [{"name": "c", "user": {}}],
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
         }
         file = tmp_path / "kubeconfig"
         file.write_text(yaml.safe_dump(config))
         yield asked, file
-        server.shutdown()
 
 
 def test_a_server_that_hangs_is_asked_once_within_a_short_patience(api, monkeypatch):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.worker import Failure, Job
+from loopline.resources.kubernetes import message as messages
 from loopline.resources.kubernetes.message import (
-    MOST_ANSWER_BYTES,
     MOST_MESSAGE_BYTES,
     MOST_TASK_BYTES,
     Answer,
@@ -33,6 +33,7 @@ VALUES = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
 )
 
 
@@ -81,11 +82,12 @@ def test_a_failure_keeps_its_words():
     assert unpack_answer(pack_answer(answer)[0]) == answer
 
 
-def test_what_is_too_large_says_so():
+def test_what_is_too_large_says_so(monkeypatch):
     """A task beyond an annotation is refused at once; an answer beyond the log fails with what to do."""
     with pytest.raises(InvalidSpec, match="put the data into the lake"):
         pack_task(Job("a:b", {"value": noise(MOST_TASK_BYTES)}))
-    message, lines = pack_answer(Answer(json.dumps(noise(MOST_ANSWER_BYTES))))
+    monkeypatch.setattr(messages, "MOST_ANSWER_BYTES", 50_000)
+    message, lines = pack_answer(Answer(json.dumps(noise(50_000))))
     assert not lines
     assert "return less" in unpack_answer(message).outcome.fix
 

@@ -96,7 +96,7 @@ def wait_until_settled(serving: KubernetesServing, model: str) -> bool:
     while time.monotonic() < end:
         if serving.observe(model).ready and len(serving.states.observed(model)) == serving.replicas:
             return True
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two looks: what is looked at tells nobody
     return False
 
 

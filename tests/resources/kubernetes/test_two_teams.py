@@ -46,7 +46,7 @@ end = time.monotonic() + 60  # a pod's policies hold a moment after it has begun
 while any(knock() != sys.argv[2] for _ in range(3)):
     if time.monotonic() > end:
         sys.exit(1)
-    time.sleep(0.2)
+    time.sleep(0.2)  # between two looks: what is looked at tells nobody
 """
 
 
@@ -206,5 +206,5 @@ def until(holds, seconds=120):
     end = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks: what is looked at tells nobody
     return found

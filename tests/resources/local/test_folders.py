@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from loopline.platform_core.contracts.log_store import LogSink
-from loopline.platform_core.contracts.serving import DesiredState, ObservedState
+from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.contracts.state_store import Asked, ServerReport, StateFeed
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.prediction_log.log import log_folder
@@ -24,6 +23,7 @@ from loopline.platform_core.testing.log_store import LogStoreKit
 from loopline.platform_core.testing.mutants import assert_catches
 from loopline.platform_core.testing.state_store import StateStoreKit
 from loopline.resources.local.folders import SHADOW, FolderLogs, FolderStates
+from tests.platform_core.testing.mutant import mutant
 
 
 class FolderFeed(StateFeed):
@@ -92,18 +92,25 @@ class TestFolderStates(StateStoreKit):
     @pytest.fixture
     def altered(self, store: FolderStates) -> Callable[[str], None]:
         """Take the folder away: nobody copies a package on one disk."""
-
-        def alter(model: str) -> None:
-            wanted = store.wanted(model)
-            assert wanted
-            wanted.stable.package.rename(wanted.stable.package.with_name("moved"))
-
-        return alter
+        return _moved(store)
 
     @pytest.fixture
     def silence(self, tmp_path: Path) -> Callable[[str], None]:
         """Let its last beat be long ago."""
-        return lambda server: os.utime(tmp_path / "observed" / f"{server}-{os.getpid()}" / "alive", (1, 1))
+        return _long_ago(tmp_path)
+
+
+def _moved(store: FolderStates) -> Callable[[str], None]:
+    def alter(model: str) -> None:
+        wanted = store.wanted(model)
+        assert wanted
+        wanted.stable.package.rename(wanted.stable.package.with_name("moved"))
+
+    return alter
+
+
+def _long_ago(root: Path) -> Callable[[str], None]:
+    return lambda server: os.utime(root / "observed" / f"{server}-{os.getpid()}" / "alive", (1, 1))
 
 
 class TestFolderLogs(LogStoreKit):
@@ -131,49 +138,20 @@ class OtherBytes(FolderFeed):
 
     def asked(self, packages: Path, token: str | None = None) -> Asked | None:
         asked = super().asked(packages, token)
-        if asked is None:
-            return None
-        mixed = {model: replace(state, candidate=state.stable) for model, state in asked.states.items()}
-        return replace(asked, states=mixed)
+        mixed = {} if asked is None else {one: replace(s, candidate=s.stable) for one, s in asked.states.items()}
+        return asked and replace(asked, states=mixed)
 
 
-class TriedOnce(FolderFeed):
-    """Breaks promise 2: what could not be had is not tried again."""
-
-    def asked(self, packages: Path, token: str | None = None) -> Asked | None:
-        asked = super().asked(packages)
-        return None if token is not None else asked
+def _all_kept_back(asked: Asked | None) -> Asked | None:
+    return replace(asked, states={}) if asked and asked.problems else asked
 
 
-class OneKeepsAllBack(FolderFeed):
-    """Breaks promise 2: with one package gone there is nothing for anybody."""
-
-    def asked(self, packages: Path, token: str | None = None) -> Asked | None:
-        asked = super().asked(packages, token)
-        return replace(asked, states={}) if asked and asked.problems else asked
-
-
-class AlwaysNew(FolderFeed):
-    """Breaks promise 3: there is always something."""
-
-    def asked(self, packages: Path, token: str | None = None) -> Asked | None:
-        return super().asked(packages)
-
-
-class Lingering(FolderFeed):
-    """Breaks promise 4: who left is still there."""
-
-    def leave(self, server: str) -> None:
-        return
-
-
-class NeverSilent(FolderStates):
-    """Breaks promise 4: a server is what it said last, whenever that was."""
-
-    def observed(self, model: str) -> list[ObservedState]:
-        return states.observed(self.root, model)
-
-
+# with one gone there is nothing for anybody; what is not tried again; what is always new; who left is there; or speaks
+OneKeepsAllBack = mutant(FolderFeed, "OneKeepsAllBack", asked=lambda up, _, *given: _all_kept_back(up.asked(*given)))
+TriedOnce = mutant(FolderFeed, "TriedOnce", asked=lambda up, _, at, seen=None: up.asked(at) if seen is None else None)
+AlwaysNew = mutant(FolderFeed, "AlwaysNew", asked=lambda up, _, at, __=None: up.asked(at))
+Lingering = mutant(FolderFeed, "Lingering", leave=lambda *_: None)
+NeverSilent = mutant(FolderStates, "NeverSilent", observed=lambda _, own, model: states.observed(own.root, model))
 STATE_MUTANTS: list[tuple[str, type[FolderStates], type[FolderFeed]]] = [
     ("test_1_an_older_generation_never_replaces_a_newer", AnyGeneration, FolderFeed),
     ("test_2_packages_are_there_byte_for_byte", FolderStates, OtherBytes),
@@ -190,17 +168,9 @@ def test_the_kit_of_states_catches(
     test: str, store: type[FolderStates], feed: type[FolderFeed], tmp_path: Path
 ) -> None:
     """Each mutant, by the test of its promise."""
-
-    def altered(model: str) -> None:
-        wanted = states.desired(tmp_path, model)
-        assert wanted
-        wanted.stable.package.rename(tmp_path / "moved")
-
-    def silence(server: str) -> None:
-        os.utime(tmp_path / "observed" / f"{server}-{os.getpid()}" / "alive", (1, 1))
-
-    sides: dict[str, Any] = {"store": store(tmp_path), "feed": feed(tmp_path), "tmp_path": tmp_path}
-    given = sides | {"altered": altered, "silence": silence}
+    held = store(tmp_path)
+    given: dict[str, Any] = {"store": held, "feed": feed(tmp_path), "tmp_path": tmp_path}
+    given |= {"altered": _moved(held), "silence": _long_ago(tmp_path)}
     assert_catches(StateStoreKit, test, **{name: given[name] for name in _arguments(StateStoreKit, test)})
 
 
@@ -208,49 +178,19 @@ class Repeating(FolderSink):
     """Breaks promise 1: what is put again is there twice."""
 
     def put(self, server: str, model: str, file: str, offset: int, frames: bytes) -> int:
-        target = log_folder(self.root, model) / f"{server}.{file}"
         kept = super().put(server, model, file, offset, frames)
         if frames and offset == 0 and kept > len(frames):
-            with target.open("ab") as stream:
+            with (log_folder(self.root, model) / f"{server}.{file}").open("ab") as stream:
                 stream.write(frames)
         return kept
 
 
-class Mixing(FolderSink):
-    """Breaks promise 2: files of two servers are one."""
-
-    def put(self, server: str, model: str, file: str, offset: int, frames: bytes) -> int:
-        return super().put("one", model, file, offset, frames)
-
-
-class FromTheBeginning(FolderLogs):
-    """Breaks promise 3: a cursor is not looked at."""
-
-    def read(self, model: str, after: str | None) -> tuple[pa.Table, str]:
-        return super().read(model, None)
-
-
-class EndOfNothing(FolderLogs):
-    """Breaks promise 3: the end is where one is."""
-
-    def end(self, model: str, after: str | None) -> str:
-        return after or "{}"
-
-
-class Forgetful(FolderLogs):
-    """Breaks promise 4: one reader is enough."""
-
-    def forget(self, model: str, cursors: Sequence[str], keep_seconds: float) -> int:
-        return super().forget(model, cursors[-1:], keep_seconds)
-
-
-class Keeping(FolderLogs):
-    """Breaks promise 4: nothing ever goes."""
-
-    def forget(self, model: str, cursors: Sequence[str], keep_seconds: float) -> int:
-        return 0
-
-
+# files of two servers are one; a cursor is not looked at, nor where the end is; one reader is enough; nothing ever goes
+Mixing = mutant(FolderSink, "Mixing", put=lambda up, _, server, *more: up.put("one", *more))
+FromTheBeginning = mutant(FolderLogs, "FromTheBeginning", read=lambda up, _, model, after: up.read(model, None))
+EndOfNothing = mutant(FolderLogs, "EndOfNothing", end=lambda _, __, model, after: after or "{}")
+Forgetful = mutant(FolderLogs, "Forgetful", forget=lambda up, _, model, all_, s: up.forget(model, all_[-1:], s))
+Keeping = mutant(FolderLogs, "Keeping", forget=lambda *_: 0)
 LOG_MUTANTS: list[tuple[str, type[FolderLogs], type[FolderSink]]] = [
     ("test_1_put_again_changes_nothing", FolderLogs, Repeating),
     ("test_2_how_much_is_kept_is_told", FolderLogs, Mixing),

@@ -68,7 +68,7 @@ class Callers:
                 while not self._ended.is_set():
                     n += 1
                     self._ask(connection, f"{number}-{n}")
-                    time.sleep(0.005)
+                    time.sleep(0.005)  # a caller asks again and again, and lets others do so
             except (OSError, http.client.HTTPException):
                 time.sleep(0.01)  # the worker is gone; another takes the next connection
             finally:
@@ -106,7 +106,7 @@ def kill_one(root: Path, killed: set[int], chance: random.Random) -> int:
     """Kill a worker as soon as there are two that were not killed yet, so that somebody answers; return its id."""
     alive: set[int] = set()
     while len(alive) < 2:
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks: what is looked at tells nobody
         alive = {int(name.rpartition("-")[2]) for name in states.living(root)} - killed
     victim = chance.choice(sorted(alive))
     os.kill(victim, signal.SIGKILL)
@@ -130,7 +130,7 @@ bindings:
         come_to(opened.serving, DesiredState(REF.dotted, 1, served(tmp_path, "1")))
         with Callers(port) as callers:
             for number in range(KILLS):
-                time.sleep(chance.uniform(0.05, 0.4))
+                time.sleep(chance.uniform(0.05, 0.4))  # any moment
                 killed.add(kill_one(tmp_path / "serving", killed, chance))
                 if number % 3 == 2:
                     compact(opened, team, model)

@@ -166,7 +166,7 @@ def test_a_killed_server_loses_no_answered_request(place: Place, tmp_path: Path,
     serving.apply(DesiredState(model, 7, served(tmp_path, "1"), served(tmp_path, "2"), 40))
     with place.server() as process:
         with Callers(place, model) as callers:
-            time.sleep(random.Random(seed).uniform(0.3, 1.0))
+            time.sleep(random.Random(seed).uniform(0.3, 1.0))  # any moment
             os.kill(process, signal.SIGKILL)
             callers.wait()  # each sees its connection end
         assert len(callers.failed) == 4
@@ -206,9 +206,9 @@ def test_what_workers_use_is_told_while_they_live(place: Place) -> None:
     with place.server(workers=2):
         until = time.monotonic() + 200
         while len(place.serving.usage()) < 2 and time.monotonic() < until:
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks: what is looked at tells nobody
         before = {use.server: use for use in place.serving.usage()}
-        time.sleep(0.2)
+        time.sleep(0.2)  # what they use grows with time
         after = {use.server: use for use in place.serving.usage()}
     assert set(before) == set(after)
     for name, use in after.items():
@@ -238,7 +238,7 @@ def test_a_server_that_hangs_is_not_ready(place: Place, tmp_path: Path, monkeypa
     model, serving = new_model(), place.serving
     with place.server() as process:
         come_to(serving, DesiredState(model, 1, served(tmp_path, "1")))
-        time.sleep(3)
+        time.sleep(3)  # longer than one that is silent is taken to live
         assert serving.observe(model).ready
         hang(process)
         try:

@@ -90,7 +90,7 @@ def test_kills_lose_nothing_and_repeat_nothing(serving: LocalServing, environmen
             before = len(shadowed(serving, model))
             with shadow_process(environment) as process:
                 wait_until(lambda before=before: len(shadowed(serving, model)) > before)
-                time.sleep(dice.uniform(0.0, 0.3))
+                time.sleep(dice.uniform(0.0, 0.3))  # any moment
                 os.kill(process.pid, signal.SIGKILL)
     assert {(answer.status, answer.version) for answer in load.answers} == {(200, "1")}
     asked = sorted(answer.request_id for answer in load.answers)

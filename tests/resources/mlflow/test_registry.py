@@ -121,9 +121,14 @@ def test_a_database_that_is_away_is_told_without_its_password() -> None:
     assert "kept-quiet" not in "".join(traceback.format_exception(told.value))
 
 
-def test_module_loads_without_mlflow() -> None:
-    """Binding the registry costs nothing; MLflow comes with the first use."""
-    code = "import sys, loopline.resources.mlflow.registry; sys.exit('mlflow' in sys.modules)"
+def test_modules_load_without_what_they_need_later() -> None:
+    """What is copied beside a model imports nothing of Loopline; the registry imports MLflow with its first use."""
+    code = """
+import sys, loopline.resources.mlflow.raw_rows
+assert "loopline.platform_core" not in sys.modules
+import loopline.resources.mlflow.registry
+assert "mlflow" not in sys.modules
+"""
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -58,7 +58,7 @@ def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
         try:
             urllib.request.urlopen(f"{url}/ping", timeout=10).close()
         except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two looks: what is looked at tells nobody
         else:
             return
     raise AssertionError(log.read_text())

@@ -103,7 +103,7 @@ class Faults:
         async def ask_and_count() -> int:
             fetch, ticks = asyncio.ensure_future(store.fetch([("v", ["1"])])), 0
             while not fetch.done():
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # a beat
                 ticks += 1
             with pytest.raises(StoreUnavailable):
                 fetch.result()
@@ -181,5 +181,5 @@ def _in_the_end(store: OnlineStore, key: str) -> int | None:
         try:
             return events(store, "v", [key])[key]
         except StoreUnavailable:
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two tries of a machine that is slow
     raise AssertionError("no answer")

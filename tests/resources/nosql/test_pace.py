@@ -94,7 +94,7 @@ def test_patience_ends_with_what_was_the_matter(monkeypatch: pytest.MonkeyPatch)
     """Pauses grow and are scattered; a service that says how long is heard; the last word is its own."""
     clock, pauses = Clock(), []
     monkeypatch.setattr(time, "monotonic", clock.read)
-    monkeypatch.setattr(time, "sleep", lambda seconds: (pauses.append(seconds), clock.sleep(seconds)))
+    monkeypatch.setattr(time, "sleep", lambda seconds: (pauses.append(seconds), clock.sleep(seconds)))  # no time passes
     random.seed(1)
     patience, why = Patience(2.0), StoreUnavailable("away", "wait")
     with pytest.raises(StoreUnavailable, match="away"):

@@ -217,7 +217,7 @@ def test_each_request_may_fail_in_each_way(aws: AwsServer, make: Make, bucket: B
         proxy.add(faults.every(), faults.tear_answer(), times=1)
         end = time.monotonic() + 60
         while (bucket.waiting() or names(events) == there) and time.monotonic() < end:
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks: what is looked at tells nobody
             assert names(events)[: len(there)] == there
         found = events.arrivals(SOURCE)
     assert [each.name for each in found] == [*there, "torn.csv"]

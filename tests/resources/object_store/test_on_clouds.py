@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.testing.log_store import LogStoreKit
-from loopline.platform_core.testing.state_store import StateStoreKit
-from loopline.resources.object_store import packages, states
 from loopline.resources.object_store.logs import ObjectLogs
 from loopline.resources.object_store.objects import Objects
-from loopline.resources.object_store.states import ObjectStates
 from tests.emulators.stores import StoreServer
+from tests.resources.object_store.altering import ObjectStatesKit
 
 pytestmark = pytest.mark.parametrize("cloud", ["gs", "az"])
 
@@ -24,35 +20,8 @@ def objects(store_server: StoreServer) -> Objects:
     return Objects(store_server.place(), {**store_server.options, "allow_http": "true"})
 
 
-class TestStates(StateStoreKit):
+class TestStates(ObjectStatesKit):
     """Every promise."""
-
-    @pytest.fixture
-    def store(self, objects: Objects) -> ObjectStates:
-        """The side of whoever deploys."""
-        return ObjectStates(objects)
-
-    @pytest.fixture
-    def feed(self, objects: Objects) -> ObjectStates:
-        """The servers' side."""
-        return ObjectStates(objects)
-
-    @pytest.fixture
-    def altered(self, objects: Objects) -> Callable[[str], None]:
-        """Swap a byte of every package that is there."""
-
-        def alter(_: str) -> None:
-            for one in objects.listed(packages.FOLDER):
-                found = objects.read(one.key)
-                assert found
-                objects.write(one.key, found[0].replace(b"1111", b"1211"))
-
-        return alter
-
-    @pytest.fixture
-    def silence(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-        """Let no time at all be too long."""
-        return lambda _: monkeypatch.setattr(states, "SILENT_SECONDS", -1)
 
 
 class TestLogs(LogStoreKit):
@@ -91,6 +60,7 @@ def test_a_write_on_condition_holds(objects: Objects) -> None:
     found = objects.read("a")
     assert found is not None
     assert found[0] == b"2"
+    assert not objects.write_if("a", b"3", first[1])  # as a thread does that read before another one read
 
 
 def test_a_wrong_secret_is_refused(store_server: StoreServer) -> None:

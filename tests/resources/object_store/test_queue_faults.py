@@ -95,7 +95,7 @@ def test_each_request_may_fail_in_each_way(
         proxy.clear()
     first, end = events.arrivals(SOURCE), time.monotonic() + 60
     while queue.waiting() and time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks: what is looked at tells nobody
         assert events.arrivals(SOURCE) == first
     assert queue.waiting() == 0
     assert len({each.arrival_id for each in first}) == len(there)

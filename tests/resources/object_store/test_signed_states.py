@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,16 @@ from loopline.platform_core.audit import keys
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.runtime import states as on_disk
-from loopline.platform_core.testing.state_store import StateStoreKit, package
+from loopline.platform_core.testing.state_store import package
 from loopline.relay.states import StateRelay
-from loopline.resources.object_store import packages, states
 from loopline.resources.object_store.objects import Objects
 from loopline.resources.object_store.seals import Seal
 from loopline.resources.object_store.serving import ObjectStoreServing
 from loopline.resources.object_store.states import ObjectStates
-from tests.s3_server import S3Server
+from tests.resources.object_store.altering import ObjectStatesKit
 
 KEY, STRANGER = keys.new("platform"), keys.new("platform")
 SIGNING, LOOKING = Seal(KEY.text), Seal("", (KEY.verifying.text,))
-
-
-@pytest.fixture
-def objects(s3_server: S3Server) -> Objects:
-    """Give a prefix of the test's own."""
-    return Objects(s3_server.place(), s3_server.options)
 
 
 @pytest.fixture
@@ -42,40 +34,19 @@ def store(objects: Objects) -> ObjectStates:
 
 
 @pytest.fixture
+def feed(objects: Objects) -> ObjectStates:
+    """The servers' side."""
+    return ObjectStates(objects, LOOKING)
+
+
+@pytest.fixture
 def relay(objects: Objects, tmp_path: Path) -> StateRelay:
     """The side of a server that knows who signs."""
     return StateRelay(tmp_path / "server", "one", ObjectStates(objects, LOOKING))
 
 
-class TestSignedStates(StateStoreKit):
+class TestSignedStates(ObjectStatesKit):
     """They keep every promise that those without a signature do."""
-
-    @pytest.fixture
-    def store(self, objects: Objects) -> ObjectStates:
-        """The side of whoever deploys."""
-        return ObjectStates(objects, SIGNING)
-
-    @pytest.fixture
-    def feed(self, objects: Objects) -> ObjectStates:
-        """The servers' side."""
-        return ObjectStates(objects, LOOKING)
-
-    @pytest.fixture
-    def altered(self, objects: Objects) -> Callable[[str], None]:
-        """Swap a byte of every package that is there."""
-
-        def alter(_: str) -> None:
-            for one in objects.listed(packages.FOLDER):
-                found = objects.read(one.key)
-                assert found
-                objects.write(one.key, found[0].replace(b"1111", b"1211"))
-
-        return alter
-
-    @pytest.fixture
-    def silence(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-        """Let no time at all be too long."""
-        return lambda _: monkeypatch.setattr(states, "SILENT_SECONDS", -1)
 
 
 def put(objects: Objects, model: str, content: bytes) -> None:

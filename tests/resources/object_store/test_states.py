@@ -9,7 +9,7 @@ import os
 import signal
 import tarfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -19,46 +19,16 @@ import pytest
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, NotFound, StoreUnavailable, Unsupported
 from loopline.platform_core.testing.endpoints import new_model
-from loopline.platform_core.testing.state_store import READY, ServerReport, StateStoreKit, content, package
+from loopline.platform_core.testing.state_store import READY, ServerReport, content, package
 from loopline.resources.object_store import packages, states
 from loopline.resources.object_store.objects import Objects
 from loopline.resources.object_store.states import ObjectStates
+from tests.resources.object_store.altering import ObjectStatesKit
 from tests.s3_server import S3Server
 
 
-@pytest.fixture
-def objects(s3_server: S3Server) -> Objects:
-    """Give a prefix of the test's own."""
-    return Objects(s3_server.place(), s3_server.options)
-
-
-class TestObjectStates(StateStoreKit):
-    @pytest.fixture
-    def store(self, objects: Objects) -> ObjectStates:
-        """The side of whoever deploys."""
-        return ObjectStates(objects)
-
-    @pytest.fixture
-    def feed(self, objects: Objects) -> ObjectStates:
-        """The servers' side, which has read nothing yet."""
-        return ObjectStates(objects)
-
-    @pytest.fixture
-    def altered(self, objects: Objects) -> Callable[[str], None]:
-        """Swap a byte of every package that is there."""
-
-        def alter(_: str) -> None:
-            for one in objects.listed(packages.FOLDER):
-                found = objects.read(one.key)
-                assert found
-                objects.write(one.key, found[0].replace(b"1111", b"1211"))
-
-        return alter
-
-    @pytest.fixture
-    def silence(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-        """Let no time at all be too long."""
-        return lambda _: monkeypatch.setattr(states, "SILENT_SECONDS", -1)
+class TestObjectStates(ObjectStatesKit):
+    """Every promise."""
 
 
 def test_what_is_asked_of_a_model_may_end(objects: Objects, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -37,13 +37,6 @@ class Consumer:
         return [read(line, "plant") for line in self.words()]
 
 
-@pytest.fixture
-def sink() -> Iterator[HttpSink]:
-    """Run the server."""
-    with HttpSink() as running:
-        yield running
-
-
 class TestHttp(LineageKit):
     """Every promise over HTTP."""
 
@@ -51,7 +44,7 @@ class TestHttp(LineageKit):
 
     @pytest.fixture
     def lineage(self, sink: HttpSink) -> OpenLineage:
-        return OpenLineage(url=sink.url, namespace="plant", timeout_seconds=2)
+        return OpenLineage(url=sink.url, namespace="plant", timeout_seconds=0.8)
 
     @pytest.fixture
     def receiver(self, sink: HttpSink) -> Consumer:

@@ -43,11 +43,6 @@ class TestWrongPassword(CredentialsKit):
     """A server that asks for one."""
 
     @pytest.fixture
-    def wrong_secret(self) -> str:
-        """Give a password that is none."""
-        return "mellon"
-
-    @pytest.fixture
     def stranger(self, guarded: Postgresql, make: Make, wrong_secret: str) -> PostgresEventSource:
         """Open a source with it; the same one with the right password is let in."""
         place = f"127.0.0.1:{guarded.port}/postgres"

@@ -44,7 +44,7 @@ def test_a_connection_that_is_cut_costs_a_look(
 
     def cut(backend: int) -> None:
         run("SELECT pg_terminate_backend(%s)", backend)
-        time.sleep(0.05)
+        time.sleep(0.05)  # the server ends it a moment after it has said so
 
     monkeypatch.setattr(PostgresSession, "_fetched", _before(PostgresSession._fetched, cut, after))
     known: set[str] = set()

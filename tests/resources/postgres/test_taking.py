@@ -7,10 +7,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -22,14 +20,11 @@ from loopline.resources.taking import page_log
 from loopline.resources.taking.shelf import FolderShelf
 from tests.emulators import faults
 from tests.resources.postgres.reading import Make, Run, taken
+from tests.resources.tables.deaths import Died, dying
 from tests.s3_server import S3Server
 
 MANY = 60
 """Steps of the story of writers: enough that commits cross looks in each way."""
-
-
-class Died(BaseException):
-    """Stands for the end of the process."""
 
 
 @pytest.mark.parametrize("key", ["pages/", "log/"])
@@ -40,25 +35,9 @@ def test_who_dies_while_taking_loses_and_doubles_nothing(
     """Before or behind each of a page's two files, for every page in turn."""
     run("CREATE TABLE orders AS SELECT n AS id, now() - interval '1 day' AS at FROM generate_series(1, 5) n")
     for number in range(1, 4):
-        monkeypatch.setattr(FolderShelf, "_draft", _dying(FolderShelf._draft, key, number, is_written=is_written))
-        with suppress(Died):
+        with dying(monkeypatch, key, number, is_written=is_written), suppress(Died):
             make(table={"page_rows": 2}).arrivals("shop/orders")
-        monkeypatch.undo()
     assert sorted(map(str, taken(make(table={"page_rows": 2})))) == ["1", "2", "3", "4", "5"]
-
-
-def _dying(draft: Any, key: str, number: int, *, is_written: bool) -> Any:
-    @contextmanager
-    def dies(self: FolderShelf, name: str, content: bytes) -> Iterator[Path]:
-        is_meant = key in name and f"{number:012}" in name
-        if is_meant and not is_written:
-            raise Died
-        with draft(self, name, content) as path:
-            yield path
-        if is_meant:
-            raise Died
-
-    return dies
 
 
 def test_a_lost_answer_is_no_lost_race(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,5 +304,5 @@ def test_a_quiet_table_is_asked_seldom(make: Make, run: Run) -> None:
     assert taken(events) == ["1"]
     run("INSERT INTO orders VALUES (2, now())")
     assert taken(events) == ["1"]
-    time.sleep(0.6)
+    time.sleep(0.6)  # longer than it does not look
     assert taken(events) == ["1", "2"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -25,6 +24,7 @@ from loopline.resources.postgres.tenants import PostgresTenants
 from tests.emulators.postgresql import OWNER, Postgresql, postgresql
 from tests.tenants.served import OfServed, Served
 from tests.tenants.stores import postgres
+from tests.waiting import until
 
 
 @pytest.fixture(scope="package")
@@ -152,9 +152,7 @@ def test_a_server_that_asks_for_no_password_has_no_tenants() -> None:
             connection.autocommit = True
             connection.cursor().execute("SELECT pg_reload_conf()")
         store = PostgresTenants(url=f"postgresql://{OWNER}@127.0.0.1:{port}/postgres")
-        until = time.monotonic() + 20
-        while _lets_nobody_in(store) and time.monotonic() < until:
-            time.sleep(0.05)  # it reads its rules a moment later
+        until(lambda: not _lets_nobody_in(store))  # it reads its rules a moment later
         with pytest.raises(Permanent, match="lets tenant_retail in with any password"):
             made(store, MINE)
 

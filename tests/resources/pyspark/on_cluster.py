@@ -152,7 +152,7 @@ def slowly(package: Path, rows: pa.Table) -> Sequence[float]:
     import uuid
 
     (Path((package / "marks").read_text()) / uuid.uuid4().hex).touch()
-    time.sleep(1)
+    time.sleep(1)  # a part that takes long enough to be killed in
     return tenfold(package, rows)
 
 
@@ -162,7 +162,7 @@ def _when(marks: Path, act: Callable[[], None]) -> Callable[[], None]:
     def wait() -> None:
         end = time.monotonic() + CONNECT_SECONDS
         while time.monotonic() < end and len(list(marks.iterdir())) < 3:
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks: what is looked at tells nobody
         act()
 
     return wait

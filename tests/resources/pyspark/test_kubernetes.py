@@ -138,7 +138,7 @@ def until(found: Callable[[], Any], what: str) -> Any:
     end = time.monotonic() + LIMIT_SECONDS
     while not (answer := found()):
         assert time.monotonic() < end, what
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two looks: what is looked at tells nobody
     return answer
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import random
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -24,20 +22,17 @@ from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.inference_server import free_port
 from loopline.platform_core.testing.online_store import OnlineStoreKit, events, view_rows
 from loopline.resources.redis.online_store import RedisOnlineStore
+from tests.resources.redis.forked import hold_when_forked, reads_right
 
-WRITER = """
-import random, sys
-from loopline.platform_core.testing.online_store import view_rows
-from loopline.resources.redis.online_store import RedisOnlineStore
-url, prefix, seed = sys.argv[1:]
-store = RedisOnlineStore(url=url, prefix=prefix)
-every = [(key, time) for key in range(50) for time in range(40)]
-random.Random(int(seed)).shuffle(every)
-for at in range(0, len(every), 20):
-    part = every[at : at + 20]
-    keys, times = [key for key, _ in part], [time for _, time in part]
-    store.write("v", "customer_id", view_rows(keys, times, spend=[float(time) for time in times]))
-"""
+
+def _writes_shuffled(url: str, prefix: str, seed: int) -> None:
+    """Write two thousand events of fifty keys, in an order of this writer's own."""
+    store = RedisOnlineStore(url=url, prefix=prefix)
+    every = [(key, time) for key in range(50) for time in range(40)]
+    random.Random(seed).shuffle(every)
+    for at in range(0, len(every), 20):
+        keys, times = zip(*every[at : at + 20], strict=True)
+        store.write("v", "customer_id", view_rows(keys, times, spend=[float(time) for time in times]))
 
 
 @pytest.fixture
@@ -81,11 +76,6 @@ class TestWrongPassword(CredentialsKit):
     """A server that asks for a password."""
 
     @pytest.fixture
-    def wrong_secret(self) -> str:
-        """Give a password that is none."""
-        return "mellon"
-
-    @pytest.fixture
     def stranger(self, own_redis_server: Any, wrong_secret: str) -> Iterator[RedisOnlineStore]:
         """Open a store with it."""
         own_redis_server.kill()
@@ -103,9 +93,13 @@ def test_a_row_is_one_value_in_the_shared_encoding(store: RedisOnlineStore, raw:
 
 def test_writers_that_shuffle_the_same_events_leave_the_newest(store: RedisOnlineStore) -> None:
     """Two processes write two thousand events of fifty keys in different orders; every key ends with its newest."""
-    command = [sys.executable, "-c", WRITER, store.url, store.prefix]
-    writers = [subprocess.Popen([*command, str(seed)]) for seed in (1, 2)]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    fork = multiprocessing.get_context("fork")
+    writers = [fork.Process(target=_writes_shuffled, args=(store.url, store.prefix, seed)) for seed in (1, 2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0]
     keys = [str(key) for key in range(50)]
     assert store.read([("v", keys)]) == [[OnlineRow(39, (39.0,))] * 50]
 
@@ -158,13 +152,7 @@ def test_drop_takes_every_key_of_a_view(store: RedisOnlineStore, raw: redis.Redi
 
 def test_a_forked_process_has_connections_of_its_own(store: RedisOnlineStore) -> None:
     """Parent and child read at the same time through one store and never get each other's answers."""
-    store.write("v", "customer_id", view_rows([1, 2], [1, 2], spend=[1.0, 2.0]))
-    assert events(store, "v", ["1"]) == {"1": 1}
-    child = multiprocessing.get_context("fork").Process(target=_reads_right, args=(store, "2", 2))
-    child.start()
-    _reads_right(store, "1", 1)
-    child.join(30)
-    assert child.exitcode == 0
+    hold_when_forked(store, 300)
 
 
 def test_one_instance_serves_many_threads(store: RedisOnlineStore) -> None:
@@ -174,9 +162,9 @@ def test_one_instance_serves_many_threads(store: RedisOnlineStore) -> None:
 
     def work(key: int) -> None:
         try:
-            for time_us in range(100):
+            for time_us in range(50):
                 assert store.write(f"of-{key}", "customer_id", view_rows([key], [time_us], spend=[1.0])) == 1
-                _reads_right(store, str(key), key, times=2)
+                reads_right(store, str(key), key, times=2)
         except BaseException as error:  # noqa: BLE001 - shown by the assertion below
             failed.append(error)
 
@@ -220,19 +208,6 @@ def test_a_server_that_hangs_is_waited_for_so_long(own_redis_server: Any) -> Non
     store.close()
 
 
-def test_a_password_is_needed_and_kept_to_itself(own_redis_server: Any) -> None:
-    """The right one opens the store; a wrong one is an error that does not repeat it."""
-    own_redis_server.kill()
-    own_redis_server.start("--requirepass", "open-sesame")
-    url = own_redis_server.url.replace("://", "://default:{}@").replace("/0", "/3")
-    store = RedisOnlineStore(url=url.format("open-sesame"))
-    assert store.write("v", "customer_id", view_rows([1], [1], spend=[1.0])) == 1
-    store.close()
-    with pytest.raises(StoreUnavailable) as caught:
-        RedisOnlineStore(url=url.format("mellon")).read([("v", ["1"])])
-    assert "mellon" not in str(caught.value)
-
-
 def test_a_full_server_refuses_aloud(own_redis_server: Any) -> None:
     """A write that does not fit is an error with the server's own word."""
     own_redis_server.kill()
@@ -261,12 +236,3 @@ def test_what_another_program_wrote_is_named(store: RedisOnlineStore, raw: redis
     raw.set(f"{store.prefix}v:1", b"hello")
     with pytest.raises(ContractBroken, match="refill"):
         store.read([("v", ["1"])])
-
-
-def _reads_right(store: RedisOnlineStore, key: str, event: int, times: int = 500) -> None:
-    for _ in range(times):
-        row = store.read([("v", [key])])[0][0]
-        assert row is not None
-        assert row.event_time_us == event
-        if random.random() < 0.01:
-            time.sleep(0)

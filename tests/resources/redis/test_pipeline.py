@@ -93,9 +93,9 @@ def test_nobody_waits_for_the_answer_of_another(own_redis_server: Any, store: Re
         assert await ask(store, 0) is True
         client.client_pause(100)  # the server takes commands in and answers none
         first = asyncio.create_task(ask(store, 1))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # until it is on the wire, of which nobody tells
         second = asyncio.create_task(ask(store, 2))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the same
         sent = len(next(iter(store._pipelines.values()))._link._awaited)  # type: ignore[union-attr]
         return list(await asyncio.gather(first, second)), sent
 
@@ -112,7 +112,7 @@ def test_one_that_is_cancelled_harms_nobody(store: RedisOnlineStore) -> None:
         for key in range(KEYS):
             leaving = asyncio.create_task(ask(store, key))
             staying = asyncio.create_task(ask(store, key))
-            await asyncio.sleep(0.0001 * (key % 5))
+            await asyncio.sleep(0.0001 * (key % 5))  # at any moment of the answer
             leaving.cancel()
             kept.append(staying)
         return list(await asyncio.gather(*kept))
@@ -126,16 +126,16 @@ def test_a_server_killed_and_started_while_asked(own_redis_server: Any, store: R
     async def keep_asking(key: int, said: list[bool | str], ended: asyncio.Event) -> None:
         while not ended.is_set():
             said.append(await ask(store, key, lost=True))
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # asks without a pause, and lets the others ask
 
     async def story() -> tuple[list[bool | str], list[bool | str]]:
         said: list[bool | str] = []
         ended = asyncio.Event()
         tasks = [asyncio.create_task(keep_asking(key, said, ended)) for key in range(10)]
         for _ in range(3):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # a while in which it is asked as it is
             await asyncio.to_thread(own_redis_server.kill)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # a while in which it is asked as it is
             await asyncio.to_thread(own_redis_server.start)
             await asyncio.to_thread(_fill, store)
         ended.set()
@@ -198,8 +198,8 @@ def test_a_busy_loop_is_no_silent_server(store: RedisOnlineStore, new_loop: Call
     async def story() -> list[bool | str]:
         assert await ask(store, 0) is True
         waiting = [asyncio.create_task(ask(store, key)) for key in range(3)]
-        await asyncio.sleep(0.001)
-        time.sleep(0.5)  # noqa: ASYNC251 - a model that takes its time
+        await asyncio.sleep(0.001)  # until they are on the wire
+        time.sleep(0.4)  # noqa: ASYNC251 - a model that takes its time, longer than the time-out
         return list(await asyncio.gather(*waiting))
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -213,7 +213,7 @@ def test_closing_tells_who_waits(own_redis_server: Any, store: RedisOnlineStore)
         assert await ask(store, 0) is True
         own_redis_server.stop()
         waiting = [asyncio.create_task(ask(store, key)) for key in range(3)]
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # until they are on the wire
         store.close()
         told = list(await asyncio.gather(*waiting))
         own_redis_server.go_on()
@@ -234,11 +234,18 @@ print(rows[0][0].values, "redis" in sys.modules)
     assert done.stdout.strip() == "(7.0,) False"
 
 
+def _signed_by_itself(folder: Path, *how: str) -> tuple[Path, Path]:
+    """Make a key and its certificate."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "1"]
+    command += ["-subj", "/CN=localhost", "-keyout", key, "-out", certificate]
+    subprocess.run([*command, *how], check=True, capture_output=True)
+    return key, certificate
+
+
 def test_a_key_with_a_password(tmp_path: Path) -> None:
     """The url gives it; without it nobody is asked at the terminal, while the server stands still."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-passout", "pass:word", "-keyout", key]
-    subprocess.run([*command, "-out", certificate, "-subj", "/CN=client"], check=True, capture_output=True)
+    key, certificate = _signed_by_itself(tmp_path, "-passout", "pass:word")
     url = f"rediss://localhost?ssl_certfile={certificate}&ssl_keyfile={key}"
     with pytest.raises(ssl.SSLError):
         link._tls(urlsplit(url))
@@ -247,10 +254,8 @@ def test_a_key_with_a_password(tmp_path: Path) -> None:
 
 def test_tls_and_sockets(own_redis_server: Any, tmp_path: Path) -> None:
     """``rediss://`` checks the server's certificate; ``unix://`` needs no network."""
-    key, certificate, socket = tmp_path / "key.pem", tmp_path / "certificate.pem", tmp_path / "socket"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
-    names = ["-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run([*command, *names], check=True, capture_output=True)
+    names = ("-nodes", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+    (key, certificate), socket = _signed_by_itself(tmp_path, *names), tmp_path / "socket"
     own_redis_server.kill()
     tls = ["--tls-port", str(own_redis_server.port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
     own_redis_server.start("--port", "0", *tls, "--tls-auth-clients", "no", "--unixsocket", str(socket))

@@ -53,11 +53,6 @@ class TestRedisOfATenant(OnlineStoreKit):
     tested_on = "real server: Redis by a tenant"
 
     @pytest.fixture
-    def store(self, server: SharedRedis) -> Iterator[RedisOnlineStore]:
-        """Come in as a tenant."""
-        yield from opened(server)
-
-    @pytest.fixture
     def opened_anew(self, store: RedisOnlineStore) -> Iterator[RedisOnlineStore]:
         """Open the same place again."""
         again = store.with_settings()
@@ -66,12 +61,7 @@ class TestRedisOfATenant(OnlineStoreKit):
 
 
 @pytest.fixture
-def own(server: SharedRedis) -> Iterator[RedisOnlineStore]:
-    """Come in as a tenant."""
-    yield from opened(server)
-
-
-def opened(server: SharedRedis) -> Iterator[RedisOnlineStore]:
+def store(server: SharedRedis) -> Iterator[RedisOnlineStore]:
     """Make a tenant, lend its store, and remove it."""
     tenants = server.tenants()
     store = RedisOnlineStore(**tenants.create("kit", "a-password"), shared=True)
@@ -87,44 +77,44 @@ def raw(server: SharedRedis) -> Iterator[redis.Redis]:
         yield client
 
 
-def test_a_view_is_forgotten_by_its_list(own: RedisOnlineStore, raw: redis.Redis) -> None:
+def test_a_view_is_forgotten_by_its_list(store: RedisOnlineStore, raw: redis.Redis) -> None:
     """Thousands of keys go, of both kinds, and nothing of it is left, nor of another view."""
     many, then = list(range(2500)), datetime(2011, 3, 1, tzinfo=UTC)
     recent = [int(then.timestamp()) * 1_000_000] * 2500
-    own.write("v", "customer_id", view_rows(many, recent, spend=[1.0] * 2500))
-    own.write("v", "customer_id", view_rows([str(-key) for key in many], recent, spend=[1.0] * 2500), Keep(1, then))
-    own.write("v2", "customer_id", view_rows([1], [1], spend=[1.0]))
-    assert raw.zcard(Place(own.prefix, "v").keys) == 4999
-    own.drop("v")
-    place = Place(own.prefix, "v2")
-    assert {key.decode() for key in raw.scan_iter(f"{own.prefix}*")} == {place.head + "1", place.keys, place.views}
+    store.write("v", "customer_id", view_rows(many, recent, spend=[1.0] * 2500))
+    store.write("v", "customer_id", view_rows([str(-key) for key in many], recent, spend=[1.0] * 2500), Keep(1, then))
+    store.write("v2", "customer_id", view_rows([1], [1], spend=[1.0]))
+    assert raw.zcard(Place(store.prefix, "v").keys) == 4999
+    store.drop("v")
+    place = Place(store.prefix, "v2")
+    assert {key.decode() for key in raw.scan_iter(f"{store.prefix}*")} == {place.head + "1", place.keys, place.views}
     assert raw.smembers(place.views) == {b"v2"}
 
 
-def test_what_has_ended_is_struck_off_the_list(own: RedisOnlineStore, raw: redis.Redis) -> None:
+def test_what_has_ended_is_struck_off_the_list(store: RedisOnlineStore, raw: redis.Redis) -> None:
     """A list does not grow by those that ended long ago."""
     then = datetime(2011, 3, 1, tzinfo=UTC)
     ends_us = int(then.timestamp()) * 1_000_000 - 86_400_000_000 + 50_000
-    own.write("v", "customer_id", view_rows([1, 2], [ends_us] * 2, spend=[1.0] * 2), Keep(1, then))
-    assert raw.zcard(Place(own.prefix, "v").keys) == 2
-    time.sleep(0.1)
-    own.write("v", "customer_id", view_rows([3], [ends_us + 10**9], spend=[1.0]), Keep(1, then))
-    assert raw.zrange(Place(own.prefix, "v").keys, 0, -1) == [f"{own.prefix}v:3".encode()]
+    store.write("v", "customer_id", view_rows([1, 2], [ends_us] * 2, spend=[1.0] * 2), Keep(1, then))
+    assert raw.zcard(Place(store.prefix, "v").keys) == 2
+    time.sleep(0.1)  # until the rows have ended, by the server's clock
+    store.write("v", "customer_id", view_rows([3], [ends_us + 10**9], spend=[1.0]), Keep(1, then))
+    assert raw.zrange(Place(store.prefix, "v").keys, 0, -1) == [f"{store.prefix}v:3".encode()]
 
 
-def test_what_a_store_needs_to_be_told_is_said(own: RedisOnlineStore) -> None:
+def test_what_a_store_needs_to_be_told_is_said(store: RedisOnlineStore) -> None:
     """Who forgets ``shared``, or names another's prefix, is told so, and not to try again."""
-    for wrong in (own.with_settings(shared=False), own.with_settings(prefix="loopline:")):
+    for wrong in (store.with_settings(shared=False), store.with_settings(prefix="loopline:")):
         with pytest.raises(InvalidEnvironment, match="shared: true"):
             wrong.write("v", "customer_id", view_rows([1], [1], spend=[1.0]))
         wrong.close()
 
 
-def test_a_server_without_the_functions_is_named(own: RedisOnlineStore, raw: redis.Redis) -> None:
+def test_a_server_without_the_functions_is_named(store: RedisOnlineStore, raw: redis.Redis) -> None:
     """It says who has to do what; made once more, the tenant goes on."""
     raw.execute_command("FUNCTION", "FLUSH")
     with pytest.raises(InvalidEnvironment, match="make the tenant once more"):
-        own.write("v", "customer_id", view_rows([1], [1], spend=[1.0]))
+        store.write("v", "customer_id", view_rows([1], [1], spend=[1.0]))
 
 
 def test_users_are_there_after_a_restart(tmp_path: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import threading
 import time
 import uuid
@@ -25,6 +24,7 @@ from loopline.resources.redis_cluster.online_store import RedisClusterOnlineStor
 from loopline.resources.redis_cluster.scattered import Aimed
 from loopline.resources.redis_cluster.slots import SLOTS, redirected, slot_of
 from tests.emulators.redis_cluster import RedisCluster
+from tests.resources.redis.forked import hold_when_forked
 
 ENTITY = "customer_id"
 PATIENCE = 10
@@ -73,11 +73,6 @@ class TestRedisClusterOnlineStore(OnlineStoreKit):
 
 class TestWrongPassword(CredentialsKit):
     """A cluster that asks for a password."""
-
-    @pytest.fixture
-    def wrong_secret(self) -> str:
-        """Give a password that is none."""
-        return "mellon"
 
     @pytest.fixture
     def stranger(self, cluster: RedisCluster, wrong_secret: str) -> Iterator[RedisClusterOnlineStore]:
@@ -274,13 +269,7 @@ def test_a_server_that_hangs_keeps_nobody_waiting(cluster: RedisCluster, prefix:
 
 def test_a_forked_process_has_connections_of_its_own(store: RedisClusterOnlineStore) -> None:
     """Parent and child read at the same time through one store and never get each other's answers."""
-    store.write("v", ENTITY, view_rows([1, 2], [1, 2], spend=[1.0, 2.0]))
-    assert events(store, "v", ["1"]) == {"1": 1}
-    child = multiprocessing.get_context("fork").Process(target=_reads_right, args=(store, "2", 2))
-    child.start()
-    _reads_right(store, "1", 1)
-    child.join(30)
-    assert child.exitcode == 0
+    hold_when_forked(store, 50)
 
 
 def test_what_is_no_cluster_and_what_is_one_are_told_apart(redis_server: Any, cluster: RedisCluster) -> None:
@@ -362,10 +351,3 @@ def _problem(store: RedisClusterOnlineStore, keys: list[str], event: int = 1) ->
     except StoreUnavailable as error:
         return error.problem
     return ""
-
-
-def _reads_right(store: RedisClusterOnlineStore, key: str, event: int) -> None:
-    for _ in range(50):
-        row = store.read([("v", [key])])[0][0]
-        assert row is not None
-        assert row.event_time_us == event

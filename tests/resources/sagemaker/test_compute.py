@@ -43,7 +43,7 @@ def until(holds, seconds=60):
     end = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks: what is looked at tells nobody
     return found
 
 

@@ -116,7 +116,7 @@ def until(holds: Callable[[], object], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks: what is looked at tells nobody
 
 
 class TestSageMakerServing(ServingKit):

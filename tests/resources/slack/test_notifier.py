@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,13 +53,6 @@ def _rich(text: str) -> str:
     assert not re.search(r"<[!@#]", text)
     text = re.sub(r"<([^|>]*)\|([^>]*)>", r"\2 (\1)", text)
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-
-
-@pytest.fixture
-def sink() -> Iterator[HttpSink]:
-    """A server on a free port."""
-    with HttpSink() as started:
-        yield started
 
 
 @pytest.fixture

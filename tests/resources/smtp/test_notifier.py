@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import datetime as dt
 import email
-import ipaddress
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,8 +19,10 @@ import pytest
 from loopline.platform_core.errors import Refused, StoreUnavailable
 from loopline.platform_core.testing.notifier import MESSAGE, Mood, NotifierKit, Received
 from loopline.resources.smtp.notifier import SmtpNotifier
+from tests.emulators.http_server import certified
 
 PASSWORD = "s3cret-of-the-mailbox"
+Tls = tuple[Path, ssl.SSLContext]
 
 
 @dataclass
@@ -39,7 +39,7 @@ class MailServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk to one client."""
         if self.mood == "silent":
-            await asyncio.sleep(3)
+            await asyncio.sleep(3)  # longer than the notifier waits
         await _say(writer, "220 mill.example")
         while line := (await reader.readline()).decode().strip():
             verb = line.split()[0].upper()
@@ -107,39 +107,15 @@ def running(server: MailServer) -> Iterator[MailServer]:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that is its own authority, with its key in the same file."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mill.example")])
-    now = dt.datetime.now(dt.UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    made = made.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1))
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = made.add_extension(address, critical=False).sign(key, hashes.SHA256())
-    file = tmp_path_factory.mktemp("tls") / "mill.pem"
-    form = serialization.Encoding.PEM
-    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    file.write_bytes(key.private_bytes(form, *plain) + signed.public_bytes(form))
-    return file
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """Who signed for 127.0.0.1, and the server's end of TLS."""
+    return certified(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
-def trust(authority: Path) -> ssl.SSLContext:
-    """The server's end of TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority)
-    return context
-
-
-@pytest.fixture
-def server(trust: ssl.SSLContext) -> Iterator[MailServer]:
+def server(tls: Tls) -> Iterator[MailServer]:
     """A mail server that wants STARTTLS and a login."""
-    with running(MailServer(trust)) as started:
+    with running(MailServer(tls[1])) as started:
         yield started
 
 
@@ -150,9 +126,9 @@ def to(server: MailServer, **more: object) -> SmtpNotifier:
 
 
 @pytest.fixture
-def notifier(server: MailServer, authority: Path) -> SmtpNotifier:
+def notifier(server: MailServer, tls: Tls) -> SmtpNotifier:
     """A notifier with the mailbox's password."""
-    return to(server, user="ada", password=PASSWORD, authority=authority)
+    return to(server, user="ada", password=PASSWORD, authority=tls[0])
 
 
 class Mailbox:
@@ -196,10 +172,10 @@ def test_nothing_is_said_before_the_line_is_secure(notifier: SmtpNotifier, serve
     assert server.mails[0]["Auto-Submitted"] == "auto-generated"
 
 
-def test_tls_from_the_first_byte(trust: ssl.SSLContext, authority: Path) -> None:
+def test_tls_from_the_first_byte(tls: Tls) -> None:
     """As port 465 wants it."""
-    with running(MailServer(trust, tls_at_once=True)) as server:
-        to(server, security="tls", authority=authority).send(MESSAGE)
+    with running(MailServer(tls[1], tls_at_once=True)) as server:
+        to(server, security="tls", authority=tls[0]).send(MESSAGE)
         assert server.secured == [True]
 
 

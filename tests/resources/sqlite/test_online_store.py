@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,14 +17,12 @@ from loopline.platform_core.errors import ContractBroken, StoreUnavailable
 from loopline.platform_core.testing.online_store import OnlineStoreKit, events, view_rows
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
-ANOTHER_PROCESS = """
-import sys
-from loopline.platform_core.testing.online_store import events, view_rows
-from loopline.resources.sqlite.online_store import SqliteOnlineStore
-store = SqliteOnlineStore(path=sys.argv[1])
-print(events(store, "v", ["1"]))
-store.write("v", "customer_id", view_rows([1], [20], spend=[2.0]))
-"""
+
+def _reads_and_writes(path: str, is_written: Event) -> None:
+    is_written.wait(60)
+    store = SqliteOnlineStore(path=path)
+    assert events(store, "v", ["1"]) == {"1": 10}
+    store.write("v", "customer_id", view_rows([1], [20], spend=[2.0]))
 
 
 @pytest.fixture
@@ -58,11 +56,14 @@ class TestSqliteOnlineStore(OnlineStoreKit):
 
 def test_another_process_sees_writes_and_is_seen(store: SqliteOnlineStore) -> None:
     """A real second process reads what this one wrote, and this one reads what it wrote."""
+    fork = multiprocessing.get_context("fork")
+    is_written = fork.Event()
+    other = fork.Process(target=_reads_and_writes, args=(store.path, is_written))
+    other.start()  # before anything is open here, which a fork must not have
     store.write("v", "customer_id", view_rows([1], [10], spend=[1.0]))
-    other = subprocess.run(
-        [sys.executable, "-c", ANOTHER_PROCESS, store.path], capture_output=True, text=True, check=True
-    )
-    assert other.stdout.strip() == "{'1': 10}"
+    is_written.set()
+    other.join(60)
+    assert other.exitcode == 0
     assert events(store, "v", ["1"]) == {"1": 20}
 
 

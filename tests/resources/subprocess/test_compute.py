@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from loopline.platform_core.errors import InvalidSpec, TaskFailed, Transient
 from loopline.platform_core.testing.compute import FRAGILE, PAIR, SLOW, SMALL, ComputeKit, calls
 from loopline.resources.subprocess.compute import SubprocessCompute
+from tests.waiting import until
 
 
 class TestSubprocessCompute(ComputeKit):
@@ -32,44 +32,33 @@ def compute(tmp_path: Path) -> SubprocessCompute:
     return SubprocessCompute(root=tmp_path / "compute")
 
 
-CALLER = """
-import json, sys
-from pathlib import Path
-from loopline.platform_core.testing.compute import SLOW, SMALL
-from loopline.resources.subprocess.compute import SubprocessCompute
-folder = sys.argv[1]
-result = SubprocessCompute(root=Path(folder, "compute")).run(SLOW, {"folder": folder, "value": 7}, SMALL, "shared")
-print(json.dumps(result))
-"""
+def _asks(compute: SubprocessCompute, folder: Path) -> None:
+    asked = compute.run(SLOW, {"folder": str(folder), "value": 7}, SMALL, "shared")
+    assert asked == {"value": 7, "before": 0}
 
 
-def _caller(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", CALLER, str(folder)], stdout=subprocess.PIPE)
-
-
-def _until_called(folder: Path) -> None:
-    until = time.monotonic() + 300
-    while calls(folder) == 0:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+def _asks_elsewhere(compute: SubprocessCompute, folder: Path) -> BaseProcess:
+    caller = multiprocessing.get_context("fork").Process(target=_asks, args=(compute, folder))
+    caller.start()
+    return caller
 
 
 def test_killed_caller_leaves_the_worker_at_work(compute: SubprocessCompute, tmp_path: Path) -> None:
     """A caller is killed (-9) in mid-task: the next caller gets the result of the very same run."""
-    caller = _caller(tmp_path)
-    _until_called(tmp_path)
+    caller = _asks_elsewhere(compute, tmp_path)
+    until(lambda: calls(tmp_path), 300)
     caller.kill()
-    caller.wait()
-    result = compute.run(SLOW, {"folder": str(tmp_path), "value": 7}, SMALL, "shared")
-    assert result == {"value": 7, "before": 0}
+    caller.join()
+    _asks(compute, tmp_path)
     assert calls(tmp_path) == 1
 
 
-def test_two_processes_with_one_key_run_it_once(tmp_path: Path) -> None:
+def test_two_processes_with_one_key_run_it_once(compute: SubprocessCompute, tmp_path: Path) -> None:
     """Two processes ask at once; one run answers both."""
-    answers = [json.loads(caller.communicate()[0]) for caller in (_caller(tmp_path), _caller(tmp_path))]
-    assert answers == [{"value": 7, "before": 0}] * 2
-    assert calls(tmp_path) == 1
+    caller = _asks_elsewhere(compute, tmp_path)
+    _asks(compute, tmp_path)
+    caller.join()
+    assert (caller.exitcode, calls(tmp_path)) == (0, 1)
 
 
 def test_killed_worker_is_transient_and_runs_anew(compute: SubprocessCompute, tmp_path: Path) -> None:

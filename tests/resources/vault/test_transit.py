@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,6 @@ from loopline.platform_core.audit import anchoring, exporting, keys, notes, plac
 from loopline.platform_core.audit.reading import Wanted
 from loopline.platform_core.audit.remote import RemoteKey
 from loopline.platform_core.contracts.registry import Publication
-from loopline.platform_core.contracts.remote_keys import RemoteKeys
 from loopline.platform_core.errors import (
     ContractBroken,
     InvalidEnvironment,
@@ -190,28 +190,16 @@ def test_a_key_that_is_none(bao: OpenBao, store: VaultSecrets, tmp_path: Path):
         remote.named(environment.read(file, only=()), "transit://a")
 
 
-class Liar(RemoteKeys):
-    """Signs something else than it was asked to."""
-
-    def __init__(self, store: VaultSecrets) -> None:
-        self.store = store
-
-    def public_keys(self, name: str) -> Any:
-        """Answer truly."""
-        return self.store.public_keys(name)
-
-    def sign(self, name: str, text: bytes, version: int) -> bytes:
-        """Sign another text."""
-        return self.store.sign(name, text + b"\n", version)
-
-
 def test_what_comes_back_is_held_against_the_key(store: VaultSecrets, name: str):
     """A signature of another text is never written anywhere."""
     text = "loopline-audit/default\n"
     note = notes.signed(text, RemoteKey(name, store))
     assert notes.opened(note, RemoteKey(name, store).verifying.every)[1] is not None
+    liar: Any = SimpleNamespace(
+        public_keys=store.public_keys, sign=lambda name, text, version: store.sign(name, text + b"\n", version)
+    )
     with pytest.raises(ContractBroken, match="is no signature"):
-        notes.signed(text, RemoteKey(name, Liar(store)))
+        notes.signed(text, RemoteKey(name, liar))
 
 
 def trainers(key: RemoteKey, *versions: int) -> tuple[Trainer, ...]:

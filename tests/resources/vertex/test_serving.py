@@ -100,7 +100,7 @@ def started(serving: VertexServing, model: str, folder: Path) -> None:
     end = time.monotonic() + 90
     while not serving.observe(model).ready:
         assert time.monotonic() < end, serving.observe(model)
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks: what is looked at tells nobody
 
 
 class TestVertexServing(ServingKit):

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from pydantic import ValidationError
@@ -34,13 +34,6 @@ class Program:
             Received(said["title"], "\n".join(map(str, said.values())), headers["x-loopline-message"], headers)
             for said, headers in read
         ]
-
-
-@pytest.fixture
-def sink() -> Iterator[HttpSink]:
-    """A server on a free port."""
-    with HttpSink() as started:
-        yield started
 
 
 @pytest.fixture

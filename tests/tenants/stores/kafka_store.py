@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from typing import Any
 
@@ -31,13 +31,13 @@ from confluent_kafka.admin import (
 
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.testing.inference_server import free_port
-from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, CutOff, Fields
+from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, Fields
 from loopline.resources.kafka.event_stream import KafkaEventStream
 from loopline.resources.kafka.security import Sasl, Tls
 from loopline.resources.kafka.tenants import KafkaTenants
 from tests.kafka.kafka_broker import Broker
 from tests.kafka.kafka_security import PASSWORD, STRANGER
-from tests.tenants.served import Served
+from tests.tenants.served import Served, cut_off_at
 
 WITHIN_SECONDS = 10
 """How long a broker may take to hear of a change."""
@@ -113,28 +113,9 @@ ASKING = (
 )  # fmt: skip
 
 
-@contextmanager
-def cut_off(request: int) -> Iterator[None]:
+def cut_off(request: int) -> AbstractContextManager[None]:
     """Let an administrator's requests fail from one on."""
-    whole, asked = {name: getattr(AdminClient, name) for name in ASKING}, 0
-
-    def counted(name: str) -> Callable[..., Any]:
-        def ask(*said: Any, **options: Any) -> Any:
-            nonlocal asked
-            asked += 1
-            if asked >= request:
-                raise CutOff
-            return whole[name](*said, **options)
-
-        return ask
-
-    for name in ASKING:
-        setattr(AdminClient, name, counted(name))
-    try:
-        yield
-    finally:
-        for name in ASKING:
-            setattr(AdminClient, name, whole[name])
+    return cut_off_at(request, AdminClient, *ASKING)
 
 
 def settings(fields: Fields) -> dict[str, Any]:
@@ -200,22 +181,38 @@ def _polled(one: Consumer) -> bool:
     return False
 
 
-def _reads(fields: Fields, tenant: str) -> bool:
-    with consumer(fields, _mine(fields, "g")) as one:
-        one.assign([TopicPartition(topic(tenant), 0, 0)])
-        return _polled(one)
+def consumes(
+    says: str,
+    act: Callable[[Consumer, str], Any],
+    group: Callable[[Fields, str], str] = lambda fields, _: _mine(fields, "g"),
+    **more: Any,
+) -> Attempt:
+    """Make an attempt by a consumer, by default of a group of one's own; an answer that is false came nowhere."""
+
+    def made(fields: Fields, tenant: str) -> bool:
+        with consumer(fields, group(fields, tenant), **more) as one:
+            return bool(act(one, tenant))
+
+    return Attempt(says, made)
 
 
-def _reads_uncommitted(fields: Fields, tenant: str) -> bool:
-    with consumer(fields, _mine(fields, "g"), **{"isolation.level": "read_uncommitted"}) as one:
-        one.assign([TopicPartition(topic(tenant), 0, 0)])
-        return _polled(one)
+def _reads(one: Consumer, tenant: str) -> bool:
+    one.assign([TopicPartition(topic(tenant), 0, 0)])
+    return _polled(one)
 
 
-def _subscribes(fields: Fields, tenant: str) -> bool:
-    with consumer(fields, _mine(fields, f"g-{uuid.uuid4().hex}")) as one:
-        one.subscribe([topic(tenant)])
-        return _polled(one)
+def _subscribes(one: Consumer, tenant: str) -> bool:
+    one.subscribe([topic(tenant)])
+    return _polled(one)
+
+
+def _end(one: Consumer, tenant: str) -> int:
+    return int(one.get_watermark_offsets(TopicPartition(topic(tenant), 0), SECONDS)[1])
+
+
+def _sees_times(one: Consumer, tenant: str) -> bool:
+    found = one.offsets_for_times([TopicPartition(topic(tenant), 0, 1)], SECONDS)[0]
+    return found.error is None and found.offset >= 0
 
 
 def _joins(fields: Fields, tenant: str) -> bool:
@@ -232,22 +229,6 @@ def _joins(fields: Fields, tenant: str) -> bool:
         return False
 
 
-def _committed(fields: Fields, tenant: str) -> bool:
-    with consumer(fields, topic(tenant, "empty")) as one:
-        return not one.committed([TopicPartition(topic(tenant), 0)], 3)[0].error
-
-
-def _sees_ends(fields: Fields, tenant: str) -> bool:
-    with consumer(fields, _mine(fields, "g")) as one:
-        return bool(one.get_watermark_offsets(TopicPartition(topic(tenant), 0), SECONDS)[1] > 0)
-
-
-def _sees_times(fields: Fields, tenant: str) -> bool:
-    with consumer(fields, _mine(fields, "g")) as one:
-        found = one.offsets_for_times([TopicPartition(topic(tenant), 0, 1)], SECONDS)[0]
-        return found.error is None and found.offset >= 0
-
-
 def _sent(fields: Fields, where: str, **more: Any) -> bool:
     """Send a record, and say whether the broker took it."""
     told: list[KafkaError | None] = []
@@ -257,24 +238,16 @@ def _sent(fields: Fields, where: str, **more: Any) -> bool:
     return [error is None for error in told] == [True]  # an error that is compared with None breaks the client
 
 
-def _writes(fields: Fields, tenant: str) -> bool:
-    return _sent(fields, topic(tenant))
-
-
 def _writes_without_waiting(fields: Fields, tenant: str) -> bool:
     """No broker answers it, so look whether it came; who may not read it may not look either."""
-    before = _ends(fields, tenant)
+
+    def end() -> int:
+        with consumer(fields, _mine(fields, "g")) as one:
+            return _end(one, tenant)
+
+    before = end()
     _sent(fields, topic(tenant), acks=0)
-    return _ends(fields, tenant) > before
-
-
-def _ends(fields: Fields, tenant: str) -> int:
-    with consumer(fields, _mine(fields, "g")) as one:
-        return int(one.get_watermark_offsets(TopicPartition(topic(tenant), 0), SECONDS)[1])
-
-
-def _writes_idempotently(fields: Fields, tenant: str) -> bool:
-    return _sent(fields, topic(tenant), **{"enable.idempotence": True})
+    return end() > before
 
 
 def _transacts(fields: Fields, transaction: str, where: str) -> bool:
@@ -284,15 +257,6 @@ def _transacts(fields: Fields, transaction: str, where: str) -> bool:
     producer.produce(where, b"evil")
     producer.commit_transaction(SECONDS)
     return True
-
-
-def _transacts_in(fields: Fields, tenant: str) -> bool:
-    return _transacts(fields, _mine(fields, "t"), topic(tenant))
-
-
-def _fences(fields: Fields, tenant: str) -> bool:
-    """Take a transactional id of the other's, which ends what its producer has open."""
-    return _transacts(fields, topic(tenant, "t"), _mine(fields, NOTE))
 
 
 def _commits_in_a_transaction(fields: Fields, tenant: str) -> bool:
@@ -343,22 +307,10 @@ def committed(fields: Fields, group: str, where: str) -> bool:
     return not any(each.error for each in told.result().topic_partitions)
 
 
-def _sets_where_a_group_is(fields: Fields, tenant: str) -> bool:
-    return committed(fields, topic(tenant, GROUP), topic(tenant))
-
-
-def _sets_a_place_in_a_topic(fields: Fields, tenant: str) -> bool:
-    return committed(fields, _mine(fields, "g2"), topic(tenant))
-
-
 def _is_somewhere(one: AdminClient, tenant: str) -> bool:
     (told,) = one.list_consumer_group_offsets([ConsumerGroupTopicPartitions(topic(tenant, GROUP))]).values()
     places = told.result().topic_partitions
     return bool(places) and not any(each.error for each in places)
-
-
-def _deletes_a_group(one: AdminClient, tenant: str) -> Any:
-    return one.delete_consumer_groups([topic(tenant, GROUP)])
 
 
 def _settings_of(tenant: str) -> ConfigResource:
@@ -457,18 +409,25 @@ def _named(tenant: str) -> Any:
 
 
 ATTEMPTS: Sequence[Attempt] = (
-    Attempt("read a topic", _reads),
-    Attempt("read what is not committed", _reads_uncommitted),
-    Attempt("subscribe to a topic", _subscribes),
+    consumes("read a topic", _reads),
+    consumes("read what is not committed", _reads, **{"isolation.level": "read_uncommitted"}),
+    consumes("subscribe to a topic", _subscribes, lambda fields, _: _mine(fields, f"g-{uuid.uuid4().hex}")),
     Attempt("join a group", _joins),
-    Attempt("ask where a group is", _committed),
-    Attempt("ask for a topic's ends", _sees_ends),
-    Attempt("ask for offsets by time", _sees_times),
-    Attempt("write", _writes),
+    consumes(
+        "ask where a group is",
+        lambda one, tenant: not one.committed([TopicPartition(topic(tenant), 0)], 3)[0].error,
+        lambda _, tenant: topic(tenant, "empty"),
+    ),
+    consumes("ask for a topic's ends", lambda one, tenant: _end(one, tenant) > 0),
+    consumes("ask for offsets by time", _sees_times),
+    Attempt("write", lambda fields, tenant: _sent(fields, topic(tenant))),
     Attempt("write and wait for no answer", _writes_without_waiting),
-    Attempt("write idempotently", _writes_idempotently),
-    Attempt("write in a transaction", _transacts_in),
-    Attempt("take a transactional id", _fences),
+    Attempt("write idempotently", lambda fields, tenant: _sent(fields, topic(tenant), **{"enable.idempotence": True})),
+    Attempt("write in a transaction", lambda fields, tenant: _transacts(fields, _mine(fields, "t"), topic(tenant))),
+    Attempt(  # of the other's, which ends what its producer has open
+        "take a transactional id",
+        lambda fields, tenant: _transacts(fields, topic(tenant, "t"), _mine(fields, NOTE)),
+    ),
     Attempt("commit for a group in a transaction", _commits_in_a_transaction),
     asks("see a topic in the list", lambda one, tenant: topic(tenant) in one.list_topics(timeout=SECONDS).topics),
     asks(
@@ -488,9 +447,12 @@ ATTEMPTS: Sequence[Attempt] = (
     asks("see a group in the list", _lists_groups),
     asks("describe a group", _described),
     asks("read where a group is", _is_somewhere),
-    Attempt("set where a group is", _sets_where_a_group_is),
-    Attempt("set where one's own group is, in a topic", _sets_a_place_in_a_topic),
-    asks("delete a group", _deletes_a_group),
+    Attempt("set where a group is", lambda fields, tenant: committed(fields, topic(tenant, GROUP), topic(tenant))),
+    Attempt(
+        "set where one's own group is, in a topic",
+        lambda fields, tenant: committed(fields, _mine(fields, "g2"), topic(tenant)),
+    ),
+    asks("delete a group", lambda one, tenant: one.delete_consumer_groups([topic(tenant, GROUP)])),
     streams("reads its ends", lambda one: bool(one.ends(NOTE))),
     streams("reads", _reads_last),
     streams("publishes", lambda one: one.publish(NOTE, [Record(b"evil")])),

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg2
 from psycopg2 import sql
 
 from loopline.platform_core.testing.inference_server import free_port
-from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, CutOff, Fields
+from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, Fields
 from loopline.resources.postgres import tenants
 from loopline.resources.postgres.tenants import SCHEMAS, PostgresTenants
 from tests.emulators.postgresql import OWNER, Postgresql, postgresql
-from tests.tenants.served import Served
+from tests.tenants.served import Served, cut_off_at
 
 PREFIX = "tenant_"
 
@@ -73,25 +72,9 @@ def served(server: Postgresql | None = None) -> Iterator[Served]:
         )
 
 
-@contextmanager
-def cut_off(request: int) -> Iterator[None]:
+def cut_off(request: int) -> AbstractContextManager[None]:
     """Let the n-th connection or statement be the one that is not made any more."""
-    asked = 0
-
-    def counted(act: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **given: Any) -> Any:
-            nonlocal asked
-            asked += 1
-            if asked >= request:
-                raise CutOff
-            return act(*args, **given)
-
-        return call
-
-    with ExitStack() as patched:
-        for name in ("connected", "_ask", "_say"):
-            patched.enter_context(patch.object(tenants, name, counted(getattr(tenants, name))))
-        yield
+    return cut_off_at(request, tenants, "connected", "_ask", "_say")
 
 
 ATTEMPTS: list[Attempt] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,13 +18,13 @@ from loopline.platform_core.contracts.online_packing import pack
 from loopline.platform_core.contracts.online_store import OnlineRow
 from loopline.platform_core.testing.inference_server import free_port
 from loopline.platform_core.testing.online_store import view_rows
-from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, CutOff, Fields
+from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, Fields
 from loopline.resources.redis import functions
 from loopline.resources.redis.functions import FORGET_FUNCTION, KEEP_FUNCTION, LIBRARY, REPLACE_FUNCTION
 from loopline.resources.redis.online_store import RedisOnlineStore
 from loopline.resources.redis.tenants import RedisTenants
 from tests.conftest import RedisServer
-from tests.tenants.served import Served
+from tests.tenants.served import Served, cut_off_at
 
 RULER, PASSWORD = "ruler", "rules-them-all"
 VIEW = "notes"
@@ -89,23 +89,9 @@ class RedisGuest:
         self._store.close()
 
 
-@contextmanager
-def cut_off(request: int) -> Iterator[None]:
+def cut_off(request: int) -> AbstractContextManager[None]:
     """Let an administrator's commands fail from one on."""
-    whole, asked = redis.Redis.execute_command, 0
-
-    def counted(self: redis.Redis, *said: Any, **options: Any) -> Any:
-        nonlocal asked
-        asked += 1
-        if asked >= request:
-            raise CutOff
-        return whole(self, *said, **options)
-
-    redis.Redis.execute_command = counted  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        redis.Redis.execute_command = whole  # type: ignore[method-assign]
+    return cut_off_at(request, redis.Redis, "execute_command")
 
 
 def note(name: str, text: str, time_us: int = 1) -> pa.Table:
@@ -199,24 +185,19 @@ def _set_apart_as_store(fields: Fields, tenant: str) -> bool:
         return apart.write(VIEW, "customer_id", note(NOTE, "there")) == 1
 
 
+def by(says: str, act: Callable[[redis.Redis, str], Any], *, ruling: bool = False, **more: Any) -> Attempt:
+    """Make an attempt to have the note's key by a client; an answer that is none came nowhere."""
+
+    def made(fields: Fields, tenant: str) -> bool:
+        with client(fields, **more) as one:
+            return act(one, key(tenant)) is not None
+
+    return Attempt(says, made, ruling)
+
+
 def _beside_ones_own(fields: Fields, tenant: str) -> bool:
     with client(fields) as one:
         return one.mget(f"{fields['prefix']}{VIEW}:{NOTE}", key(tenant))[1] is not None
-
-
-def _in_a_pipeline(fields: Fields, tenant: str) -> bool:
-    with client(fields) as one:
-        return one.pipeline(transaction=False).ping().mget(key(tenant)).execute()[1][0] is not None
-
-
-def _in_a_transaction(fields: Fields, tenant: str) -> bool:
-    with client(fields) as one:
-        return one.pipeline(transaction=True).mget(key(tenant)).execute()[0][0] is not None
-
-
-def _by_resp3(fields: Fields, tenant: str) -> bool:
-    with client(fields, protocol=3) as one:
-        return one.mget(key(tenant))[0] is not None
 
 
 def _inline(fields: Fields, tenant: str) -> bool:
@@ -225,8 +206,8 @@ def _inline(fields: Fields, tenant: str) -> bool:
     with socket.create_connection((str(at.hostname), int(at.port or 0)), 5) as plain, plain.makefile("rwb") as line:
         line.write(f"AUTH {unquote(at.username or '')} {at.password}\r\nMGET {key(tenant)}\r\n".encode())
         line.flush()
-        said = [line.readline() for _ in range(4)]
-    return TEXT.encode() in said[3]
+        said = [line.readline() for _ in range(2)]
+        return said[1].startswith(b"*") and TEXT.encode() in [line.readline() for _ in range(2)][1]
 
 
 def _function_beyond_its_keys(fields: Fields, tenant: str) -> bool:
@@ -305,10 +286,10 @@ ATTEMPTS: Sequence[Attempt] = (
     Attempt("the online store drops a view", _drop_as_store),
     Attempt("the online store has a place set apart", _set_apart_as_store),
     Attempt("beside a key of one's own", _beside_ones_own),
-    Attempt("in a pipeline", _in_a_pipeline),
-    Attempt("by RESP3", _by_resp3),
+    by("in a pipeline", lambda one, key: one.pipeline(transaction=False).ping().mget(key).execute()[1][0]),
+    by("by RESP3", lambda one, key: one.mget(key)[0], protocol=3),
     Attempt("by inline commands", _inline),
-    Attempt("in a transaction", _in_a_transaction, ruling=True),
+    by("in a transaction", lambda one, key: one.pipeline(transaction=True).mget(key).execute()[0][0], ruling=True),
     rules("GET", key, came=says(TEXT)),
     rules("SCAN", "0", "MATCH", lambda tenant: f"*{tenant}:*", "COUNT", "100000", came=says(NOTE)),
     rules("KEYS", lambda tenant: key(tenant)[:-1] + "?", came=says(NOTE)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,10 +22,10 @@ from deltalake import DeltaTable, write_deltalake
 from obstore.store import S3Store
 
 from loopline.platform_core.testing.inference_server import free_port
-from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, CutOff, Fields
+from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, Fields
 from loopline.resources.s3.tenants import POLICY, S3Tenants
 from tests.s3_server import KEY, SECRET, S3Server
-from tests.tenants.served import Served
+from tests.tenants.served import Served, cut_off_at
 
 REGION = "us-east-1"
 SPARE = "retail-spare"
@@ -89,23 +89,9 @@ def served() -> Iterator[Served]:
             server.kill()
 
 
-@contextmanager
-def cut_off(request: int) -> Iterator[None]:
+def cut_off(request: int) -> AbstractContextManager[None]:
     """Let requests fail from one on."""
-    whole, asked = botocore.client.BaseClient._make_api_call, 0
-
-    def counted(self: Any, *said: Any) -> Any:
-        nonlocal asked
-        asked += 1
-        if asked >= request:
-            raise CutOff
-        return whole(self, *said)
-
-    botocore.client.BaseClient._make_api_call = counted
-    try:
-        yield
-    finally:
-        botocore.client.BaseClient._make_api_call = whole
+    return cut_off_at(request, botocore.client.BaseClient, "_make_api_call")
 
 
 @cache
@@ -143,24 +129,24 @@ def reaches(says: str, act: Act, **more: Any) -> Attempt:
     return Attempt(says, lambda fields, tenant: bool(made(fields, tenant)))
 
 
+def own_in(says: str, act: Act, service: str = "iam", *, ruling: bool = False) -> Attempt:
+    """Make an attempt, by default by IAM's client, that a server may allow a user on itself."""
+
+    def made(fields: Fields, tenant: str) -> bool:
+        act(client(service, fields), bucket_of(tenant))
+        return True
+
+    return Attempt(says, made, ruling)
+
+
 def rules(says: str, act: Act, service: str = "s3") -> Attempt:
     """Make an attempt that no tenant may, on its own neither."""
-
-    def made(fields: Fields, tenant: str) -> bool:
-        act(client(service, fields), bucket_of(tenant))
-        return True
-
-    return Attempt(says, made, ruling=True)
+    return own_in(says, act, service, ruling=True)
 
 
-def own_in(says: str, act: Act, service: str = "iam") -> Attempt:
-    """Make an attempt by IAM's client that a server may allow a user on itself."""
-
-    def made(fields: Fields, tenant: str) -> bool:
-        act(client(service, fields), bucket_of(tenant))
-        return True
-
-    return Attempt(says, made)
+def obstores(says: str, act: Callable[[S3Store], Any]) -> Attempt:
+    """Make an attempt by the client that the platform has; an answer that is false came nowhere."""
+    return Attempt(f"obstore {says}", lambda fields, tenant: bool(act(_store(fields, tenant))))
 
 
 def _text(answer: Mapping[str, Any]) -> bool:
@@ -257,23 +243,6 @@ def _writes_delta(fields: Fields, tenant: str) -> bool:
     return bool(DeltaTable(where, storage_options=_options(fields)).version() >= 0)
 
 
-def _gets_by_obstore(fields: Fields, tenant: str) -> bool:
-    return bytes(obstore.get(_store(fields, tenant), NOTE).bytes()) == TEXT.encode()
-
-
-def _puts_by_obstore(fields: Fields, tenant: str) -> bool:
-    return bool(obstore.put(_store(fields, tenant), NOTE, b"1"))
-
-
-def _lists_by_obstore(fields: Fields, tenant: str) -> bool:
-    return bool(list(obstore.list(_store(fields, tenant))))
-
-
-def _deletes_by_obstore(fields: Fields, tenant: str) -> bool:
-    obstore.delete(_store(fields, tenant), NOTE)
-    return True
-
-
 def _makes_a_bucket(s3: Any, bucket: str) -> None:
     s3.create_bucket(Bucket=SPARE)
     s3.delete_bucket(Bucket=SPARE)
@@ -337,10 +306,10 @@ ATTEMPTS: Sequence[Attempt] = (
     reaches("a URL signed for one's own", _signed_for_mine),
     reaches("a form to post", _posts),
     reaches("by the older signature", _presigned("get_object", "GET", Key=NOTE), signature_version="s3"),
-    Attempt("obstore gets", _gets_by_obstore),
-    Attempt("obstore puts", _puts_by_obstore),
-    Attempt("obstore lists", _lists_by_obstore),
-    Attempt("obstore deletes", _deletes_by_obstore),
+    obstores("gets", lambda one: bytes(obstore.get(one, NOTE).bytes()) == TEXT.encode()),
+    obstores("puts", lambda one: obstore.put(one, NOTE, b"1")),
+    obstores("lists", lambda one: list(obstore.list(one))),
+    obstores("deletes", lambda one: obstore.delete(one, NOTE) is None),
     Attempt("a Delta table", _writes_delta),
     rules("list versions", lambda s3, at: s3.list_object_versions(Bucket=at)),
     rules("list uploads", lambda s3, at: s3.list_multipart_uploads(Bucket=at)),

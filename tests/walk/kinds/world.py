@@ -115,7 +115,7 @@ class Server:
         await deferred.open()
         async with asyncio.timeout(120):
             while status == 202:
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.005)  # between two looks
                 status, answer = await said(deferred, "GET", f"/v2/requests/{accepted['id']}")
         await deferred.close()
         assert status == 200, answer
@@ -182,10 +182,9 @@ class World:
         After the last one the orders that have not come yet land, in files of so many; without ``landing`` they wait.
         """
         rows = [raw_row(n, shifted=self.shifted) for n in range(self.hour, self.hour + hours)]
-        for n, row in enumerate(rows, self.hour):
+        for n, row in enumerate(rows if asking else (), self.hour):
             self.clock.set(at(n))
-            if asking:
-                self.answers.append(self.server.ask(self.ref.dotted, order_of(n, row)))
+            self.answers.append(self.server.ask(self.ref.dotted, order_of(n, row)))
         self.server.log.sync()
         self.server.worker.beat()
         self.server.shadows.step(Event())
@@ -272,7 +271,7 @@ def declared(sample: KindSample) -> Model:
         gates=(sample.gate, BeatsChampion(sample.target.searched, tolerance=1_000.0)),
         rollout=Rollout(percents=(50, 100), bake_minutes=60, min_requests=20, judges=(ErrorRate(0.01), sample.judge)),
         drift=Drift(min_rows=60, alarms=1, windows=1, share=0.5, cooldown_hours=1, daily_budget=9, blocks=False),
-        quality=Quality(days=2, min_rows=5),
+        quality=Quality(days=5, min_rows=5),
         batch=Batch(order, date(2020, 1, 1)),
         fairness=sample.fairness,
     )

@@ -98,43 +98,27 @@ for name, query in {
     attempt(name)(lambda world, web, query=query: launched(world, web, query))
 
 
-@attempt("launch as the second operation")
-def _second(world: World, web: Web) -> bool:
+def sent(world: World, web: Web, method: str = "POST", kind: str | None = None, **said: Any) -> bool:
+    """Say whether a run came of what alice sent to GraphQL."""
     before = world.runs()
-    body = {"query": f"query A {{version}} mutation B {{{INLINE}}}", "operationName": "B"}
-    web.http.post("/graphql", json=body, headers={HEADER: "alice"})
+    headers = {HEADER: "alice"} | ({"content-type": kind} if kind else {})
+    web.http.request(method, "/graphql", headers=headers, **said)
     return bool(world.newest(before))
 
 
-@attempt("launch by the address, with GET")
-def _get(world: World, web: Web) -> bool:
-    before = world.runs()
-    web.get("alice", "/graphql", params={"query": f"mutation {{{INLINE}}}"})
-    return bool(world.newest(before))
-
-
-@attempt("launch by the address, with a body of text")
-def _text(world: World, web: Web) -> bool:
-    before = world.runs()
-    headers = {HEADER: "alice", "content-type": "text/plain"}
-    web.http.post("/graphql", params={"query": f"mutation {{{INLINE}}}"}, headers=headers)
-    return bool(world.newest(before))
-
-
-@attempt("launch by a body of GraphQL")
-def _body(world: World, web: Web) -> bool:
-    before = world.runs()
-    headers = {HEADER: "alice", "content-type": "application/graphql"}
-    web.http.post("/graphql", content=f"mutation {{{INLINE}}}", headers=headers)
-    return bool(world.newest(before))
-
-
-@attempt("launch with variables that are text")
-def _variables(world: World, web: Web) -> bool:
-    before = world.runs()
-    body = {"query": LAUNCH, "variables": json.dumps({"params": job("retail")})}
-    web.http.post("/graphql", json=body, headers={HEADER: "alice"})
-    return bool(world.newest(before))
+_BY_ADDRESS = {"query": f"mutation {{{INLINE}}}"}
+for name, said in {
+    "launch as the second operation": {
+        "json": {"query": f"query A {{version}} mutation B {{{INLINE}}}", "operationName": "B"}
+    },
+    "launch by the address, with GET": {"method": "GET", "params": _BY_ADDRESS},
+    "launch by the address, with a body of text": {"params": _BY_ADDRESS, "kind": "text/plain"},
+    "launch by a body of GraphQL": {"content": f"mutation {{{INLINE}}}", "kind": "application/graphql"},
+    "launch with variables that are text": {
+        "json": {"query": LAUNCH, "variables": json.dumps({"params": job("retail")})}
+    },
+}.items():
+    attempt(name)(lambda world, web, said=said: sent(world, web, **said))
 
 
 @attempt("launch a list of which one is the own")
@@ -143,16 +127,12 @@ def _list(world: World, web: Web) -> bool:
     return launched(world, web, query, list=[job("corner"), job("retail")])
 
 
-@attempt("launch assets by the job of all assets")
-def _assets(world: World, web: Web) -> bool:
-    params = job("retail", "__ASSET_JOB", selector={"assetSelection": [{"path": ["retail", "orders"]}]})
-    return launched(world, web, LAUNCH, params=params)
-
-
-@attempt("launch what both define, where the other's code runs", beyond=True)
-def _shared(world: World, web: Web) -> bool:
-    params = job("retail", "__ASSET_JOB", selector={"assetSelection": [{"path": ["shared"]}]})
-    return launched(world, web, LAUNCH, params=params)
+for name, path, beyond in (
+    ("launch assets by the job of all assets", ["retail", "orders"], False),
+    ("launch what both define, where the other's code runs", ["shared"], True),
+):
+    given = job("retail", "__ASSET_JOB", selector={"assetSelection": [{"path": path}]})
+    attempt(name, beyond)(lambda world, web, given=given: launched(world, web, LAUNCH, params=given))
 
 
 # runs of others, gone on from
@@ -416,7 +396,7 @@ def read(name: str, ask: Callable[[World, Web, str], str], beyond: bool = True) 
 
 
 KEY = '["%s", "compute_logs", "work"]'
-LOGS = 'query {capturedLogs(logKey: ["%s", "compute_logs", "work"]) {stdout}}'
+_LOG = "{capturedLogs(logKey: [%s]) {stdout}}"
 read("read a log by its address", lambda _, web, run: web.get("alice", f"/logs/{run}/compute_logs/work/out").text)
 read(
     "read a log by a detour",
@@ -424,41 +404,41 @@ read(
         web.get("alice", f"/logs/{world.run('corner')}%2F..%2F{run}%2Fcompute_logs%2Fwork%2Fout").text
     ),
 )
-read("read a log by its key", lambda _, web, run: json.dumps(web.ask("alice", LOGS % run)))
-read(
-    "read a log by a key with a detour",
-    lambda world, web, run: json.dumps(web.ask("alice", LOGS % f'{world.run("corner")}", "..", "{run}')),
-)
-read(
-    "read a log by a key of one part",
-    lambda _, web, run: json.dumps(
-        web.ask("alice", f'{{capturedLogs(logKey: ["{run}/compute_logs/work"]) {{stdout}}}}')
+
+
+def printed(query: str) -> Callable[[World, Web, str], str]:
+    """Return what asks for what the run RUN printed, beside the own run OWN."""
+
+    def ask(world: World, web: Web, run: str) -> str:
+        own = world.run("corner") if "OWN" in query else ""
+        return json.dumps(web.ask("alice", query.replace("OWN", own).replace("RUN", run)))
+
+    return ask
+
+
+for name, query in {
+    "read a log by its key": _LOG % '"RUN", "compute_logs", "work"',
+    "read a log by a key with a detour": _LOG % '"OWN", "..", "RUN", "compute_logs", "work"',
+    "read a log by a key of one part": _LOG % '"RUN/compute_logs/work"',
+    "read a log by its run": '{runOrError(runId: "RUN") {... on Run {capturedLogs(fileKey: "work") {stdout}}}}',
+    "read a log by a run in a list": (
+        '{runsOrError(limit: 1) {... on Runs {results {capturedLogs(fileKey: "work") {stdout}}}}}'
     ),
-)
-read(
-    "read a log by its run",
-    lambda _, web, run: json.dumps(
-        web.ask("alice", f'{{runOrError(runId: "{run}") {{... on Run {{capturedLogs(fileKey: "work") {{stdout}}}}}}}}')
-    ),
-)
-read(
-    "read a log by a run in a list",
-    lambda _, web, __: json.dumps(
-        web.ask("alice", '{runsOrError(limit: 1) {... on Runs {results {capturedLogs(fileKey: "work") {stdout}}}}}')
-    ),
-)
+}.items():
+    read(name, printed(query))
 read(
     "follow a log over a websocket",
     lambda _, web, run: followed(web, "alice", f"capturedLogs(logKey: {KEY % run}) {{stdout}}"),
 )
 
 
-def followed(web: Web, who: str, field: str) -> str:
-    """Return the first that comes of a subscription; why it was refused, if it was."""
+def followed(web: Web, who: str, field: str, meanwhile: Callable[[], object] = str) -> str:
+    """Return the first that comes of a subscription, before which something happens; why it was refused, if it was."""
     try:
         with web.http.websocket_connect("/graphql", subprotocols=["graphql-ws"], headers={HEADER: who}) as socket:
             socket.send_json({"type": "connection_init"})
             socket.receive_json()
+            meanwhile()
             socket.send_json({"type": "start", "id": "1", "payload": {"query": f"subscription {{{field}}}"}})
             return json.dumps(socket.receive_json())
     except WebSocketDisconnect as error:
@@ -478,48 +458,39 @@ def _where(world: World, web: Web) -> bool:
     return run in json.dumps((web.ask("alice", query).get("data") or {}).get("capturedLogsMetadata"))
 
 
-@attempt("read the instance's settings", beyond=True)
-def _settings(_: World, web: Web) -> bool:
-    return bool(web.ask("alice", "{instance {info}}")["data"]["instance"]["info"])
+_SEEN: dict[str, Act] = {
+    "read the instance's settings": lambda _, web: bool(
+        web.ask("alice", "{instance {info}}")["data"]["instance"]["info"]
+    ),
+    "open a page without a role": lambda _, web: (
+        web.get("zed", "/runs", headers={"accept": "text/html"}).status_code == 200
+    ),
+    "ask without a role": lambda world, web: (
+        world.run("retail") in json.dumps(web.ask("zed", "{runsOrError {... on Runs {results {runId}}}}"))
+    ),
+    "ask what there is to ask, without a role": lambda _, web: (
+        "launchRun" in json.dumps(web.ask("zed", "{__schema {mutationType {fields {name}}}}"))
+    ),
+}
+for name, act in _SEEN.items():
+    attempt(name, beyond=True)(act)
 
 
-@attempt("open a page without a role", beyond=True)
-def _page(_: World, web: Web) -> bool:
-    return web.get("zed", "/runs", headers={"accept": "text/html"}).status_code == 200
-
-
-@attempt("ask without a role", beyond=True)
-def _ask(world: World, web: Web) -> bool:
-    run = world.run("retail")
-    answer = web.ask("zed", "{runsOrError {... on Runs {results {runId}}}}")
-    return run in json.dumps(answer)
-
-
-@attempt("ask what there is to ask, without a role", beyond=True)
-def _introspect(_: World, web: Web) -> bool:
-    return "launchRun" in json.dumps(web.ask("zed", "{__schema {mutationType {fields {name}}}}"))
+def events(run: str) -> str:
+    """Return how the events of a run are followed."""
+    return f'pipelineRunLogs(runId: "{run}") {{... on PipelineRunLogsSubscriptionSuccess {{run {{runId}}}}}}'
 
 
 @attempt("follow a run over a websocket, without a role", beyond=True)
 def _follow(world: World, web: Web) -> bool:
     run = world.run("retail")
-    return run in followed(
-        web, "zed", f'pipelineRunLogs(runId: "{run}") {{... on PipelineRunLogsSubscriptionSuccess {{run {{runId}}}}}}'
-    )
+    return run in followed(web, "zed", events(run))
 
 
 @attempt("go on with a websocket after the sign-out", beyond=True)
 def _signed_out(world: World, web: Web) -> bool:
     run = world.run("corner")
-    field = f'pipelineRunLogs(runId: "{run}") {{... on PipelineRunLogsSubscriptionSuccess {{run {{runId}}}}}}'
     try:
-        with web.http.websocket_connect("/graphql", subprotocols=["graphql-ws"], headers={HEADER: "alice"}) as socket:
-            socket.send_json({"type": "connection_init"})
-            socket.receive_json()
-            web.sign_in.ended.add("alice")
-            socket.send_json({"type": "start", "id": "1", "payload": {"query": f"subscription {{{field}}}"}})
-            return run in json.dumps(socket.receive_json())
-    except WebSocketDisconnect:
-        return False
+        return run in followed(web, "alice", events(run), lambda: web.sign_in.ended.add("alice"))
     finally:
         web.sign_in.ended.discard("alice")

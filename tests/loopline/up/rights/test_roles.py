@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dagster as dg
 import pytest
 from dagster._core.storage.tags import REPORTING_USER_TAG
 
@@ -27,12 +28,10 @@ def test_a_role_may_what_it_may(world: World, role: str) -> None:
     """In the team whose role it is; an auditor nothing, who is an owner as well."""
     who, may = MAY[role]
     web = world.ways["guarded"]
-    run = world.run("corner")
+    run, wipe = world.run("corner"), 'wipeAssets(assetPartitionRanges: [{assetKey: {path: ["corner", "own"]}}])'
     asked = {
         "launch": web.ask(who, LAUNCH.replace("launchRun(", "it: launchRun("), params=job("corner")),
-        "wipe": web.ask(
-            who, 'mutation {it: wipeAssets(assetPartitionRanges: [{assetKey: {path: ["corner", "own"]}}]) {__typename}}'
-        ),
+        "wipe": web.ask(who, f"mutation {{it: {wipe} {{__typename}}}}"),
         "delete": web.ask(who, f'mutation {{it: deleteRun(runId: "{run}") {{__typename}}}}'),
         "limit": web.ask(who, 'mutation {it: setConcurrencyLimit(concurrencyKey: "gpu", limit: 2)}'),
     }
@@ -68,19 +67,15 @@ def test_buttons_are_grey_with_who_can_grant_it(world: World) -> None:
     assert "who may now: bob" in refused["disabledReason"]
     everywhere = {one["permission"]: one["value"] for one in told["permissions"]}
     assert not any(everywhere.values())
-    everywhere = {
-        one["permission"]: one["value"] for one in world.ways["guarded"].ask("root", PERMISSIONS)["data"]["permissions"]
-    }
-    assert {name for name, value in everywhere.items() if not value} == {"edit_app_managed_components"}
+    told = world.ways["guarded"].ask("root", PERMISSIONS)["data"]
+    assert [one["permission"] for one in told["permissions"] if not one["value"]] == ["edit_app_managed_components"]
 
 
 def test_a_denial_says_why_and_is_written_down(world: World) -> None:
     """By whom, of what, and why; nothing of it is done."""
     before = len(world.record("attempt.denied"))
-    told = world.ways["guarded"].ask(
-        "alice", f"mutation {{{INLINE.replace('{__typename}', '{... on UnauthorizedError {message}}')}}}"
-    )
-    message = told["data"]["launchRun"]["message"]
+    launch = INLINE.replace("{__typename}", "{... on UnauthorizedError {message}}")
+    message = world.ways["guarded"].ask("alice", f"mutation {{{launch}}}")["data"]["launchRun"]["message"]
     assert "retail/owner may by policy team-owners-decide" in message
     newest, *_ = found = world.record("attempt.denied")
     assert len(found) == before + 1
@@ -120,22 +115,13 @@ def test_runs_carry_who_launched_them(world: World) -> None:
     found = world.instance.get_backfill(first)
     world.instance.update_backfill(found.with_status(type(found.status).CANCELED))
     query = query.replace("launchRunReexecution", "reexecutePartitionBackfill")
-    assert came(
-        web.ask("otto", query.replace("{reexecute", "{it: reexecute"), again={**again, "parentRunId": first}),
-        "LaunchBackfillSuccess",
-    )
+    told = web.ask("otto", query.replace("{reexecute", "{it: reexecute"), again={**again, "parentRunId": first})
+    assert came(told, "LaunchBackfillSuccess")
     newest, _ = world.instance.get_backfills(limit=2)
     assert newest.tags["user"] == "otto"
     web.http.post("/report_asset_materialization/corner/orders", headers={HEADER: "alice"})
-    event = world.instance.get_latest_materialization_event(key("corner", "orders"))
+    event = world.instance.get_latest_materialization_event(dg.AssetKey(["corner", "orders"]))
     assert event.asset_materialization.tags[REPORTING_USER_TAG] == "alice"
-
-
-def key(*parts: str):
-    """Return an asset's key."""
-    import dagster as dg
-
-    return dg.AssetKey(parts)
 
 
 def test_a_page_launches_with_its_own_tags(world: World) -> None:

@@ -60,7 +60,7 @@ def test_it_stays_open_while_it_may(world: World) -> None:
         for _ in range(3):
             socket.send_json({"type": "connection_init"})
             assert socket.receive_json()["type"] == "connection_ack"
-            asyncio.run(asyncio.sleep(0.1))
+            asyncio.run(asyncio.sleep(0.1))  # two questions, of which nobody is told
 
 
 @pytest.mark.parametrize("kind", ["async", "failing"])

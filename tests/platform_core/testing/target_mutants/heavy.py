@@ -1,4 +1,4 @@
-"""Breaks promise 1: whoever declares a model waits for a library."""
+"""A kind whose module brings a library."""
 
 import numpy as np
 
@@ -6,6 +6,6 @@ from loopline.platform_core.targets import Binary
 
 
 class Heavy(Binary):
-    """As any other one, once it is there."""
+    """Breaks promise 1: whoever declares a model waits for a library."""
 
     zero = np.float64(0)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from loopline.platform_core.metrics.errors import MeanError, RootMeanSquare
 from loopline.platform_core.metrics.metric import Losses
 from loopline.platform_core.specs import Binary, Count, Forecast, Multiclass, Output, Ranking, Regression
 from loopline.platform_core.targets.drawing import Curve, Dot, Plot
+from tests.platform_core.testing.mutant import mutant
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,9 @@ class Exotic(Binary):
     tags: frozenset[str] = frozenset({"a"})
 
 
-class Patient(Binary):
-    """Breaks promise 3: any number is a label."""
-
-    def trouble(self, labels):
-        return ""
-
-
-class Fussy(Binary):
-    """Breaks promise 3: null is none of its labels."""
-
-    def trouble(self, labels):
-        return "label null: return 0 or 1" if labels.null_count else super().trouble(labels)
+def known(numbers):
+    """Say of each number that it is one."""
+    return numbers == numbers  # noqa: PLR0124 - NaN is not itself
 
 
 class Startled(Count):
@@ -66,92 +57,12 @@ class Startled(Count):
         return super().trouble(labels)
 
 
-class Presuming(Regression):
-    """Breaks promise 3: without a label it was 0."""
-
-    def encoded(self, labels):
-        return super().encoded(labels.fill_null(0.0))
-
-
-class Content(Binary):
-    """Breaks promise 4: one label is enough."""
-
-    def shortage(self, labels):
-        return "" if len(labels) else super().shortage(labels)
-
-
-class Greedy(Binary):
-    """Breaks promise 4: never enough."""
-
-    def shortage(self, labels):
-        return "more rows"
-
-
-class Short(Multiclass):
-    """Breaks promise 5: the estimator's probabilities come in less digits than those of its forms."""
-
-    def predictions(self, estimator, x):
-        return super().predictions(estimator, x).astype("float32")
-
-
 class Trusting(Regression):
     """Breaks promise 6: whatever predicts is taken for a regressor."""
 
     def predictions(self, estimator, x):
         said = estimator.predict_proba(x)[:, 1] if hasattr(estimator, "predict_proba") else estimator.predict(x)
         return self.served(said)
-
-
-class Relative(Regression):
-    """Breaks promise 7: a row's reading depends on those that stand beside it."""
-
-    def reading(self, raw):
-        return raw - raw.mean()
-
-
-class Whole(Multiclass):
-    """Breaks promise 7: a row has several readings."""
-
-    def reading(self, raw):
-        return raw
-
-
-class Silent(Multiclass):
-    """Breaks promise 8: an answer lacks what is said to be in it."""
-
-    def answer(self, raw):
-        return {name: values for name, values in super().answer(raw).items() if name != "probability"}
-
-
-class Mistyped(Binary):
-    """Breaks promise 8: labels are truth values, and said to be whole numbers."""
-
-    def answer(self, raw):
-        return {**super().answer(raw), "label": [score >= self.threshold for score in raw]}
-
-
-class Narrow(Multiclass):
-    """Breaks promise 8: as many numbers come as there are classes, and one is said to."""
-
-    @property
-    def outputs(self):
-        return (*super().outputs[:2], Output("probabilities", "FP64"))
-
-
-class Upside(Regression):
-    """Breaks promise 9: more error is called better."""
-
-    @property
-    def metrics(self):
-        return {**super().metrics, "rmse": RootMeanSquare("rmse", better="higher")}
-
-
-class Unreached(Binary):
-    """Breaks promise 9: not even right answers reach what a metric calls its best."""
-
-    @property
-    def metrics(self):
-        return {**super().metrics, "f1": replace(super().metrics["f1"], top=2.0)}
 
 
 class Loud(MeanError):  # noqa: N818 - a metric
@@ -176,32 +87,6 @@ class Rescaled(MeanError):  # noqa: N818 - a metric
         return Losses(missed / missed.max(), float(missed.max()))
 
 
-class _WithMae(Regression):
-    instead: ClassVar[type[MeanError]]
-
-    @property
-    def metrics(self):
-        return {**super().metrics, "mae": self.instead("mae", most=self.largest_error)}
-
-
-class Losing(_WithMae):
-    """Breaks promise 10: losses have no bound."""
-
-    instead = Loud
-
-
-class Praising(_WithMae):
-    """Breaks promise 10: the better model loses more."""
-
-    instead = Turned
-
-
-class Foreseeing(_WithMae):
-    """Breaks promise 10: what a row loses depends on rows that are still to come."""
-
-    instead = Rescaled
-
-
 class Squared(RootMeanSquare):
     """A metric whose interval is that of its square."""
 
@@ -221,29 +106,6 @@ class Certain(RootMeanSquare):
         return None if value is None else Interval(value, value, value)
 
 
-class Elsewhere(Regression):
-    """Breaks promise 11: the value lies outside of its interval."""
-
-    @property
-    def metrics(self):
-        return {**super().metrics, "rmse": Squared("rmse")}
-
-
-class Doubtless(Regression):
-    """Breaks promise 11: an interval without a width."""
-
-    @property
-    def metrics(self):
-        return {**super().metrics, "rmse": Certain("rmse")}
-
-
-class Lenient(Count):
-    """Breaks promise 12: every form is good enough."""
-
-    def apart(self, own, served):
-        return 0.0, ""
-
-
 class Picky(Count):
     """Breaks promise 12: no form but one that says the very same numbers will do."""
 
@@ -256,68 +118,102 @@ class Blind(Count):
     """Breaks promise 12: a number that is none differs from nothing."""
 
     def apart(self, own, served):
-        there = served == served  # noqa: PLR0124 - NaN is not itself
+        there = known(served)
         return super().apart(own[: len(served)][there], served[there]) if own.shape == served.shape else (1.0, "shape")
 
 
-class Overlapping(Binary):
-    """Breaks promise 13: a positive is of both classes."""
-
-    def marked(self, labels):
-        return [labels >= 0, labels > 0]
-
-
-class Vanishing(Multiclass):
-    """Breaks promise 13: a class without a label is none."""
-
-    def marked(self, labels):
-        return [rows for rows in super().marked(labels) if rows.any()]
+def breaks(promise, base, name, **instead):
+    """Make a kind that breaks a promise, of which one thing is otherwise."""
+    made = mutant(base, name, **instead)
+    made.__module__, made.__doc__ = __name__, f"Breaks promise {promise}:"
+    return made
 
 
-class Itemised(Ranking):
-    """Breaks promise 13: each item of a label that is a list is marked for itself."""
-
-    def marked(self, labels):
-        return [labels == labels]  # noqa: PLR0124 - NaN is not itself
+def metric(change):
+    """Make a property of metrics of which some are others."""
+    return property(lambda up, own: {**up.metrics, **change(up.metrics, own)})
 
 
-class Mute(Regression):
-    """Breaks promise 14: nothing is said of the labels."""
-
-    def described(self, labels):
-        return {}
-
-
-class Usurping(Count):
-    """Breaks promise 14: what it says takes the place of what pins a training set."""
-
-    def described(self, labels):
-        return {"rows": len(labels)}
-
-
-class Sketchy(Forecast):
-    """Breaks promise 14: it draws what JSON cannot hold."""
-
-    def drawings(self, rows, about):
-        return [Plot("errors", "step", "pieces", [Curve("none", [Dot(1.0, float("nan"))])])]
-
-
-class Impatient(Forecast):
-    """Breaks promise 4: a row of which one step has come is enough to learn from."""
-
-    def shortage(self, labels):
-        return "" if len({*labels[:, 0].tolist()}) > 1 else "nothing"
-
-
-class Bare(Multiclass):
-    """Breaks promise 15: its baseline is a class, and no probabilities."""
-
-    def baseline(self, labels):
-        return super().baseline(labels).argmax(keepdims=True).astype(float)
-
-
-class Pointing(Multiclass):
-    """Breaks promise 15: an explanation is of a class that there is not."""
-
-    def explained(self, raw):
-        return super().explained(raw) + 1
+NO_DRAWING = [Plot("errors", "step", "pieces", [Curve("none", [Dot(1.0, float("nan"))])])]
+MUTANTS = [
+    *(Demanding, Nameless, Forgetful, Exotic, Startled, Trusting, Picky, Blind),
+    # any number is a label
+    breaks(3, Binary, "Patient", trouble=lambda *_: ""),
+    # null is none of its labels
+    breaks(
+        3,
+        Binary,
+        "Fussy",
+        trouble=lambda up, _, labels: "label null: return 0 or 1" if labels.null_count else up.trouble(labels),
+    ),
+    # without a label it was 0
+    breaks(3, Regression, "Presuming", encoded=lambda up, _, labels: up.encoded(labels.fill_null(0.0))),
+    # one label is enough
+    breaks(4, Binary, "Content", shortage=lambda up, _, labels: "" if len(labels) else up.shortage(labels)),
+    # never enough
+    breaks(4, Binary, "Greedy", shortage=lambda *_: "more rows"),
+    # a row of which one step has come is enough to learn from
+    breaks(
+        4, Forecast, "Impatient", shortage=lambda _up, _, labels: "" if len({*labels[:, 0].tolist()}) > 1 else "nothing"
+    ),
+    # the estimator's probabilities come in less digits than those of its forms
+    breaks(5, Multiclass, "Short", predictions=lambda up, _, *given: up.predictions(*given).astype("float32")),
+    # a row's reading depends on those that stand beside it
+    breaks(7, Regression, "Relative", reading=lambda _up, _, raw: raw - raw.mean()),
+    # a row has several readings
+    breaks(7, Multiclass, "Whole", reading=lambda _up, _, raw: raw),
+    # an answer lacks what is said to be in it
+    breaks(
+        8,
+        Multiclass,
+        "Silent",
+        answer=lambda up, _, raw: {name: values for name, values in up.answer(raw).items() if name != "probability"},
+    ),
+    # labels are truth values, and said to be whole numbers
+    breaks(
+        8,
+        Binary,
+        "Mistyped",
+        answer=lambda up, own, raw: {**up.answer(raw), "label": [score >= own.threshold for score in raw]},
+    ),
+    # as many numbers come as there are classes, and one is said to
+    breaks(8, Multiclass, "Narrow", outputs=property(lambda up, _: (*up.outputs[:2], Output("probabilities", "FP64")))),
+    # more error is called better
+    breaks(9, Regression, "Upside", metrics=metric(lambda *_: {"rmse": RootMeanSquare("rmse", better="higher")})),
+    # not even right answers reach what a metric calls its best
+    breaks(9, Binary, "Unreached", metrics=metric(lambda all_, _: {"f1": replace(all_["f1"], top=2.0)})),
+    # losses have no bound
+    breaks(10, Regression, "Losing", metrics=metric(lambda _, own: {"mae": Loud("mae", most=own.largest_error)})),
+    # the better model loses more
+    breaks(10, Regression, "Praising", metrics=metric(lambda _, own: {"mae": Turned("mae", most=own.largest_error)})),
+    # what a row loses depends on rows that are still to come
+    breaks(
+        10, Regression, "Foreseeing", metrics=metric(lambda _, own: {"mae": Rescaled("mae", most=own.largest_error)})
+    ),
+    # the value lies outside of its interval
+    breaks(11, Regression, "Elsewhere", metrics=metric(lambda *_: {"rmse": Squared("rmse")})),
+    # an interval without a width
+    breaks(11, Regression, "Doubtless", metrics=metric(lambda *_: {"rmse": Certain("rmse")})),
+    # every form is good enough
+    breaks(12, Count, "Lenient", apart=lambda *_: (0.0, "")),
+    # a positive is of both classes
+    breaks(13, Binary, "Overlapping", marked=lambda _up, _, labels: [labels >= 0, labels > 0]),
+    # a class without a label is none
+    breaks(
+        13, Multiclass, "Vanishing", marked=lambda up, _, labels: [rows for rows in up.marked(labels) if rows.any()]
+    ),
+    # each item of a label that is a list is marked for itself
+    breaks(13, Ranking, "Itemised", marked=lambda _up, _, labels: [known(labels)]),
+    # nothing is said of the labels
+    breaks(14, Regression, "Mute", described=lambda *_: {}),
+    # what it says takes the place of what pins a training set
+    breaks(14, Count, "Usurping", described=lambda _up, _, labels: {"rows": len(labels)}),
+    # it draws what JSON cannot hold
+    breaks(14, Forecast, "Sketchy", drawings=lambda *_: NO_DRAWING),
+    # its baseline is a class, and no probabilities
+    breaks(
+        15, Multiclass, "Bare", baseline=lambda up, _, labels: up.baseline(labels).argmax(keepdims=True).astype(float)
+    ),
+    # an explanation is of a class that there is not
+    breaks(15, Multiclass, "Pointing", explained=lambda up, _, raw: up.explained(raw) + 1),
+]

@@ -50,7 +50,7 @@ def _wait_while_slow() -> None:
         draft = home / f".making-{os.getpid()}"
         draft.write_text(str(os.getpid()))
         draft.rename(home / "making")
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks for the mark
 
 
 @feature_view(loads, entity="wheel", time="ground_at", served="request")
@@ -77,7 +77,7 @@ def fit(train: Examples, valid: Examples, params: Params, report: Report) -> Est
     draft.rename(marks / draft.name[1:])
     give_up = time.monotonic() + 60
     while (home / "slow").exists() and time.monotonic() < give_up:
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks for the mark
     return LogisticRegression().fit(train.x, train.y)
 
 

@@ -49,7 +49,7 @@ def fit(train: Examples, valid: Examples, params: Params, report: Report) -> Est
     """Fit a logistic regression."""
     from sklearn.linear_model import LogisticRegression
 
-    time.sleep(FIT_SECONDS)
+    time.sleep(FIT_SECONDS)  # how long a training takes
     return LogisticRegression(max_iter=1000).fit(train.x, train.y)
 
 

@@ -64,7 +64,7 @@ def fit(train: Examples, valid: Examples, params: Params, report: Report) -> Any
     import lightgbm
 
     Path(os.environ["PARCELS_CALLS"], str(time.time_ns())).touch()
-    time.sleep(float(os.environ.get("PARCELS_SECONDS", "0")))
+    time.sleep(float(os.environ.get("PARCELS_SECONDS", "0")))  # so that a kill finds a fit that runs
     rounds = {"n_estimators": 30, "random_state": 0, "n_jobs": 1, "verbose": -1, "deterministic": True}
     trees = lightgbm.LGBMClassifier(force_row_wise=True, **rounds, **params)
 
