@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_KIT = re.compile(r"tests/(?P<where>.+)/test_\w+\.py::(?P<vendor>Test\w+)::test_(?P<promise>\d+)_(?P<test>\w+)")
-_MUTANT = re.compile(r"tests/.+/(?P<kit>test_\w+)\.py::\w*(catches|caught)\w*(?P<mutant>\[.+\])?$")
+_KIT = re.compile(r"tests/(?P<where>[^:]+)/test_\w+\.py::(?P<vendor>Test\w+)::test_(?P<promise>\d+)_(?P<test>\w+)")
+_MUTANT = re.compile(r"tests/[^:]+/(?P<kit>test_\w+)\.py::\w*(catches|caught)\w*(?P<mutant>\[.+\])?$")
 
 
 def listed(nodes: Iterable[str]) -> Iterator[str]:

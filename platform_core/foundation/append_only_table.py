@@ -46,5 +46,5 @@ def append_only(table: Table, message: str, same: str, *, released: Mapping[str,
     )
     for dialect, statements in (("sqlite", on_sqlite), ("postgresql", on_postgresql)):
         for statement in statements:
-            made = DDL(statement.replace("%", "%%")).execute_if(dialect=dialect)
+            made = DDL(statement.replace("%", "%%")).execute_if(dialect=dialect)  # type: ignore[no-untyped-call]
             event.listen(table, "after_create", made)
