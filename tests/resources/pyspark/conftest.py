@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -31,10 +32,15 @@ def no_session() -> Iterator[None]:
 
 
 def end_session() -> None:
-    """End the session of this process, before its cluster goes: it would wait for an answer."""
+    """End the session of this process, before its cluster goes: it would wait for an answer, until the process ends.
+
+    One by Connect is asked for where it is: the variable by which Spark finds it ended with the test that began it.
+    """
     from pyspark.sql import SparkSession
 
-    with suppress(Exception):
-        if active := SparkSession.getActiveSession():
-            active.stop()
+    remote = sys.modules.get("pyspark.sql.connect.session")
+    for kind in [SparkSession, *([remote.SparkSession] if remote else [])]:
+        with suppress(Exception):
+            if active := kind.getActiveSession():
+                active.stop()
     os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)  # Connect leaves it: no other kind could begin
