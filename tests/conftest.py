@@ -55,6 +55,8 @@ pytest_plugins = [
 def pytest_configure(config: pytest.Config) -> None:
     """Skip what the machine has no program for; name the markers of heavy tests: ``heavy``, and one a group."""
     config.pluginmanager.register(machine, "machine")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: Dagster gives SIGTERM what SIGINT
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # has, and what is started here would never end
     config.addinivalue_line("markers", "heavy: left out of make test (tests/groups.py)")
     for name, group in GROUPS.items():
         config.addinivalue_line("markers", f"{name}: {group.subject}")

@@ -23,6 +23,7 @@ PACKAGES = {
     "mvn": "maven",
     "wrk": "wrk",
     "promtool": "prometheus",
+    "prometheus": "prometheus",
     "nginx": "nginx",
     "curl": "curl",
     "openssl": "openssl",
@@ -69,15 +70,18 @@ def pytest_runtest_call() -> Generator[None]:
     return (yield from _skip_for_want_of_a_program())
 
 
+def lacking(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Return what would bring the program for want of which a test was skipped; "" if it was for something else."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    said = _SAID.search(reason)
+    return said[2] if said else ""
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line what was not tested on this machine."""
-    lacking: Counter[str] = Counter()
-    for report in terminalreporter.stats.get("skipped", ()):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        if said := _SAID.search(reason):
-            lacking[said[2]] += 1
-    if lacking:
-        programs = ", ".join(f"{package} ({number})" for package, number in lacking.most_common())
+    lacked = Counter(filter(None, map(lacking, terminalreporter.stats.get("skipped", ()))))
+    if lacked:
+        programs = ", ".join(f"{package} ({number})" for package, number in lacked.most_common())
         terminalreporter.write_line(
-            f"{sum(lacking.values())} tests did not run: this machine lacks {programs}", yellow=True
+            f"{sum(lacked.values())} tests did not run: this machine lacks {programs}", yellow=True
         )

@@ -6,8 +6,8 @@ import hashlib
 import shutil
 import tarfile
 import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from loopline.platform_core.errors import ContractBroken, NotFound
@@ -84,9 +84,14 @@ def _unpack(objects: Objects, name: str, draft: Path) -> None:
 def _extracted(archive: Path, folder: Path) -> str:
     """Unpack an archive and return the digest of what was in it."""
     with tarfile.open(archive, "r:") as tar:
-        if any(member.issparse() for member in tar):
-            raise tarfile.TarError("a file in it has holes")  # of a few bytes, and hashed for days
-        tar.extractall(folder, filter="data")
+        for member in tar:
+            if member.issparse():
+                raise tarfile.TarError("a file in it has holes")  # of a few bytes, and hashed for days
+            path = PurePosixPath(member.name)
+            if not (member.isreg() or member.isdir()) or path.is_absolute() or ".." in path.parts:
+                raise tarfile.TarError(f"{member.name} is no file or folder below it")
+        given: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not in 3.11.2
+        tar.extractall(folder, **given)  # noqa: S202 - each member was looked at
     return digest(folder)
 
 

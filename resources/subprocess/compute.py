@@ -29,8 +29,8 @@ class SubprocessCompute(Compute):
 
     ``<root>/<key>/`` holds ``job.json``, ``pid``, ``result.json`` or ``error.json``, and ``log.txt``. The worker
     inherits the locked descriptor of ``lock``: the kernel frees it when the worker ends, however it ends, so a free
-    lock means that nobody runs the key. Workers give way to everything else on the machine by ``niceness`` (0 to 19).
-    Of a task with several workers each is a process, with a port of this machine.
+    lock means that nobody runs the key. Workers give way to everything else on the machine by ``niceness`` (0 to 19;
+    their caller's, if that is more). Of a task with several workers each is a process, with a port of this machine.
     """
 
     can: ClassVar[frozenset[str]] = frozenset({"cancel", "gang"})
@@ -54,7 +54,8 @@ class SubprocessCompute(Compute):
                 return worker.answer(folder)
             worker.assign(folder, task, args, lock)
             process = _start(self._command(folder, requirements), folder, lock, max(1, int(requirements.cpu)))
-            os.setpriority(os.PRIO_PROCESS, process.pid, self.niceness)
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, process.pid, max(self.niceness, own))  # to raise it takes root
             write(folder / PID, str(process.pid).encode())
         process.wait()
         return worker.answer(folder)

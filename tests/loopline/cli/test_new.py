@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from loopline.cli import loopline
+from tests.machine import needs
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def test_a_team_then_a_model_then_a_vendor(call, tmp_path):
 
 def test_errors_name_the_problem_and_the_fix_and_leave_nothing_behind(call, tmp_path):
     """A model that is no name, an unknown contract, a folder that no template made, and an update outside Git."""
+    needs("git")
     code, said = call("new", "team", "shop", "--model", "First Model")
     assert (code, said["error"], "'First Model' is no name" in said["problem"]) == (1, "InvalidSpec", True)
     assert not (tmp_path / "plugins").exists()

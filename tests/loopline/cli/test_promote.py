@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine import needs
+
 WISH = ("model", "promote", "returns", "--reason", "better on weekends")
 
 
@@ -187,6 +189,7 @@ def test_an_environment_that_is_wrong_is_told(world):
 
 def test_a_folder_outside_of_git_is_refused(world, tmp_path):
     """Nothing is written."""
+    needs("git")
     world.roll_out("first")
     said = world.json(*WISH, "--version", "1", "--via", "git", "--into", str(tmp_path / "new" / "promotions"), code=1)
     assert "is not in a Git clone" in said["problem"]

@@ -143,6 +143,7 @@ def test_who_has_ended_and_was_not_waited_for_is_not_waited_for():
         assert not reaper.alive(ended.pid)
     finally:
         for one in (ended, marked):
+            one.kill()
             one.wait()
 
 
