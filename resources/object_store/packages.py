@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from loopline.platform_core.errors import ContractBroken, NotFound
@@ -84,15 +85,23 @@ def _unpack(objects: Objects, name: str, draft: Path) -> None:
 def _extracted(archive: Path, folder: Path) -> str:
     """Unpack an archive and return the digest of what was in it."""
     with tarfile.open(archive, "r:") as tar:
-        for member in tar:
-            if member.issparse():
-                raise tarfile.TarError("a file in it has holes")  # of a few bytes, and hashed for days
-            path = PurePosixPath(member.name)
-            if not (member.isreg() or member.isdir()) or path.is_absolute() or ".." in path.parts:
-                raise tarfile.TarError(f"{member.name} is no file or folder below it")
-        given: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not in 3.11.2
-        tar.extractall(folder, **given)  # noqa: S202 - each member was looked at
+        if any(member.issparse() for member in tar):
+            raise tarfile.TarError("a file in it has holes")  # of a few bytes, and hashed for days
+        if hasattr(tarfile, "data_filter"):
+            tar.extractall(folder, filter="data")
+        else:  # before Python 3.11.4
+            tar.extractall(folder, [_harmless(member) for member in tar])  # noqa: S202 - each was looked at
     return digest(folder)
+
+
+def _harmless(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Do what the filter "data" does, where Python has none; links are refused."""
+    path = PurePosixPath(member.name)
+    if not (member.isreg() or member.isdir()) or path.is_absolute() or ".." in path.parts:
+        raise tarfile.TarError(f"{member.name} is no file or folder below it")
+    member.mode = member.mode & 0o755 | (0o700 if member.isdir() else 0o600)
+    member.uid, member.gid, member.uname, member.gname = os.geteuid(), os.getegid(), "", ""
+    return member
 
 
 def _altered(objects: Objects, name: str, why: str) -> ContractBroken:

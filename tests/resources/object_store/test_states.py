@@ -104,9 +104,31 @@ def crafted(folder: Path, fields: Mapping[str, Any], content: bytes = b"", whole
 HOLES = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "model.txt"}
 
 
+@pytest.fixture(params=[True, False], ids=["", "before Python 3.11.4"])
+def filtering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpack with the filter of newer Pythons, and without."""
+    if not request.param:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+
+
+@pytest.mark.usefixtures("filtering")
+def test_what_is_unpacked_is_ours_and_runs_as_nobody(objects: Objects, tmp_path: Path) -> None:
+    """Whatever owner and rights an archive names."""
+    owner = {"uid": 12345, "gid": 12345, "uname": "", "gname": ""}
+    archive = crafted(tmp_path, {"mode": 0o6777, **owner}, b"x")
+    name = hashlib.sha256(f"{hashlib.sha256(b'x').hexdigest()}  model.txt\n".encode()).hexdigest()
+    objects.send(f"{packages.FOLDER}/{name}.tar", archive)
+    found = (packages.fetch(objects, name, tmp_path / "cache") / "model.txt").stat()
+    assert (found.st_uid, found.st_gid) == (os.geteuid(), os.getegid())
+    assert found.st_mode & 0o7022 == 0
+
+
+@pytest.mark.usefixtures("filtering")
 @pytest.mark.parametrize(
     "how",
     [
+        {"fields": {"name": "../model.txt"}},
+        {"fields": {"name": "/model.txt"}},
         {"fields": {}, "whole": 60},
         {"fields": {"pax_headers": {"mtime": "nan"}}},
         {"fields": {"pax_headers": {"mtime": "1e30"}}},
@@ -117,6 +139,8 @@ HOLES = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "m
         {"fields": {"pax_headers": {**HOLES, "GNU.sparse.realsize": f"{1 << 50}"}}, "content": b"1\n0\n1\n".ljust(513)},
     ],
     ids=[
+        "beside it",
+        "by a whole path",
         "cut",
         "no time",
         "a time of no year",
