@@ -16,6 +16,8 @@ from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from loopline.platform_core.contracts.lake_files import PageFiles
+
 REDACTS = "redacts"
 """A source takes lines out of what lies there, for good."""
 MALFORMED = "_malformed"
@@ -44,13 +46,16 @@ class Arrival:
     """A file, or a stretch of a stream, that came in one piece.
 
     ``arrival_id`` names it for good, ``content_id`` what it holds: content that comes again has the same one ("" where
-    that is the ``arrival_id``). ``arrived_at`` is when the platform could first know it (UTC).
+    that is the ``arrival_id``). ``arrived_at`` is when the platform could first know it (UTC). Where its rows are
+    ``in_order`` of what happened, as a page of a change feed is, the last of a key's rows holds; else a key may stand in
+    it once.
     """
 
     arrival_id: str
     name: str
     arrived_at: datetime
     content_id: str = ""
+    in_order: bool = False
 
     @property
     def content(self) -> str:
@@ -107,6 +112,10 @@ class EventSource(Vendor):
         If the next ``arrivals`` get ids that are known ``since`` that mark, they cost what is new.
         """
         return ""
+
+    def pages(self) -> PageFiles | None:
+        """Return what was taken of those whom this one asks: it is known from nowhere else. None if it asks nobody."""
+        return None
 
     def place(self, source: str) -> str:  # noqa: ARG002 - vendors that have one need it
         """Return the path or URL by which other tools know where a source arrives, "" where there is none."""

@@ -17,8 +17,11 @@ LINE = "_line"
 """Raw rows and dead letters: 1-based line in the file, header counted."""
 OP = "_op"
 """Raw rows: what a row is for (``holding``); null for one that brings values. Only where something was taken back."""
-CAME_AT = "_came_at"
-"""Raw rows with a key: when the arrival came whose letter was let in later (UTC, µs); null is ``_arrived_at``."""
+SEQUENCE = "_sequence"
+"""Raw rows, and dead letters of a stream: which landing, withdrawal or restoration they came with; a later one has a
+higher number (``ingestion/sequence.py``)."""
+SAID = "_said"
+"""Raw rows that say something of a whole arrival: its name, who says it and why (a JSON object)."""
 DELETED = "_deleted"
 """Rows as they arrive: true where a row ends the row of its key."""
 CARRIED = (ARRIVAL, LINE, ARRIVED_AT)

@@ -7,23 +7,28 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from loopline.platform_core.errors import NotFound, Refused
-from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT
-from loopline.platform_core.ingestion.held_rows import TAKEN_BACK
-from loopline.platform_core.ingestion.holding import marks, with_values, withdrawn, without_marks
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, OP, SAID, SEQUENCE
+from loopline.platform_core.ingestion.held_rows import TAKEN_BACK, marks_of
+from loopline.platform_core.ingestion.holding import mark, with_values, withdrawn, without_marks
 from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.ingestion.sequence import append_next
 from loopline.platform_core.specs.source import STREAM
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from loopline.platform_core.loop.ledger import Entry
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Source, Team
 
 WITHDRAWN, RESTORED, REDACTED = "arrival.withdrawn", "arrival.restored", "arrival.redacted"
+DELIVERED_AGAIN = "arrival.delivered_again"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHORT = 12
-"""Letters of an arrival's id where its name is not known any more."""
+"""Letters of an arrival's id where its name is not known any more; with fewer none is named."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ def landed(platform: Platform, team: Team, source: Source) -> list[Landed]:
 def withdraw(platform: Platform, team: Team, source: Source, name: str, reason: str, by: str) -> Landed:  # noqa: PLR0913, PLR0917
     """Take an arrival back: from now on none of its rows holds, mended ones included; what they replaced holds again.
 
-    ``name`` is its name or the beginning of its id. Features and what is online follow with the next materialization.
+    ``name`` is its name or the beginning of its id, 12 letters or more. Features and what is online follow with the
+    next materialization.
 
     Raises:
         NotFound: no such arrival landed. Refused: it is withdrawn already, no reason is given, or it is a stream.
@@ -98,6 +104,7 @@ def _withdraw_or_restore(  # noqa: PLR0913, PLR0917 - what is said of which arri
 ) -> Landed:
     reason, by = why
     inbox = Inbox.of(platform, team, source)
+    tell(inbox)
     if not reason.strip():
         raise Refused("no reason is given", "say why with --reason: it is what others will ask")
     if source.arrives == STREAM:
@@ -110,11 +117,53 @@ def _withdraw_or_restore(  # noqa: PLR0913, PLR0917 - what is said of which arri
     now = max(platform.clock.now(), one.arrived_at, (one.withdrawn_at or _EPOCH) + timedelta(microseconds=1))
     before = platform.lake.committed(inbox.raw, [TAKEN_BACK])
     count = {TAKEN_BACK: before.get(TAKEN_BACK, 0) + 1}
-    version = platform.lake.append(inbox.raw, marks([one.arrival_id], op, now), count, dict(before))
-    details = {"arrival": one.arrival_id, "name": one.name, "rows": one.rows, "version": version}
-    kind = WITHDRAWN if op == "withdrawn" else RESTORED
-    inbox.record(kind, f"{one.name}: {reason}", details, once=f"{kind}:{inbox.where}:{version}", actor=by)
+    lies = {there.arrival_id: there.arrived_at for there in platform.event_source.arrivals(inbox.where)}
+    said = msgspec.json.encode(_Said(one.name, by, reason, one.rows, lies.get(one.arrival_id))).decode()
+    append_next(inbox, [mark(one.arrival_id, op, now, said)], lambda _: count, before)
+    tell(inbox)
     return replace(one, withdrawn_at=now if op == "withdrawn" else None)
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """What a withdrawal or a restoration says of itself, in its own commit; ``lay`` is the file's time then, if any."""
+
+    name: str
+    by: str
+    reason: str
+    rows: int
+    lay: datetime | None
+
+
+def tell(inbox: Inbox) -> None:
+    """Write into the ledger what was withdrawn and restored, by whom and why: also what a killed command could not."""
+    count = inbox.platform.lake.committed(inbox.raw, [TAKEN_BACK]).get(TAKEN_BACK, 0)
+    if not count or count <= sum(e.details["source"] == inbox.where for e in _entries(inbox, WITHDRAWN, RESTORED)):
+        return
+    version = inbox.platform.lake.version(inbox.raw)
+    for row in marks_of(inbox.platform.lake, inbox.raw).to_pylist():
+        said = msgspec.json.decode(row[SAID], type=_Said)
+        details = {"arrival": row[ARRIVAL], "name": said.name, "rows": said.rows, "version": version}
+        kind = WITHDRAWN if row[OP] == "withdrawn" else RESTORED
+        once = f"{kind}:{inbox.where}:{row[SEQUENCE]}"
+        inbox.record(kind, f"{said.name}: {said.reason}", details, once=once, actor=said.by)
+
+
+def tell_delivered_again(inbox: Inbox) -> None:
+    """Write into the ledger that a withdrawn arrival lies there anew: its content landed, and lands no second time."""
+    marks = marks_of(inbox.platform.lake, inbox.raw)
+    newest = {row[ARRIVAL]: row for row in marks.to_pylist()}
+    lay = {a: msgspec.json.decode(newest[a][SAID], type=_Said).lay for a in withdrawn(marks)}
+    for there in inbox.platform.event_source.arrivals(inbox.where) if lay else ():
+        if there.arrival_id in lay and there.arrived_at != lay[there.arrival_id]:
+            problem = f"{there.name} came again, of which the rows are withdrawn: none of them holds"
+            fix = f"if it is right, 'loopline arrivals restore {inbox.where} {there.name} --reason …'"
+            details = {"arrival": there.arrival_id, "name": there.name, "problem": problem, "fix": fix}
+            once = f"{DELIVERED_AGAIN}:{inbox.where}:{there.arrival_id}:{there.arrived_at.isoformat()}"
+            inbox.record(DELIVERED_AGAIN, f"{problem}; {fix}", details, once=once)
+
+
+def _entries(inbox: Inbox, *kinds: str) -> list[Entry]:
+    return inbox.platform.ledger.entries(kinds=kinds)
 
 
 _NONE = (_EPOCH, 0)
@@ -123,7 +172,8 @@ _OF_STREAMS = "send each record again as it should be, or with '_deleted': true;
 
 def _arrival_named(every: list[Landed], inbox: Inbox, name: str) -> Landed:
     """Find an arrival by its name, or by the beginning of its id."""
-    named = [one for one in every if one.name == name] or [one for one in every if one.arrival_id.startswith(name)]
+    by_id = [one for one in every if len(name) >= SHORT and one.arrival_id.startswith(name)]
+    named = [one for one in every if one.name == name] or by_id
     if len(named) == 1:
         return named[0]
     fix = f"'loopline arrivals list {inbox.where}' names them"
@@ -151,7 +201,7 @@ def _counted(rows: pa.Table) -> dict[str, tuple[datetime, int]]:
 
 def _names(inbox: Inbox, letters: pa.Table) -> Mapping[str, str]:
     """Find out what arrivals were called: as they lie there, as letters say, and as the ledger was told."""
-    told = inbox.platform.ledger.entries(kinds=[WITHDRAWN, RESTORED, REDACTED])
+    told = _entries(inbox, WITHDRAWN, RESTORED, REDACTED)
     ours = {entry.details["arrival"]: entry.details["name"] for entry in told if entry.details["source"] == inbox.where}
     lettered = dict(zip(letters[ARRIVAL].to_pylist(), letters["name"].to_pylist(), strict=True))
     there = {each.arrival_id: each.name for each in inbox.platform.event_source.arrivals(inbox.where)}

@@ -49,7 +49,8 @@ def check_arrival(inbox: Inbox, arrival: Arrival) -> CheckedArrival:
     now = inbox.platform.clock.now()
     came = replace(arrival, arrived_at=min(arrival.arrived_at, now))
     rows = inbox.platform.event_source.read(inbox.where, arrival)
-    checked = check_rows(inbox.platform.engine, raw_rows.stamped(rows, came), inbox.judged, arrival.name)
+    contract = inbox.judged.in_order() if arrival.in_order else inbox.judged
+    checked = check_rows(inbox.platform.engine, raw_rows.stamped(rows, came), contract, arrival.name)
     left = erased_rows.without_erased(inbox, checked.good, checked.bad)
     erased_rows.told(inbox, left.kept_out, arrival.name, f"{KEPT_OUT}:{inbox.where}:{arrival.arrival_id}")
     checked = replace(checked, good=left.good, bad=left.bad)

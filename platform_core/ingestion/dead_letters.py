@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CAME_AT
-from loopline.platform_core.ingestion import dead_shares, erased_rows, raw_rows
+from loopline.platform_core.foundation.names import ARRIVAL, SEQUENCE
+from loopline.platform_core.ingestion import dead_shares, erased_rows, raw_rows, sequence
 from loopline.platform_core.ingestion.dead_shares import REPLAYED
 from loopline.platform_core.ingestion.held_rows import withdrawn_arrivals
 from loopline.platform_core.ingestion.inbox import Inbox
@@ -16,6 +16,7 @@ from loopline.platform_core.ingestion.letters import ID, in_order, rows_of, show
 from loopline.platform_core.ingestion.mended_rows import mended
 from loopline.platform_core.ingestion.open_letters import close, landed, open_letters
 from loopline.platform_core.ingestion.row_changes import check_rows
+from loopline.platform_core.specs.source import STREAM
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,8 +79,10 @@ def replay(  # noqa: PLR0913, PLR0917 - what, who and why
     left = erased_rows.without_erased(inbox, checked.good, checked.bad.slice(0, 0))
     erased_rows.told(inbox, left.kept_out, "letters that were let in")
     if len(left.good):
-        good = left.good if rows is not None else _as_old_as(tried, left.good, inbox)
-        _land(inbox, raw_rows.dated(good, inbox.contract))
+        good = raw_rows.dated(left.good, inbox.contract)
+        if rows is None:
+            good = _as_old_as(tried, good, inbox, is_stream=source.arrives == STREAM)
+        _land(inbox, good)
         done = landed(inbox, wanted)
     if len(done):
         close(inbox, raw_rows.within(letters, done))
@@ -108,21 +111,24 @@ def _standing(inbox: Inbox, letters: pa.Table, *, all_of_them: bool) -> pa.Table
     return letters.filter(compute.invert(compute.is_in(letters[ARRIVAL], value_set=back)))
 
 
-def _as_old_as(letters: pa.Table, good: pa.Table, inbox: Inbox) -> pa.Table:
-    """Let rows that nobody mended come when their arrival came: what a later one says of their key holds on."""
+def _as_old_as(letters: pa.Table, good: pa.Table, inbox: Inbox, *, is_stream: bool) -> pa.Table:
+    """Give rows that nobody mended the number of their arrival: what a later one says of their key holds on."""
     from pyarrow import compute
 
-    if not inbox.contract.key:
-        return good
     place = compute.index_in(raw_rows.keys(good), value_set=raw_rows.keys(letters).combine_chunks())
-    return good.append_column(CAME_AT, letters[ARRIVED_AT].combine_chunks().take(place.combine_chunks()))
+    numbers = sequence.numbers_of(inbox, letters, is_stream=is_stream)
+    return sequence.numbered(good, numbers.take(place.combine_chunks()))
 
 
 def _land(inbox: Inbox, rows: pa.Table) -> None:
     lake = inbox.platform.lake
     applications = sorted(f"replay:{arrival_id}" for arrival_id in rows[ARRIVAL].unique().to_pylist())
     before = lake.committed(inbox.raw, applications)
-    lake.append(inbox.raw, rows, {name: before.get(name, 0) + 1 for name in applications})
+    counted = {name: before.get(name, 0) + 1 for name in applications}
+    if SEQUENCE in rows.column_names:
+        lake.append(inbox.raw, rows, counted, after=before)
+    else:
+        sequence.append_next(inbox, [rows], lambda _: counted, before)
 
 
 def _record(inbox: Inbox, replayed: int, letters: pa.Table, how: Mapping[str, Any]) -> None:

@@ -25,8 +25,11 @@ def dead_stream(inbox: Inbox) -> str:
     return f"{inbox.where}.dead"
 
 
-def letters_of_records(inbox: Inbox, bad: pa.Table, rows: pa.Table, records: pa.Table) -> pa.Table:
-    """Make letters of the bad rows; ``rows`` are those that were checked, a row a record of ``records``."""
+def letters_of_records(inbox: Inbox, bad: pa.Table, rows: pa.Table, records: pa.Table, number: int) -> pa.Table:
+    """Make letters of the bad rows; ``rows`` are those that were checked, a row a record of ``records``.
+
+    ``number`` is that of their micro-batch: it is its writer's who commits its offsets, so that no other takes it.
+    """
     import pyarrow as pa
     from pyarrow import compute
 
@@ -34,9 +37,10 @@ def letters_of_records(inbox: Inbox, bad: pa.Table, rows: pa.Table, records: pa.
     made = [schema().empty_table()]
     for arrival in bad[ARRIVAL].unique().to_pylist():
         own = bad.filter(compute.equal(bad[ARRIVAL], arrival))
-        letters = letters_of(own, Arrival(arrival, arrival.removeprefix("stream:"), own[ARRIVED_AT][0].as_py()))
-        came = as_rows(inbox.contract, [came_as[key] for key in raw_rows.keys(own).to_pylist()])
-        made.append(letters.set_column(letters.column_names.index("row"), "row", pa.array(came, pa.string())))
+        came = Arrival(arrival, arrival.removeprefix("stream:"), own[ARRIVED_AT][0].as_py())
+        letters = letters_of(own, came, number)
+        texts = as_rows(inbox.contract, [came_as[key] for key in raw_rows.keys(own).to_pylist()])
+        made.append(letters.set_column(letters.column_names.index("row"), "row", pa.array(texts, pa.string())))
     return pa.concat_tables(made)
 
 

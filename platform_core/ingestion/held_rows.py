@@ -7,7 +7,7 @@ from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE, OP
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE, OP, SEQUENCE
 from loopline.platform_core.ingestion.holding import (
     about_arrivals,
     holding,
@@ -81,8 +81,16 @@ def was_taken_back(lake: Lake, table: str) -> bool:
 
 def withdrawn_arrivals(lake: Lake, table: str) -> Collection[str]:
     """Return the arrivals of a raw table that are taken back now."""
-    version = lake.version(table)
-    return withdrawn(_marks(lake, table, version)).keys() if version is not None else ()
+    return withdrawn(marks_of(lake, table)).keys()
+
+
+def marks_of(lake: Lake, table: str) -> pa.Table:
+    """Read what was said of whole arrivals of a raw table, the latest last."""
+    import pyarrow as pa
+
+    if not was_taken_back(lake, table):
+        return pa.table({ARRIVAL: pa.array([], pa.string())})
+    return about_arrivals(lake.read(table, among={OP: pa.array(["withdrawn", "restored"])}))
 
 
 def _versions(lake: Lake, table: str, version: int, rows: pa.Table, key: Sequence[str]) -> pa.Table:
@@ -121,15 +129,13 @@ def _difference(before: pa.Table, after: pa.Table) -> pa.Table:
 
 
 def _identity(rows: pa.Table) -> pa.ChunkedArray:
-    """Name each row: by its arrival and line, and as what of an arrival is said twice, by the moment and what it is."""
+    """Name each row: by its arrival and line, and as something of an arrival is said again and again, by its number."""
     import pyarrow as pa
     from pyarrow import compute
 
-    parts = [rows[ARRIVAL], compute.cast(rows[LINE], pa.string()), rows[ARRIVED_AT].cast(pa.int64()).cast(pa.string())]
-    if OP in rows.column_names:
-        parts.append(compute.coalesce(rows[OP], pa.scalar("")))
-    else:
-        parts.append(pa.chunked_array([pa.repeat(pa.scalar(""), len(rows))]))
+    parts = [rows[ARRIVAL], rows[LINE].cast(pa.string()), rows[ARRIVED_AT].cast(pa.int64()).cast(pa.string())]
+    if SEQUENCE in rows.column_names:
+        parts.append(compute.fill_null(rows[SEQUENCE], 0).cast(pa.string()))
     return compute.binary_join_element_wise(*parts, ":")
 
 

@@ -1,8 +1,9 @@
 """Which raw rows hold, now or as of any time: raw only grows, so a correction, a deletion and a withdrawal are rows.
 
-Of the rows of one key the newest arrival holds; an arrival that came again with the same content changes nothing, so
-the row is known from when it first came. A row with ``_op`` brings no values: ``deleted`` ends the row of its key,
-``withdrawn`` takes its whole arrival back from its ``_arrived_at`` on, and ``restored`` undoes that.
+Of the rows of one key the one that landed last holds, by the number of its landing and then its line, whatever clocks
+said; what comes again with the same content changes nothing, so the row is known from when it first came. A row with
+``_op`` brings no values: ``deleted`` ends the row of its key, ``withdrawn`` takes its whole arrival back from its
+``_arrived_at`` on, and ``restored`` undoes that.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CAME_AT, LINE, OP
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE, OP, SAID, SEQUENCE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 Op = Literal["deleted", "withdrawn", "restored"]
 LOST_AT = "_lost_at"
 """When a row ceased to hold (UTC, µs)."""
-_OURS = (OP, CAME_AT)
+_OURS = (OP, SAID, SEQUENCE)
+_NO_LINE = -1
+"""The line of what is said of a whole arrival; rows have 0 (a stream's first record) or more."""
 _NEVER = -(2**62)
 
 
@@ -41,7 +44,7 @@ def holding(raw: pa.Table, key: Sequence[str], as_of: datetime | None = None) ->
     ``raw`` must have every row of the keys that it has, and what is about their arrivals.
     """
     known = raw if as_of is None else raw.filter(_known(raw, as_of))
-    return parted(known, key).holding if may_change(known, key) else known
+    return parted(known, key).holding if may_change(known, key) else _plain(known)
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,15 @@ def parted(raw: pa.Table, key: Sequence[str]) -> Parted:
     return Parted(_plain(versions.holding()), _plain(pa.concat_tables([versions.ended(), turned])))
 
 
-def marks(arrivals: Sequence[str], op: Op, at: datetime) -> pa.Table:
-    """Make the raw rows that say something of whole arrivals."""
+def mark(arrival: str, op: Op, at: datetime, said: str = "") -> pa.Table:
+    """Make the raw row that says something of a whole arrival; ``said`` is a JSON object for the ledger."""
     import pyarrow as pa
 
     from loopline.platform_core.foundation.names import DATE
     from loopline.platform_core.ingestion.raw_rows import dates, instants
 
-    moment, size = instants(at, len(arrivals)), len(arrivals)
-    lines, ops = pa.repeat(pa.scalar(0, pa.int64()), size), pa.repeat(pa.scalar(op), size)
-    columns = {ARRIVAL: pa.array(arrivals, pa.string()), LINE: lines, ARRIVED_AT: moment, OP: ops}
+    moment = instants(at, 1)
+    columns = {ARRIVAL: [arrival], LINE: [_NO_LINE], ARRIVED_AT: moment, OP: [op], SAID: [said]}
     return pa.table({**columns, DATE: dates(pa.chunked_array([moment]))})
 
 
@@ -86,7 +88,14 @@ def about_arrivals(raw: pa.Table) -> pa.Table:
 
     if OP not in raw.column_names:
         return raw.slice(0, 0)
-    return raw.filter(compute.fill_null(_is(raw, "withdrawn", "restored"), fill_value=False)).sort_by(ARRIVED_AT)
+    return raw.filter(compute.fill_null(_is(raw, "withdrawn", "restored"), fill_value=False)).sort_by(SEQUENCE)
+
+
+def of_rows(lines: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Say of each ``_line`` whether it is a row's, and not that of what is said of a whole arrival."""
+    from pyarrow import compute
+
+    return compute.greater(lines, _NO_LINE)
 
 
 def withdrawn(raw: pa.Table) -> dict[str, int]:
@@ -137,7 +146,7 @@ def _turned(rows: pa.Table, key: Sequence[str], moments: dict[str, int]) -> pa.T
 
 @dataclass(frozen=True)
 class _Versions:
-    """Rows sorted by key, then by when they came; ``first`` begins a key, ``new`` begins another content of it."""
+    """Rows sorted by key, then as they landed; ``first`` begins a key, ``new`` begins another content of it."""
 
     rows: pa.Table
     first: Flags
@@ -149,7 +158,7 @@ class _Versions:
         import pyarrow as pa
 
         names = _names(rows, key)
-        order = np.lexsort((*_came(rows), names))
+        order = np.lexsort((rows[LINE].to_numpy(), _numbers(rows), names))
         ordered, names = rows.take(pa.array(order)), names[order]
         same = np.zeros(len(rows), np.bool_)
         same[1:] = names[1:] == names[:-1]
@@ -204,15 +213,15 @@ def _names(rows: pa.Table, key: Sequence[str]) -> Ints:
     return np.where(unnamed, -1 - np.arange(len(rows)), numbers)
 
 
-def _came(rows: pa.Table) -> tuple[Ints, ...]:
-    """Return what versions of a row are ordered by, the most important last: when they came, then where they stood."""
-    import pyarrow as pa
+def _numbers(rows: pa.Table) -> Ints:
+    """Return the numbers of the rows' landings; rows that no landing wrote came before all others."""
+    import numpy as np
     from pyarrow import compute
 
-    arrived = rows[ARRIVED_AT].cast(pa.int64())
-    came = compute.coalesce(rows[CAME_AT].cast(pa.int64()), arrived) if CAME_AT in rows.column_names else arrived
-    arrivals = compute.rank(rows[ARRIVAL].combine_chunks(), "ascending", tiebreaker="dense")
-    return rows[LINE].to_numpy(), arrivals.to_numpy(), arrived.to_numpy(), came.to_numpy()
+    if SEQUENCE not in rows.column_names:
+        return np.zeros(len(rows), np.int64)
+    found: Ints = compute.fill_null(rows[SEQUENCE], 0).to_numpy()
+    return found
 
 
 def _equal(rows: pa.Table, others: pa.Table) -> Flags:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms import events
 from loopline.platform_core.errors import (
+    CommitConflict,
     InvalidEnvironment,
     InvalidSpec,
     LooplineError,
@@ -18,7 +19,7 @@ from loopline.platform_core.errors import (
 )
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL, LINE
-from loopline.platform_core.ingestion import copies, dead_shares, raw_rows, refusals, streaming
+from loopline.platform_core.ingestion import arrivals, copies, dead_shares, raw_rows, refusals, sequence, streaming
 from loopline.platform_core.ingestion.checked_arrival import CheckedArrival, check_arrival
 from loopline.platform_core.ingestion.inbox import Inbox, LandedIds, application
 from loopline.platform_core.ingestion.landed import Landed
@@ -70,6 +71,8 @@ def land(platform: Platform, team: Team, source: Source, limit: int | None = Non
 
 
 def _land_files(inbox: Inbox, limit: int | None, spanned: Spanned) -> Landed:
+    arrivals.tell(inbox)
+    arrivals.tell_delivered_again(inbox)
     waiting, began = _pending(inbox, limit, _refusals(inbox)), reached(inbox)
     spanned.note(arrivals=[arrival.name for arrival in waiting[:TRACED_ARRIVALS]], arrivals_count=len(waiting))
     landed = Landed(0, (), 0, 0, {}, inbox.platform.lake.version(inbox.raw))
@@ -187,16 +190,27 @@ def _append(inbox: Inbox, checked: Sequence[CheckedArrival]) -> int:
     lake, applications = inbox.platform.lake, [application(each.arrival.arrival_id) for each in checked]
     contents = {application(each.arrival.content) for each in checked} - {*applications}
     new = contents - lake.committed(inbox.raw, sorted(contents)).keys() if contents else contents
-    good = pa.concat_tables([each.good for each in checked], promote_options="default")
+    good = [each.good for each in checked]
     letters = pa.concat_tables([each.letters for each in checked])
     before = lake.committed(inbox.dead_letters, applications)
     if before:  # a landing was killed half-way: what it made dead letters is left to their replay
         dead = _dead_already(inbox, before)
-        good, letters = raw_rows.within(good, dead, keep=False), raw_rows.within(letters, dead, keep=False)
+        good = [raw_rows.within(rows, dead, keep=False) for rows in good]
+        letters = raw_rows.within(letters, dead, keep=False)
     if len(letters):
         arrivals = {application(arrival_id) for arrival_id in letters[ARRIVAL].unique().to_pylist()}
         lake.append(inbox.dead_letters, letters, {name: before.get(name, 0) + 1 for name in sorted(arrivals)})
-    return lake.append(inbox.raw, good, dict.fromkeys([*applications, *sorted(new)], 1))
+
+    def transactions(first: int) -> dict[str, int]:
+        return dict.fromkeys(sorted(new), first) | {name: first + place for place, name in enumerate(applications)}
+
+    try:
+        return sequence.append_next(inbox, good, transactions)
+    except CommitConflict:
+        version = lake.version(inbox.raw)
+        if version is None or not {*applications} <= lake.committed(inbox.raw, applications).keys():
+            raise
+        return version  # another process landed the same
 
 
 def _dead_already(inbox: Inbox, before: Mapping[str, int]) -> pa.ChunkedArray:

@@ -17,6 +17,7 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL, LINE
 from loopline.platform_core.ingestion import raw_rows
+from loopline.platform_core.ingestion.holding import of_rows
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.entry_kinds import LANDED
 
@@ -93,11 +94,14 @@ def _goes_to(line: Entry | None, began: Reached) -> Reached:
 
 def _counted(inbox: Inbox, since: Reached, now: Reached, landed: Landed, began: Reached) -> Counted:
     """Count what was appended; where a table no longer says so, what this landing knows of itself."""
+    from pyarrow import compute
+
     try:
         letters = _newer(inbox, inbox.dead_letters, since.letters_version, now.letters_version, ARRIVAL, "reasons")
         lines = _newer(inbox, inbox.raw, since.raw_version, now.raw_version)[LINE]
+        brought = compute.sum(of_rows(lines)).as_py() or 0
         reasons = Counter(reason for reasons in letters["reasons"].to_pylist() for reason in reasons)
-        if since == began and (len(lines) - lines.null_count, len(letters)) == (landed.rows, landed.dead):
+        if since == began and (brought, len(letters)) == (landed.rows, landed.dead):
             return Counted(landed.arrivals, landed.rows, landed.dead, dict(reasons))  # nobody else, mostly
         rows = _rows(inbox, since.raw_version, now.raw_version)
     except NotFound:
@@ -108,10 +112,8 @@ def _counted(inbox: Inbox, since: Reached, now: Reached, landed: Landed, began: 
 
 def _rows(inbox: Inbox, since: int, until: int) -> pa.Table:
     """Read which rows landed, without those that are letters which were replayed: their replay is told by itself."""
-    from pyarrow import compute
-
     rows = _newer(inbox, inbox.raw, since, until, ARRIVAL)
-    rows = rows.filter(compute.is_valid(rows[LINE]))  # a mark is no row
+    rows = rows.filter(of_rows(rows[LINE]))
     if inbox.platform.lake.version(inbox.resolved) is None or not len(rows):
         return rows
     among = {ARRIVAL: rows[ARRIVAL].unique()}

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.event_source import MALFORMED
-from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CARRIED, DATE, DELETED, LINE
+from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, CARRIED, DATE, DELETED, LINE, SEQUENCE
 from loopline.platform_core.ingestion import raw_rows
 
 if TYPE_CHECKING:
@@ -26,26 +26,30 @@ def schema() -> pa.Schema:
     """Describe dead letters.
 
     ``letter_id`` is the sha256 of arrival and line, ``name`` the file's, ``row`` the fields as they came (a JSON
-    object), ``_date`` the UTC date of the arrival.
+    object), ``_date`` the UTC date of the arrival, ``_sequence`` that of a stream's micro-batch.
     """
     import pyarrow as pa
 
     text, instant = pa.string(), pa.timestamp("us", "UTC")
     came = [(ARRIVAL, text), (LINE, pa.int64()), (ARRIVED_AT, instant)]
     return pa.schema(
-        [(ID, text), ("reasons", pa.list_(text)), ("name", text), *came, ("row", text), (DATE, pa.date32())]
+        [
+            *((ID, text), ("reasons", pa.list_(text)), ("name", text), *came, ("row", text)),
+            *((DATE, pa.date32()), (SEQUENCE, pa.int64())),
+        ]
     )
 
 
-def letters_of(bad: pa.Table, arrival: Arrival) -> pa.Table:
-    """Make dead letters of one arrival's bad rows."""
+def letters_of(bad: pa.Table, arrival: Arrival, number: int | None = None) -> pa.Table:
+    """Make dead letters of one arrival's bad rows, of a stream with the number of their micro-batch."""
     import pyarrow as pa
 
     ids = [hashlib.sha256(key.encode()).hexdigest() for key in raw_rows.keys(bad).to_pylist()]
     name = pa.repeat(pa.scalar(arrival.name), len(bad))
     came = [bad[ARRIVAL], bad[LINE], bad[ARRIVED_AT]]
     row = pa.array(_as_json(bad), pa.string())
-    columns = [pa.array(ids, pa.string()), bad["reasons"], name, *came, row, raw_rows.dates(bad[ARRIVED_AT])]
+    numbers = pa.repeat(pa.scalar(number, pa.int64()), len(bad))
+    columns = [pa.array(ids, pa.string()), bad["reasons"], name, *came, row, raw_rows.dates(bad[ARRIVED_AT]), numbers]
     return pa.Table.from_arrays(columns, schema=schema())
 
 

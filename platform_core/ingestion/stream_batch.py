@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL
-from loopline.platform_core.ingestion import erased_rows, raw_rows
+from loopline.platform_core.ingestion import erased_rows, raw_rows, sequence
 from loopline.platform_core.ingestion.dead_records import letters_already, letters_of_records, publish
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landed import Landed
@@ -69,7 +69,7 @@ def _land(inbox: Inbox, records: pa.Table, stands: Standing) -> Landed:
     left = erased_rows.without_erased(inbox, checked.good, reasons_of(inbox.contract, checked.bad, rows, read))
     erased_rows.told(inbox, left.kept_out, "records of its stream", f"{KEPT_OUT}:{inbox.where}:{_ends(records)}")
     good = raw_rows.dated(left.good, inbox.contract)
-    letters = letters_of_records(inbox, left.bad, rows, read.records)
+    letters = letters_of_records(inbox, left.bad, rows, read.records, sequence.next_number(inbox))
     before = letters_already(inbox, rows) if stands.half else letters.slice(0, 0)
     good, letters = (raw_rows.within(part, raw_rows.keys(before), keep=False) for part in (good, letters))
     dead = _joined(before, letters)
@@ -94,8 +94,7 @@ def _write_letters(inbox: Inbox, letters: pa.Table, ends: Offsets, stands: Stand
 
 
 def _write_rows(inbox: Inbox, good: pa.Table, ends: Offsets, stands: Standing) -> int:
-    lake = inbox.platform.lake
-    return lake.append(inbox.raw, good, _named(inbox, ends), after=_named(inbox, stands.landed))
+    return sequence.append_next(inbox, [good], lambda _: _named(inbox, ends), _named(inbox, stands.landed))
 
 
 def _until(records: pa.Table, half: Offsets) -> pa.Table:

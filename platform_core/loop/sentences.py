@@ -233,6 +233,7 @@ def _arrival(entry: Entry) -> str:
 _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "arrival.withdrawn": _arrival,
     "arrival.restored": _arrival,
+    "arrival.delivered_again": lambda entry: f"{entry.details['source']}: {entry.reason}",
     "cycle.opened": _opened,
     "cycle.closed": _closed,
     "quota.claimed": _claimed,

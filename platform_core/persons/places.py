@@ -119,7 +119,7 @@ def _landed(inbox: Inbox, arrival: Arrival, name: str, arrival_id: str) -> None:
     if lake.version(inbox.raw) is None or before not in lake.committed(inbox.raw, [before]):
         return
     if now not in lake.committed(inbox.raw, [now]):
-        lake.append(inbox.raw, lake.read(inbox.raw, until=date.min), {now: 1})
+        lake.append(inbox.raw, lake.read(inbox.raw, until=date.min), {now: lake.committed(inbox.raw, [before])[before]})
     details = {"arrival": arrival.arrival_id, "name": name, "now": arrival_id}
     inbox.record(REDACTED, f"{name} is written anew without somebody's rows", details, f"{REDACTED}:{arrival_id}")
 

@@ -75,9 +75,12 @@ class RowContract:
         Of records of one key the later one holds, so that two of them are no contradiction; two rows ``of_one_arrival``
         are.
         """
-        alone = tuple(replace(column, required=False) for column in self.columns)
-        rules = self.rules if of_one_arrival else tuple(r for r in self.rules if r.kind != "unique_key")
-        return replace(self, columns=alone, rules=rules)
+        alone = replace(self, columns=tuple(replace(column, required=False) for column in self.columns))
+        return alone if of_one_arrival else alone.in_order()
+
+    def in_order(self) -> RowContract:
+        """Let a key stand in one arrival again and again, whose rows are in the order of what happened."""
+        return replace(self, rules=tuple(rule for rule in self.rules if rule.kind != "unique_key"))
 
     def of_key(self) -> RowContract:
         """Leave only what is asked of the key: all that a row must say that ends another."""

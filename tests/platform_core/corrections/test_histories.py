@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,27 @@ def history_of(drawn: Sequence[tuple[str, list[Order], int]]) -> History:
 def test_whatever_happens_the_shop_says_what_anyone_would(opened: Any, drawn: Any) -> None:
     """Corrections, moves, deletions, late rows, withdrawals, in any order: increments, online and training sets."""
     tell(opened(), history_of(drawn), whole_below=0)
+
+
+@settings(
+    max_examples=repeats(5),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(drawn=drawn_turns, clocks=st.lists(st.integers(-25, 25), min_size=6, max_size=6), streams=st.booleans())
+def test_a_clock_that_goes_back_serves_what_came_last(
+    opened: Any, drawn: Any, clocks: list[int], streams: bool
+) -> None:
+    """Whichever clock, ahead or behind, each step had: online is what all of them say in their order."""
+    shop, history = opened(streams=streams), history_of(drawn)
+    for (hour, steps), ahead in zip(as_records(history) if streams else history, clocks, strict=False):
+        shop.at(hour + 30 + ahead, *steps, whole_below=0)
+        for view in VIEWS:
+            wanted, names = shop.truth.newest(view.name, math.inf), customers(history)
+            assert {name: row and row[0] for name, row in shop.online(view, names).items()} == {
+                name: wanted.get(name) for name in names
+            }
 
 
 def test_a_first_materialization_claims_nothing_before_a_correction(opened: Any) -> None:

@@ -22,13 +22,14 @@ from loopline.platform_core.foundation.names import (
     ARRIVED_AT,
     DATE,
     LINE,
+    SEQUENCE,
     ModelRef,
     prediction_table,
     raw_table,
     realised_table,
 )
 from loopline.platform_core.ingestion.held_rows import TAKEN_BACK
-from loopline.platform_core.ingestion.holding import marks
+from loopline.platform_core.ingestion.holding import mark
 from loopline.platform_core.loop import quality_table
 from loopline.platform_core.monitor import kept_look, look_joining, quality_history, quality_look, version_quality
 from loopline.platform_core.monitor.kept_look import Header, last_look
@@ -128,8 +129,9 @@ class World:
     def withdraw(self, arrival: int) -> None:
         """Take an arrival back."""
         self.withdrawals += 1
-        about = marks([f"a{arrival}"], "withdrawn", self.platform.clock.now())
-        self.platform.lake.append(RAW, about, {TAKEN_BACK: self.withdrawals})
+        about = mark(f"a{arrival}", "withdrawn", self.platform.clock.now())
+        numbers = pa.array([self.withdrawals])
+        self.platform.lake.append(RAW, about.append_column(SEQUENCE, numbers), {TAKEN_BACK: self.withdrawals})
 
     def answer(self, rows: list[tuple[int, int, float]]) -> None:
         """Answer about (order, version, score): version 2 is a shadow."""
