@@ -89,8 +89,6 @@ class Story:
     dead_letters: bool = False
     """Whether some lines break their contract, so that the story is not whole without dead letters."""
     days_per_second: float = 7.0
-    slow_days: int = 120
-    """With fewer days left than this and the story not over, a slow machine gets time."""
     as_of: tuple[datetime, ...] = ()
     """Moments of which training sets are hashed, where a run is to be like another one."""
     picture: Picture | None = None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loopline.demo import likeness
 from loopline.demo.likeness import NOTHING, Asked
-from loopline.platform_core.foundation.names import realised_table
+from loopline.platform_core.foundation.names import ARRIVAL, dead_letter_table, raw_table, realised_table
 from loopline.platform_core.loop import cycles
 from loopline.platform_core.loop.cycles import OPENED
-from loopline.platform_core.loop.entry_kinds import LANDED, REGISTERED
+from loopline.platform_core.loop.entry_kinds import REGISTERED
 from loopline.platform_core.loop.skews import CHECKED
 from loopline.platform_core.monitor import quality_figures, quality_history, skew
 from loopline.platform_core.monitor.drift_windows import WINDOW
@@ -18,6 +19,8 @@ from loopline.platform_core.monitor.predictions import compact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pyarrow as pa
 
     from loopline.demo.client import Tally
     from loopline.demo.stage import Stage
@@ -49,7 +52,7 @@ def of(stage: Stage, teller: Teller, tally: Tally, trouble: str, asked: Asked = 
     facts: dict[str, Any] = {
         "metric": metric,
         "metric_of_life": metric if metric in of_life else of_life[0],
-        **_landed(teller.entries),
+        **_landed(stage),
         "requests_served": tally.answered,
         "requests_failed": tally.failed,
         "cycles": _cycle_rows(all_cycles),
@@ -65,18 +68,26 @@ def of(stage: Stage, teller: Teller, tally: Tally, trouble: str, asked: Asked = 
     return Outcome(not broken, facts | {"held": not broken, "broken": broken}, page)
 
 
-def _landed(entries: Sequence[Entry]) -> dict[str, Any]:
-    landed = [e.details for e in entries if e.kind == LANDED]
-    reasons: dict[str, int] = {}
-    for details in landed:
-        for reason, count in details.get("reasons", {}).items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    return {
-        "files": sum(d["arrivals"] for d in landed),
-        "rows": sum(d["rows"] for d in landed),
-        "dead_letters": sum(d["dead"] for d in landed),
-        "dead_letters_by_reason": reasons,
-    }
+def _landed(stage: Stage) -> dict[str, Any]:
+    """Count what the lake holds: a landing's line in the ledger may still be on its way."""
+    arrivals: set[str] = set()
+    rows, dead, reasons = 0, 0, Counter[str]()
+    for source in stage.sources:
+        raw = _columns(stage, raw_table(stage.team.name, source.name), [ARRIVAL])
+        letters = _columns(stage, dead_letter_table(stage.team.name, source.name), [ARRIVAL, "reasons"])
+        rows, dead = rows + len(raw), dead + len(letters)
+        arrivals |= {*raw[ARRIVAL].unique().to_pylist(), *letters[ARRIVAL].unique().to_pylist()}
+        reasons.update(reason for each in letters["reasons"].to_pylist() for reason in each)
+    return {"files": len(arrivals), "rows": rows, "dead_letters": dead, "dead_letters_by_reason": dict(reasons)}
+
+
+def _columns(stage: Stage, table: str, columns: list[str]) -> pa.Table:
+    import pyarrow as pa
+
+    lake = stage.platform.lake
+    if lake.version(table) is None:
+        return pa.table({name: pa.array([], pa.string()) for name in columns})
+    return lake.read(table, columns=columns)
 
 
 def _cycle_rows(found: Sequence[Cycle]) -> list[dict[str, str]]:

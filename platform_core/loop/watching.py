@@ -59,6 +59,12 @@ def watch(platform: Platform, team: str, deployed: Iterable[Deployment], wall: f
     files.write(file, json.dumps({model: asdict(each) for model, each in seen.items()}).encode())
 
 
+def last_look(platform: Platform, team: str) -> float:
+    """Return when a team's endpoints were last looked at, in seconds since 1970; 0 for never."""
+    seen = _remembered(platform.home / "watched" / f"{team}.json")
+    return max((one.looked_at for one in seen.values()), default=0.0)
+
+
 def look(platform: Platform, live: Deployment, before: EndpointState | None, wall: float) -> EndpointState:
     """Look at an endpoint once, write down what is worth it, and return what is to be remembered until the next look.
 

@@ -52,5 +52,4 @@ story = Story(
     mistake="descriptions are left empty",
     rows="articles",
     days_per_second=5.0,
-    slow_days=280,
 )

@@ -68,6 +68,5 @@ story = Story(
     drill={"pixels": 16.0},
     mistake="pictures of 256 greys in place of 17",
     rows="pictures",
-    slow_days=250,
     picture=by_week,
 )
