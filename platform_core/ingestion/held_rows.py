@@ -7,9 +7,11 @@ from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE, OP, SEQUENCE
 from loopline.platform_core.ingestion.holding import (
     about_arrivals,
+    changing,
     holding,
     may_change,
     with_values,
@@ -62,9 +64,29 @@ def changed_rows(lake: Lake, table: str, version: int, than: int, key: Sequence[
     touched = _joined(new, lake.read(table, version=version, among={ARRIVAL: marked})) if len(marked) else new
     if not key:
         return with_values(touched)
+    if touched is new:
+        touched = _other_content(lake, table, version, than, new, key)
     now = _versions(lake, table, version, touched, key)
     before = now.filter(compute.invert(compute.is_in(_identity(now), value_set=_identity(new))))
     return _difference(holding(before, key), holding(now, key))
+
+
+def _other_content(lake: Lake, table: str, version: int, than: int, new: pa.Table, key: Sequence[str]) -> pa.Table:  # noqa: PLR0913, PLR0917 - as changed_rows
+    """Leave out new rows that say of their key what the commit before said: a snapshot that comes whole each day.
+
+    Then not every version of every key is read. That no version lies between the two is said by their numbers.
+    """
+    from pyarrow import compute
+
+    if SEQUENCE not in new.column_names or not len(new) or was_taken_back(lake, table):
+        return new
+    first = compute.min(new[SEQUENCE]).as_py()
+    try:
+        recent = lake.read(table, version=version, newer_than=than - 1 if than > 0 else None)
+    except NotFound:  # tidied away
+        return new
+    before = compute.filter(recent[SEQUENCE], compute.less(recent[SEQUENCE], first))
+    return changing(recent, first, key) if compute.max(before).as_py() == first - 1 else new
 
 
 def key_of(team: Team, source: Source) -> tuple[str, ...]:

@@ -70,6 +70,17 @@ def parted(raw: pa.Table, key: Sequence[str]) -> Parted:
     return Parted(_plain(versions.holding()), _plain(pa.concat_tables([versions.ended(), turned])))
 
 
+def changing(rows: pa.Table, since: int, key: Sequence[str]) -> pa.Table:
+    """Return the rows from a number on whose keys have another content there than before it."""
+    import numpy as np
+    import pyarrow as pa
+
+    versions = _Versions.of(rows, key)
+    later, keys = _numbers(versions.rows) >= since, np.cumsum(versions.first) - 1
+    changed = np.isin(keys, keys[later & versions.new])
+    return versions.rows.filter(pa.array(later & changed))
+
+
 def mark(arrival: str, op: Op, at: datetime, said: str = "") -> pa.Table:
     """Make the raw row that says something of a whole arrival; ``said`` is a JSON object for the ledger."""
     import pyarrow as pa

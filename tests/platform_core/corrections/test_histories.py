@@ -11,14 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from loopline.platform_core.features import standing
 from loopline.platform_core.features.audit import audit
+from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.testing.engine_tables import at
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.pyspark.engine import PysparkEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
 from loopline.stories.changing_histories import HISTORIES, History, customers, together
-from loopline.stories.changing_shop import VIEWS, ChangingShop, Order, Step, Truth, came, put_back, taken_back
+from loopline.stories.changing_shop import VIEWS, ChangingShop, Order, Step, Truth, came, put_back, spending, taken_back
+from tests.platform_core.corrections.conftest import Opened
 from tests.repeats import repeats
 
 PINNED = (10.0, 30.0, 40.0)
@@ -202,3 +205,19 @@ def test_a_first_materialization_claims_nothing_before_a_correction(opened: Any)
         (2, at(4), 7.0): at(10),
         (3, at(5), 1.0): at(24),
     }
+
+
+def test_rows_that_change_again_and_again_are_computed_whole_ever_more_seldom(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten orders of which one changes each hour: whole when twice as many rows landed as at the last trial."""
+    monkeypatch.setattr(standing, "WHOLE_BELOW", 1)
+    shop = opened()
+    shop.bring(10, came("a", *(Order(n, n, 10, 1.0) for n in range(10))))
+    whole = []
+    for hour in range(10, 60):
+        shop.bring(hour, came(f"{hour}", Order(hour % 10, hour % 10, 10, float(hour))))
+        if not materialize(shop.platform, shop.team, spending, 5).incremental:
+            whole.append(hour)
+    assert len(whole) <= 4, whole
+    assert audit(shop.platform, shop.team, spending).problem == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.ingestion import arrivals
 from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
+from loopline.platform_core.ingestion.held_rows import changed_rows
 from loopline.platform_core.ingestion.holding import holding
 from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.ingestion.letter_tally import Tallies
@@ -42,6 +43,7 @@ schema:
       - {name: article, logicalType: string, primaryKey: true}
       - {name: price, logicalType: number, logicalTypeOptions: {minimum: %s}}
 """
+RAW = "shop/raw/prices"
 FILES, STREAM = Source("prices", "prices.yaml"), Source("ticks", "prices.yaml", arrives="stream")
 
 
@@ -77,9 +79,13 @@ class Prices:
         ReplayClock(self.folder / "clock").set(at)
 
     def put(self, name: str, price: float, at: datetime = NOON, article: str = "hat") -> None:
+        """Let a file of one row lie there with a modification time."""
+        self.put_all(name, {article: price}, at)
+
+    def put_all(self, name: str, prices: Mapping[str, float], at: datetime = NOON) -> None:
         """Let a file lie there with a modification time."""
         draft = self.place / f"{name}.part"
-        draft.write_text(f"article,price\n{article},{price}\n")
+        draft.write_text("article,price\n" + "".join(f"{article},{price}\n" for article, price in prices.items()))
         os.utime(draft, (at.timestamp(), at.timestamp()))
         draft.rename(self.place / name)
 
@@ -300,3 +306,42 @@ def test_clocks_that_disagree_change_nothing(tmp_path_factory: Any, drawn: list[
             prices.put(f"{place}.csv", price, NOON + timedelta(minutes=mtime), article)
             land(*prices.args)
         assert prices.held == dict(value for name, value in came.items() if name not in back)
+
+
+snapshots = st.lists(
+    st.one_of(st.just("replay"), st.dictionaries(st.sampled_from("abcd"), st.integers(0, 2), min_size=1)),
+    min_size=2,
+    max_size=8,
+)
+
+
+@settings(
+    max_examples=repeats(8),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(drawn=snapshots)
+def test_what_changed_is_what_held_before_or_holds_now(tmp_path_factory: Any, drawn: list[Any]) -> None:
+    """Of snapshots that say mostly the same, and of letters that are let in under numbers of long ago."""
+    prices, than = Prices(tmp_path_factory.mktemp("snapshots")), -1
+    lake, key = prices.platform.lake, ("article",)
+    for place, turn in enumerate(drawn):
+        prices.contract(minimum=0 if turn == "replay" else 1)
+        if turn == "replay":
+            replay(*prices.args)
+        else:
+            prices.put_all(f"{place}.csv", turn)
+            land(*prices.args)
+        version = lake.version(RAW)
+        if version is None or version == than:
+            continue
+        changed = _named(changed_rows(lake, RAW, version, than, key)) if than >= 0 else set()
+        before = _named(holding(lake.read(RAW, version=than), key)) if than >= 0 else set()
+        now = _named(holding(lake.read(RAW, version=version), key))
+        assert than < 0 or changed == before ^ now
+        than = version
+
+
+def _named(rows: Any) -> set[tuple[str, int]]:
+    return set(zip(rows["_arrival"].to_pylist(), rows["_line"].to_pylist(), strict=True))
