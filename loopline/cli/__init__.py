@@ -71,7 +71,7 @@ COMMANDS = {
         "How fast and safely models change, how they answer, what they cost.",
     ),
     "lake": ("loopline.cli.lake:lake", "The lake's tables: tidy them."),
-    "migrate": ("loopline.cli.migrate:migrate", "Move lake, registry, ledger and online rows to another environment."),
+    "migrate": ("loopline.cli.migrate:migrate", "Move lake, taken pages, registry, ledger and online rows elsewhere."),
     "new": ("loopline.cli.new:new", "Begin from a template: a team, a model, a vendor."),
     "update": ("loopline.cli.new:update", "Bring what a template made to the template's newest version."),
     "plugin": ("loopline.cli.plugin:plugin", "Whether the installed teams hold together."),

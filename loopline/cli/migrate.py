@@ -1,4 +1,4 @@
-"""``loopline migrate``: lake, registry, ledger and online rows come from one environment to another."""
+"""``loopline migrate``: lake, taken pages, registry, ledger and online rows come from one environment to another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STAYS = (
     "Dagster's run history and its sensors' cursors: sensors find in lake and ledger what is done",
-    "files and records that have not landed: deliver them where the target looks for arrivals",
+    "files that have not landed: deliver them where the target looks for arrivals; pages that were taken came along",
     "a stream's records: the lake says how far each topic was read, so bind the same topics, or name new ones",
     "the servers' states and API keys, drift report pages, and what else lies in the source's home",
 )
@@ -32,7 +32,7 @@ STAYS = (
 @click.option("--to-home", metavar="FOLDER", help="LOOPLINE_HOME of the target [the source's].")
 @click.option("--dry-run", is_flag=True, help="Only say what there is, how much of it, and what is in the way.")
 def migrate(source: str, target: str, to_home: str | None, dry_run: bool) -> Answer:
-    """Copy lake, registry, ledger and online rows from one environment to another, and compare them there.
+    """Copy lake, taken pages, registry, ledger and online rows from one environment to another; compare them there.
 
     Nothing is changed at the source, which must not be at work meanwhile. Run it again after whatever broke it off:
     what is there is compared and passed over. What of it does not move is told in the end.
@@ -56,7 +56,7 @@ def _opened(
     from loopline.platform_core.platform import Platform
     from loopline.up import lock
 
-    stores = ("lake", "online_store", "registry")
+    stores = ("lake", "online_store", "registry", "event_source")
     here = environment.read(source, (*stores, "serving"))
     with _home(to_home):
         there = environment.read(target, stores)

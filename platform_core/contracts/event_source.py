@@ -47,8 +47,8 @@ class Arrival:
 
     ``arrival_id`` names it for good, ``content_id`` what it holds: content that comes again has the same one ("" where
     that is the ``arrival_id``). ``arrived_at`` is when the platform could first know it (UTC). Where its rows are
-    ``in_order`` of what happened, as a page of a change feed is, the last of a key's rows holds; else a key may stand in
-    it once.
+    ``in_order`` of what happened, as a page of a change feed is, the last of a key's rows holds; else a key may stand
+    in it once.
     """
 
     arrival_id: str

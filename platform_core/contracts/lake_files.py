@@ -1,4 +1,4 @@
-"""A lake's tables as files: what is copied when a table moves with all its versions."""
+"""A lake's tables, and an event source's pages, as files: what is copied when they move with all that was before."""
 
 from __future__ import annotations
 
@@ -71,4 +71,22 @@ class LakeFiles(abc.ABC):
 
         Raises:
             StoreUnavailable: the store did not take it.
+        """
+
+    def may_be_left(self, path: str) -> bool:  # noqa: ARG002 - vendors that delete files need it
+        """Say whether the vendor deletes a file as its table grows: an earlier copy has it, and it is nobody's."""
+        return False
+
+
+class PageFiles(LakeFiles):
+    """What an event source took of those whom it asks, as files: a table is the folder of a source below the root."""
+
+    form: ClassVar[str] = "pages"
+
+    @abc.abstractmethod
+    def folders(self) -> Sequence[str]:
+        """List the folders of sources of which something was taken.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
         """

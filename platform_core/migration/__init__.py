@@ -1,1 +1,1 @@
-"""One environment's lake, registry, ledger and online rows are brought to another one, and compared there."""
+"""One environment's lake, taken pages, registry, ledger and online rows come to another one, and are compared there."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 class MovedTable:
     """A table of the lake: files and bytes of all its versions, and of them those that were to be copied.
 
+    The pages that were taken of a source are as a table's, by their folder; ``newest`` counts them.
     ``pinned`` are the versions that training sets need and that can be read, ``lost`` those that the source lacks.
     """
 

@@ -1,4 +1,4 @@
-"""The whole move: lake, registry, ledger, online rows, each compared; then whether the source stood still."""
+"""The whole move: lake, pages, registry, ledger, online rows, each compared; then whether the source stood still."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import ContractBroken, NotFound, Refused
-from loopline.platform_core.migration import online_rows, stillness
+from loopline.platform_core.migration import online_rows, pages, stillness
 from loopline.platform_core.migration.figures import Moved, MovedModel, MovedTable
 from loopline.platform_core.migration.tables import TableMove, files_of
 from loopline.platform_core.migration.versions import ModelMove, refuse_unable
@@ -81,7 +81,8 @@ class Move:
     def _tables(self) -> list[TableMove]:
         source, target = files_of(self.source.lake, self.target.lake)
         newest = {table: self.source.lake.version(table) or 0 for table in self.source.lake.tables()}
-        return [TableMove(source, target, table, version, self.report) for table, version in newest.items()]
+        tables = [TableMove(source, target, table, version, self.report) for table, version in newest.items()]
+        return [*tables, *pages.moves(self.source.event_source, self.target.event_source, self.report)]
 
     def _models(self) -> list[ModelMove]:
         refuse_unable(self.source.registry, self.target.registry)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Standing:
-    """How far an environment is: versions of tables, numbers of models' versions, the ledger's last entry."""
+    """How far an environment is: versions of tables, pages that were taken, numbers of models' versions, last entry."""
 
     tables: Mapping[str, int]
     models: Mapping[str, int]
@@ -24,9 +24,10 @@ class Standing:
     @classmethod
     def of(cls, platform: Platform) -> Standing:
         """Look."""
-        from loopline.platform_core.migration import ledger_rows
+        from loopline.platform_core.migration import ledger_rows, pages
 
         tables = {table: platform.lake.version(table) for table in platform.lake.tables()}
+        tables |= pages.taken(platform.event_source)
         models = {model: len(platform.registry.versions(model)) for model in platform.registry.models()}
         known = {table: version for table, version in tables.items() if version is not None}
         return cls(known, models, ledger_rows.newest(platform.ledger))

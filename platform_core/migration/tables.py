@@ -78,7 +78,8 @@ class TableMove:
     def _both(self) -> tuple[TableFiles, dict[str, int]]:
         found = self.source.of(self.table)
         there = self.target.below(found.folder)
-        own = sorted(set(there) - {file.path for file in _all(found)})
+        more = set(there) - {file.path for file in _all(found)}
+        own = sorted(path for path in more if not self.target.may_be_left(path))
         if own:
             raise Refused(
                 f"table {self.table!r} has {len(own)} files at the target that the source has not, such as {own[0]}",

@@ -79,9 +79,9 @@ def asking(headers: Mapping[str, str], timeout_seconds: float, pause: Pause) -> 
                 fix = "mend the secret: letters, digits and signs of ASCII on one line"
                 raise InvalidEnvironment("the token, or a header, holds what no header can", fix) from None
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-                raise InvalidEnvironment(f"{_shown(asked)} is no URL: {one_line(error)}", "mend the feed") from None
+                raise InvalidEnvironment(f"{shown(asked)} is no URL: {one_line(error)}", "mend the feed") from None
             except httpx.HTTPError as error:
-                problem = f"{_shown(asked)} does not answer: {type(error).__name__} {one_line(error)}"
+                problem = f"{shown(asked)} does not answer: {type(error).__name__} {one_line(error)}"
                 raise StoreUnavailable(problem, "see whether the API is there; rows wait", AGAIN_SECONDS) from None
 
         yield ask
@@ -105,16 +105,16 @@ def _answer(client: httpx.Client, asked: str, timeout_seconds: float, pause: Pau
             body += part
             if len(body) > MOST_BYTES:
                 raise ContractBroken(
-                    f"{_shown(asked)} answers more than {MOST_BYTES >> 20} MiB", "ask for smaller pages"
+                    f"{shown(asked)} answers more than {MOST_BYTES >> 20} MiB", "ask for smaller pages"
                 )
             if time.monotonic() > end:
                 fix = "ask for smaller pages, or raise timeout_seconds"
-                raise StoreUnavailable(f"{_shown(asked)} took over {timeout_seconds} s to answer", fix, AGAIN_SECONDS)
+                raise StoreUnavailable(f"{shown(asked)} took over {timeout_seconds} s to answer", fix, AGAIN_SECONDS)
         return Answer(asked, bytes(body), got.links.get("next", {}).get("url", ""))
 
 
 def _refusal(got: httpx.Response, asked: str, pause: Pause) -> LooplineError:
-    status, problem = got.status_code, f"{_shown(asked)} answers {got.status_code} {got.reason_phrase}".strip()
+    status, problem = got.status_code, f"{shown(asked)} answers {got.status_code} {got.reason_phrase}".strip()
     if status in _REFUSED:
         return InvalidEnvironment(problem, "give a token that is let in: token: secret://name")
     if status in _GONE:
@@ -143,7 +143,7 @@ def _wanted_seconds(said: str | None) -> float | None:
         return None
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """Show a URL without its query: cursors are long, and some APIs take keys there."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path}"

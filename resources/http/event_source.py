@@ -11,6 +11,7 @@ from loopline.platform_core.contracts.base import NO_CREDENTIAL
 from loopline.platform_core.errors import Unsupported
 from loopline.resources.http.asking import Pause
 from loopline.resources.http.feeds import Feed
+from loopline.resources.http.taking import Walk, look
 from loopline.resources.taking.event_source import TakenEventSource
 
 if TYPE_CHECKING:
@@ -33,25 +34,28 @@ class HttpEventSource(TakenEventSource):
     headers: Annotated[dict[str, SecretStr], NO_CREDENTIAL] = Field(default_factory=dict)
     timeout_seconds: float = Field(15.0, gt=0)
     _pause: Pause = PrivateAttr(default_factory=Pause)
-    _ahead: dict[str, tuple[int, str]] = PrivateAttr(default_factory=dict)
+    _walks: dict[str, Walk] = PrivateAttr(default_factory=dict)
 
     def is_asked(self, source: str) -> bool:
         """Say whether a source has a feed."""
         return source in self.feeds
 
+    def in_order(self, source: str) -> bool:
+        """Say whether a source's pages lead on: then they tell what happened, one after the other."""
+        return bool(self.feeds[source].next) or any(self._walk(source, self._pages(source)).asked())
+
     def take(self, source: str, log: PageLog, until: float) -> None:
         """Take the rows that are new."""
         from loopline.resources.http.asking import asking
-        from loopline.resources.http.taking import look
 
         sent = {name: value.get_secret_value() for name, value in self.headers.items()}
         if token := self.token.get_secret_value():
             sent["Authorization"] = f"Bearer {token}"
-        pages, ahead = self._ahead.pop(source, (-1, None))
         with asking(sent, self.timeout_seconds, self._pause) as ask:
-            stopped = look(log, self.feeds[source], ask, until, ahead if pages == len(log.pages) else None)
-        if stopped is not None:
-            self._ahead[source] = len(log.pages), stopped
+            look(self._walk(source, log), self.feeds[source], ask, until)
+
+    def _walk(self, source: str, log: PageLog) -> Walk:
+        return self._walks.setdefault(source, Walk(log))
 
     def set_apart(self, name: str) -> AbstractContextManager[Self]:
         """Refuse: rows come to an API by whoever runs it.

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from pydantic import PrivateAttr
+
+from loopline.platform_core.contracts.event_source import Arrival
+from loopline.resources.tables.clocks import Present
 from loopline.resources.tables.session import Session
 from loopline.resources.tables.tables import Reading, Table, table_of
 from loopline.resources.taking.event_source import TakenEventSource
@@ -25,6 +31,7 @@ class TableEventSource(TakenEventSource):
     """
 
     tables: dict[str, Table]
+    _present: Present = PrivateAttr(default_factory=Present)
 
     @abc.abstractmethod
     def session(self) -> AbstractContextManager[Session]:
@@ -41,7 +48,18 @@ class TableEventSource(TakenEventSource):
         table = table_of(self.tables, source)
         assert table is not None
         with self.session() as session:
-            look(log, Reading(source, table, session), until)
+            look(log, Reading(source, table, session), until, self._present)
+
+    def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
+        """List the pages; one is in order where each of its rows has a watermark of its own."""
+        from loopline.resources.tables.taking import cursor_of
+
+        found = super().arrivals(source, known, limit)
+        if not self.is_asked(source):
+            return found
+        pages = self._pages(source).pages
+        orders = [cursor_of(pages[int(each.name.partition("-")[0]) - 1]).in_order for each in found]
+        return [replace(each, in_order=in_order) for each, in_order in zip(found, orders, strict=True)]
 
     def rows_of(self, content: bytes, name: str) -> pa.Table:
         """Read a page without what it is kept by."""

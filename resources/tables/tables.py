@@ -16,7 +16,7 @@ class Table(BaseModel):
     """Rows of ``table`` (``schema.name``) or of ``query`` by the column ``watermark``, an instant or a whole number.
 
     A row may become visible until ``late_seconds`` after its instant (of a day: after its end), or until numbers
-    greater by ``late_numbers`` are there, and is taken all the same; one that comes later still is not taken.
+    greater by ``late_numbers`` are there, and is taken all the same; one that comes later still may not be taken.
     ``without`` names columns that stay in the database. A page has ``page_rows`` rows at most, whose instants lie
     within ``page_seconds``: so exactly is known when history could be known. ``{team}`` and ``{source}`` in ``table``
     are the source's.
@@ -27,11 +27,11 @@ class Table(BaseModel):
     table: str = ""
     query: str = ""
     watermark: str = Field(min_length=1)
-    late_seconds: float = Field(300.0, ge=0)
+    late_seconds: float = Field(300.0, ge=0, le=1e10)
     late_numbers: int = Field(1000, ge=0)
     without: tuple[str, ...] = ()
     page_rows: int = Field(10_000, ge=1, le=1_000_000)
-    page_seconds: float = Field(3600.0, gt=0)
+    page_seconds: float = Field(3600.0, gt=0, le=1e10)
 
     @model_validator(mode="after")
     def _is_one(self) -> Table:

@@ -1,21 +1,26 @@
-"""Rows as text, as the contract wants them and as files of pages hold them; and which of them were taken."""
+"""Rows as text, as the contract wants them and as files of pages hold them; and which of them were there before."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import orjson
+
+from loopline.resources.tables import watermarks
+from loopline.resources.tables.watermarks import Kind, Mark
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MARK = "_watermark"
 """The column of a page's file that is no column of its rows."""
+DIGEST = 16
+"""Bytes by which a row is known again."""
 Texts = tuple["str | None", ...]
 
 
@@ -51,31 +56,84 @@ def digest(columns: Sequence[str], rows: Iterable[Texts]) -> str:
     return hashed.hexdigest()
 
 
+class Section(msgspec.Struct, frozen=True, array_like=True):
+    """Rows of an answer by the columns that they are known by: a watermark, and their digests one behind the other."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[str, bytes]]
+
+
 @dataclass
 class TakenRows:
-    """The rows of a window that were taken, counted: a row that is there twice is taken twice.
+    """The rows of a window that were there at the last look, counted: a row that is there twice is taken twice.
 
     They are compared by the columns that both have, so that a column which came or went makes no row another.
     """
 
     columns: Sequence[str]
-    _counts: dict[tuple[int, ...], Counter[bytes]] = field(default_factory=dict)
+    _left: dict[tuple[str, ...], dict[bytes, tuple[Mark, int]]] = field(default_factory=dict)
+    _seen: list[tuple[Mark, bytes]] = field(default_factory=list)
 
-    def add(self, content: bytes) -> None:
-        """Count the rows of a page."""
-        page, names = _unpacked(content), [MARK, *self.columns]
-        shared = tuple(at for at, name in enumerate(names) if name in page.column_names)
-        held = [page[names[at]].to_pylist() for at in shared]
-        self._counts.setdefault(shared, Counter()).update(map(_hashed, zip(*held, strict=True)))
+    def add_answer(self, content: bytes, kind: Kind) -> bool:
+        """Count the rows of the last look's answer; say whether they can be compared: none lacks a column by now."""
+        sections = msgspec.msgpack.decode(content, type=list[Section])
+        if any({*section.columns} - {MARK, *self.columns} for section in sections):
+            return False
+        for section in sections:
+            for text, digests in section.rows:
+                mark = watermarks.read(kind, text)
+                for at in range(0, len(digests), DIGEST):
+                    self._count(section.columns, mark, digests[at : at + DIGEST])
+        return True
 
-    def take(self, row: Texts) -> bool:
-        """Say whether a row was taken; each that was is found once."""
-        for shared, counts in self._counts.items():
-            hashed = _hashed(tuple(row[at] for at in shared))
-            if counts[hashed] > 0:
-                counts[hashed] -= 1
+    def add_page(self, content: bytes, kind: Kind, start: Mark) -> None:
+        """Count the rows of a page from a watermark on."""
+        page = _unpacked(content)
+        shared = tuple(name for name in (MARK, *self.columns) if name in page.column_names)
+        for row in zip(*(page[name].to_pylist() for name in shared), strict=True):
+            mark = watermarks.read(kind, row[0])
+            if mark >= start:  # type: ignore[operator]
+                self._count(shared, mark, _hashed(row))
+
+    def knows(self, row: Texts) -> bool:
+        """Say whether a row was there; each that was is found once."""
+        named = dict(zip((MARK, *self.columns), row, strict=True))
+        for columns, left in self._left.items():
+            digest = _hashed([named[name] for name in columns])
+            mark, count = left.get(digest, (0, 0))
+            if count:
+                left[digest] = mark, count - 1
                 return True
         return False
+
+    def see(self, mark: Mark, row: Texts) -> None:
+        """Let a row be one of this look's answer."""
+        self._seen.append((mark, _hashed(row)))
+
+    def answer(self, start: Mark, reached: Mark | None) -> bytes:
+        """Write the rows from ``start`` on: of this look, and beyond what it has ``reached`` those of the last."""
+        self._seen = [(mark, digest) for mark, digest in self._seen if mark >= start]  # type: ignore[operator]
+        held = {(MARK, *self.columns): [*self._seen]}
+        if reached is not None:
+            for columns, left in self._left.items():
+                held.setdefault(columns, []).extend(
+                    (mark, digest)
+                    for digest, (mark, count) in left.items()
+                    for _ in range(count)
+                    if mark >= start and (mark >= reached or not watermarks.is_bounded(reached))  # type: ignore[operator]
+                )
+        return msgspec.msgpack.encode([Section(columns, _by_mark(rows)) for columns, rows in held.items()])
+
+    def _count(self, columns: tuple[str, ...], mark: Mark, digest: bytes) -> None:
+        left = self._left.setdefault(columns, {})
+        left[digest] = mark, left.get(digest, (mark, 0))[1] + 1
+
+
+def _by_mark(rows: Iterable[tuple[Mark, bytes]]) -> list[tuple[str, bytes]]:
+    found: dict[Mark, list[bytes]] = {}
+    for mark, digest in rows:
+        found.setdefault(mark, []).append(digest)
+    return [(watermarks.written(mark), b"".join(digests)) for mark, digests in found.items()]
 
 
 def _unpacked(content: bytes) -> pa.Table:
@@ -85,5 +143,5 @@ def _unpacked(content: bytes) -> pa.Table:
     return parquet.read_table(pa.BufferReader(content))
 
 
-def _hashed(row: Texts) -> bytes:
-    return hashlib.blake2b(orjson.dumps(row), digest_size=16).digest()
+def _hashed(row: Sequence[str | None]) -> bytes:
+    return hashlib.blake2b(orjson.dumps(row), digest_size=DIGEST).digest()

@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, PrivateAttr
 
 from loopline.platform_core.contracts.event_source import Arrival, EventSource, as_set
-from loopline.platform_core.errors import LooplineError, NotFound
+from loopline.platform_core.errors import ContractBroken, LooplineError
 from loopline.platform_core.foundation.clock import instant_of
 from loopline.platform_core.foundation.files import lent
-from loopline.resources.taking.page_log import Page, PageLog
+from loopline.resources.taking.page_files import TakenFiles
+from loopline.resources.taking.page_log import PAGES, Page, PageLog
 from loopline.resources.taking.shelf import Shelf, shelf_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from loopline.platform_core.contracts.lake_files import PageFiles
 
 TAKEN = ".taken"
 LOOK_SECONDS = 20.0
@@ -57,6 +60,10 @@ class TakenEventSource(EventSource):
     def rows_of(self, content: bytes, name: str) -> pa.Table:
         """Give a page's content as rows, as ``read`` does."""
 
+    def in_order(self, source: str) -> bool:  # noqa: ARG002 - vendors whose pages are need it
+        """Say whether a page's rows stand in the order of what happened, so that of a key the last one holds."""
+        return False
+
     def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
         """Take what is new, and list the pages in the order in which they were taken."""
         if not self.is_asked(source):
@@ -64,8 +71,9 @@ class TakenEventSource(EventSource):
         log = self._pages(source)
         log.catch_up()
         problem = self._look(source, log)
-        others = {page.arrival_id for page in log.pages} - as_set(known)
-        found = [_arrival(page) for page in log.pages if page.arrival_id in others] if others else []
+        others = {page.arrival_id for page in log.pages if page.name} - as_set(known)
+        in_order = self.in_order(source)
+        found = [_arrival(page, in_order) for page in log.pages if page.arrival_id in others] if others else []
         if problem is not None and not found:
             raise problem
         return found[:limit]
@@ -73,6 +81,10 @@ class TakenEventSource(EventSource):
     def settled(self, source: str) -> str:
         """Return the mark beside the files of a source that arrives as files."""
         return "" if self.is_asked(source) else self._landed().settled(source)
+
+    def pages(self) -> PageFiles:
+        """Return what was taken."""
+        return TakenFiles(self._shelf_here(), TAKEN)
 
     def place(self, source: str) -> str:
         """Return where the pages lie, or the files."""
@@ -87,14 +99,19 @@ class TakenEventSource(EventSource):
         self._landed().lay(source, name, content, at)
 
     def read(self, source: str, arrival: Arrival) -> pa.Table:
-        """Read a page that is still what was taken; its lines are counted from 1."""
+        """Read a page that is still what was taken; its lines are counted from 1.
+
+        Raises:
+            ContractBroken: it is not: nobody moves pages, so that it is lost, and told.
+        """
         if not self.is_asked(source):
             return self._landed().read(source, arrival)
         content = self._pages(source).content(arrival.name)
         hashed = "" if content is None else hashlib.sha256(content).hexdigest()
         if content is None or not hashed.startswith(arrival.name.rpartition("-")[2]):
-            where = f"{self.place(source)}/pages/{arrival.name}"
-            raise NotFound(f"{where} is gone or no longer what was taken", "restore it from a backup")
+            where, retry = f"{self.place(source)}/{PAGES}/{arrival.name}", f"dead-letters retry {source} {arrival.name}"
+            fix = f"restore it from a backup, then 'loopline {retry}'; if there is none, dismiss it in the same way"
+            raise ContractBroken(f"{where} is gone or no longer what was taken", fix)
         return self.rows_of(content, f"page {arrival.name} of {source}")
 
     @contextmanager
@@ -131,15 +148,18 @@ class TakenEventSource(EventSource):
         return self._files
 
     def _pages(self, source: str) -> PageLog:
-        if self._shelf is None:
-            self._shelf = shelf_of(self.landing, self.storage_options)
         if source not in self._logs:
-            self._logs[source] = PageLog(self._shelf, f"{TAKEN}/{source}")
+            self._logs[source] = PageLog(self._shelf_here(), f"{TAKEN}/{source}")
         return self._logs[source]
 
+    def _shelf_here(self) -> Shelf:
+        if self._shelf is None:
+            self._shelf = shelf_of(self.landing, self.storage_options)
+        return self._shelf
 
-def _arrival(page: Page) -> Arrival:
-    return Arrival(page.arrival_id, page.name, instant_of(page.at))
+
+def _arrival(page: Page, in_order: bool) -> Arrival:
+    return Arrival(page.arrival_id, page.name, instant_of(page.at), in_order=in_order)
 
 
 def _files_in(landing: str, options: dict[str, str]) -> EventSource:

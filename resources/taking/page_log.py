@@ -4,6 +4,9 @@
 it. A page is there once this piece is, and its rows were written before; who finds the number taken lost the race,
 forgets his page and asks again from where the other one stopped. So a row is in one page, whoever is killed. Now and
 then all pieces up to a number are written once more in one, ``whole``, for processes that begin.
+
+Where a source needs it for its next look, ``<folder>/answers/<name>`` says what it answered; the next piece's takes its
+place. A piece without rows says that an answer had less than the one before.
 """
 
 from __future__ import annotations
@@ -13,31 +16,41 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from loopline.platform_core.errors import ContractBroken
+from loopline.platform_core.errors import CommitConflict, ContractBroken
 from loopline.resources.taking.shelf import Shelf
 
+PAGES, ANSWERS, LOG, WHOLE = "pages", "answers", "log", "whole"
+"""Folders of a source, and the piece of the log that has all up to a number."""
 MANY_PIECES = 64
 """After so many pieces they are written once more in one."""
 NAMED_BY = 12
 """Letters of a hash in a page's name."""
 
 
-class Page(msgspec.Struct, frozen=True, gc=False, rename={"arrival_id": "id"}):
-    """A page: its file's name, its id, when it could be known (µs of UTC), and ``cursor`` as its source writes it."""
+class Page(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={"arrival_id": "id"}):
+    """A page: its file's name, its id, when it could be known (µs of UTC), and ``cursor`` as its source writes it.
+
+    Without rows it has neither name nor id. ``answer`` is the file that says what was answered, "" if none does.
+    """
 
     name: str
     arrival_id: str
     at: int
     cursor: str
+    answer: str = ""
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What becomes a page: its file, what names its rows, when it could be known (µs of UTC), and the cursor."""
+    """What becomes a page: its file (empty: no rows), what names its rows, when it could be known (µs of UTC), cursor.
+
+    ``answer`` is what its source needs of the answer for the next look, None if nothing.
+    """
 
     data: bytes
     digest: str
     at: int
     cursor: str
+    answer: bytes | None = None
 
 
 @dataclass
@@ -57,7 +70,7 @@ class PageLog:
             ContractBroken: what lies there is no log.
         """
         if self._whole < 0:
-            found = self.shelf.read(f"{self.folder}/log/whole")
+            found = self.shelf.read(f"{self.folder}/{LOG}/{WHOLE}")
             self._keep(found[0] if found else b"")
             self._whole = len(self.pages)
         while (found := self.shelf.read(self._key(len(self.pages) + 1))) is not None:
@@ -69,27 +82,52 @@ class PageLog:
         A page is known no earlier than the one before it. Rows that look like those of an earlier page are others, so
         that its id is another.
         """
-        number = len(self.pages) + 1
-        name = f"{number:012}-{hashlib.sha256(content.data).hexdigest()[:NAMED_BY]}"
-        again = hashlib.sha256(f"{content.digest}\n{name}".encode()).hexdigest()
-        at = max(content.at, self.pages[-1].at) if self.pages else content.at
-        page = Page(name, again if content.digest in self._ids else content.digest, at, content.cursor)
-        self.shelf.write(f"{self.folder}/pages/{name}", content.data)
+        number, before = len(self.pages) + 1, self.pages[-1].answer if self.pages else ""
+        page = self._draft(number, content)
         line = _encoder.encode(page) + b"\n"
         if not self.shelf.write_if(self._key(number), line, None):
             self.catch_up()
             return self.pages[number - 1] == page  # ours, of which the answer was lost
         self._keep(line)
         self._write_whole()
+        if before:
+            self.shelf.delete([f"{self.folder}/{ANSWERS}/{before}"])
         return True
+
+    def _draft(self, number: int, content: Content) -> Page:
+        """Write what a page needs before it is there."""
+        name = self._put(PAGES, number, content.data) if content.data else ""
+        answer = "" if content.answer is None else self._put(ANSWERS, number, content.answer)
+        again = hashlib.sha256(f"{content.digest}\n{name}".encode()).hexdigest()
+        arrival_id = again if content.digest in self._ids else content.digest
+        at = max(content.at, self.pages[-1].at) if self.pages else content.at
+        return Page(name, arrival_id if name else "", at, content.cursor, answer)
+
+    def _put(self, folder: str, number: int, data: bytes) -> str:
+        name = f"{number:012}-{hashlib.sha256(data).hexdigest()[:NAMED_BY]}"
+        self.shelf.write(f"{self.folder}/{folder}/{name}", data)
+        return name
+
+    def answered(self) -> bytes | None:
+        """Return what is kept of the last answer; None where nothing is.
+
+        Raises:
+            CommitConflict: another process put the next one in its place.
+        """
+        if not self.pages[-1].answer:
+            return None
+        found = self.shelf.read(f"{self.folder}/{ANSWERS}/{self.pages[-1].answer}")
+        if found is None and self.shelf.read(self._key(len(self.pages) + 1)) is not None:
+            raise CommitConflict(f"{self.folder}: another process took a page", "nothing is lost: look again")
+        return None if found is None else found[0]
 
     def content(self, name: str) -> bytes | None:
         """Return a page's file, None where it is gone."""
-        found = self.shelf.read(f"{self.folder}/pages/{name}")
+        found = self.shelf.read(f"{self.folder}/{PAGES}/{name}")
         return None if found is None else found[0]
 
     def _key(self, number: int) -> str:
-        return f"{self.folder}/log/{number:012}.json"
+        return f"{self.folder}/{LOG}/{number:012}.json"
 
     def _keep(self, data: bytes) -> None:
         try:
@@ -103,7 +141,7 @@ class PageLog:
     def _write_whole(self) -> None:
         if len(self.pages) - self._whole < MANY_PIECES:
             return
-        self.shelf.write(f"{self.folder}/log/whole", b"".join(_encoder.encode(page) + b"\n" for page in self.pages))
+        self.shelf.write(f"{self.folder}/{LOG}/{WHOLE}", b"".join(_encoder.encode(page) + b"\n" for page in self.pages))
         self._whole = len(self.pages)
 
 

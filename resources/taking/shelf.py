@@ -6,11 +6,12 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.resources.object_store.objects import Objects
+from loopline.resources.object_store.objects import Found, Objects
 
 
 class Shelf(Protocol):
@@ -24,6 +25,12 @@ class Shelf(Protocol):
 
     def write_if(self, key: str, content: bytes, etag: str | None) -> bool:
         """Write only if nothing is there (``etag`` None); say whether it was written."""
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete; what is not there is no trouble."""
+
+    def listed(self, folder: str) -> list[Found]:
+        """List all that lies below a folder, by key."""
 
 
 class FolderShelf:
@@ -57,6 +64,23 @@ class FolderShelf:
             except FileExistsError:
                 return False
             return True
+
+    def listed(self, folder: str) -> list[Found]:
+        """List files; drafts are none."""
+        with self._told():
+            files = [path for path in (self.root / folder).rglob("[!.]*") if path.is_file()]
+            return sorted((self._found(path) for path in files), key=lambda found: found.key)
+
+    def _found(self, path: Path) -> Found:
+        state = path.stat()
+        written_at = datetime.fromtimestamp(state.st_mtime, UTC)
+        return Found(path.relative_to(self.root).as_posix(), state.st_size, written_at, "")
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete files."""
+        with self._told():
+            for key in keys:
+                (self.root / key).unlink(missing_ok=True)
 
     @contextmanager
     def _draft(self, key: str, content: bytes) -> Iterator[Path]:

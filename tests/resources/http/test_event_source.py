@@ -6,6 +6,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from loopline.platform_core.testing.inference_server import free_port
 from loopline.resources.http import asking, taking
 from loopline.resources.http.event_source import HttpEventSource
 from loopline.resources.http.feeds import Feed
+from loopline.resources.taking.page_log import PageLog
+from loopline.resources.taking.shelf import FolderShelf
 from tests.emulators import faults
 from tests.resources.http.api import TOKEN, Api, ApiDelivery, served
 from tests.resources.tables.deaths import Died, dying
@@ -188,6 +191,160 @@ def test_who_dies_while_taking_loses_and_doubles_nothing(
     assert taken(make()) == ["1", "1", "1", "2", "3"]
 
 
+@pytest.mark.parametrize("key", ["pages/", "answers/", "log/"])
+@pytest.mark.parametrize("is_written", [False, True])
+def test_who_dies_while_taking_a_page_that_changes_loses_and_doubles_nothing(
+    key: str, is_written: bool, api: Api, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before or behind each of its files: its rows, what was answered, and its piece of the log."""
+    for number, answer in enumerate(([1, 2], [1], [1, 2], [2, 3]), 1):
+        api.feeds["/orders"] = pages(answer)
+        with dying(monkeypatch, key, number, is_written=is_written), suppress(Died):
+            make().arrivals("shop/orders")
+        make().arrivals("shop/orders")
+    assert taken(make()) == ["1", "2", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "wanted"),
+    [
+        ([[10], [99], [10], [99], [10]], [10, 99, 10, 99, 10]),
+        ([[1], [1, 2], [1, 2, 3]], [1, 2, 3]),
+        ([[1, 2, 3], [2, 3, 4], [4, 5, 1]], [1, 2, 3, 4, 5, 1]),
+        ([[1, 2], [1], [1, 2], [], [2]], [1, 2, 2, 2]),
+        ([[1, 1], [1], [2, 1, 1, 1]], [1, 1, 2, 1, 1]),
+    ],
+    ids=["how it is now", "it grows", "the latest", "rows go", "the same twice"],
+)
+def test_what_a_page_has_beyond_its_answer_before_is_new(
+    answers: list[list[int]], wanted: list[int], api: Api, make: Make, tmp_path: Path
+) -> None:
+    """Each row once while it stays, again once it was gone; all are arrivals of their own."""
+    for answer in answers:
+        api.feeds["/orders"] = pages(answer)
+        for _ in range(2):
+            make().arrivals("shop/orders")
+    events = make()
+    assert taken(events) == [*map(str, wanted)]
+    found = events.arrivals("shop/orders")
+    assert len({each.arrival_id for each in found} | {each.content for each in found}) == len(found)
+    assert len([*tmp_path.rglob("answers/*")]) == 1
+
+
+def test_an_answer_that_another_process_overtook_is_forgotten(api: Api, make: Make) -> None:
+    """It shows how things were before the other one's."""
+    api.feeds["/orders"] = pages([1])
+    slow, other = make(), make()
+    slow.arrivals("shop/orders")
+
+    def overtaken(*given: Any) -> Any:
+        api.answers = lambda *given: given
+        other.arrivals("shop/orders")
+        api.feeds["/orders"] = pages([1])
+        other.arrivals("shop/orders")
+        return given
+
+    api.feeds["/orders"], api.answers = pages([1, 2]), overtaken
+    slow.arrivals("shop/orders")
+    assert taken(slow) == taken(other) == ["1", "2"]
+
+
+def test_who_finds_the_last_answer_replaced_asks_nothing(api: Api, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process took a page since; what it took is listed by the next look."""
+    api.feeds["/orders"] = pages([1])
+    slow = make()
+    slow.arrivals("shop/orders")
+    caught_up = PageLog.catch_up
+
+    def overtaken(log: PageLog) -> None:
+        caught_up(log)
+        monkeypatch.undo()
+        api.feeds["/orders"] = pages([2])
+        make().arrivals("shop/orders")
+        api.asked.clear()
+
+    monkeypatch.setattr(PageLog, "catch_up", overtaken)
+    assert len(slow.arrivals("shop/orders")) == 1
+    assert api.asked == []
+    assert taken(slow) == ["1", "2"]
+
+
+def test_a_log_of_which_no_answer_is_kept_goes_on(api: Api, make: Make, tmp_path: Path) -> None:
+    """As earlier versions wrote it, or where the file was lost: nothing of what was taken comes again."""
+    for answer in ([1], [1, 2], [1, 2, 3]):
+        api.feeds["/orders"] = pages(answer)
+        make().arrivals("shop/orders")
+    for kept in tmp_path.rglob("answers/*"):
+        kept.unlink()
+    assert taken(make()) == ["1", "2", "3"]
+    for answer in ([1], [1, 3]):
+        api.feeds["/orders"] = pages(answer)
+        make().arrivals("shop/orders")
+    assert taken(make()) == ["1", "2", "3", "3"]
+
+
+def test_a_look_reads_no_more_with_a_history(api: Api, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a feed whose one page changes each time: the last answer and the next number, however many came before."""
+    read: list[str] = []
+    reads = FolderShelf.read
+    monkeypatch.setattr(FolderShelf, "read", lambda self, key: read.append(key) or reads(self, key))
+    events, counts = make(), set()
+    for number in range(40):
+        api.feeds["/orders"] = pages([number])
+        read.clear()
+        events.arrivals("shop/orders")
+        counts.add(len(read))
+        assert not [key for key in read if "/pages/" in key]
+    assert counts == {2}
+
+
+@pytest.mark.parametrize(("feed", "is_so"), [({}, True), ({"next": ""}, True), ({"next": "", "rows": "other"}, False)])
+def test_pages_that_lead_on_are_in_order(feed: dict[str, str], is_so: bool, api: Api, make: Make) -> None:
+    """They say what happened; a page without a next one says how things are."""
+    api.feeds["/orders"] = pages([1], [2])
+    if not is_so:
+        api.answers = lambda *_: (200, b'{"other": [{"id": 1}]}', {})
+    assert {arrival.in_order for arrival in make(feed=feed).arrivals("shop/orders")} == {is_so}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"id": "\\ud800"}',
+        b'{"id": "a\xff"}',
+        b'{"id": %b}' % (b"[" * 2_000 + b"]" * 2_000),
+        b'{"id": 1,\x0c "x": "]},"}',
+        b'{"id": NaN}',
+        b'{"id": "\\x"}',
+    ],
+    ids=["half a character", "no UTF-8", "deep", "form feed", "NaN", "escape"],
+)
+def test_a_row_that_no_parser_takes_costs_no_other(odd: bytes, api: Api, make: Make) -> None:
+    """It is malformed, as a stream's record is; what stands around it is read, before and behind."""
+    body = b'{"data": [{"id": "a\\"]"}, %b, {"id": 3}], "paging": {"next": null}, "known_at": "2026-01-01"}' % odd
+    api.feeds["/orders"] = []
+    api.answers = lambda *_: (200, body, {})
+    events = make()
+    [arrival] = events.arrivals("shop/orders")
+    rows = events.read("shop/orders", arrival).to_pydict()
+    assert (rows["id"], rows["_line"]) == (['a"]', None, "3"], [1, 2, 3])
+    assert [rows["_malformed"][n] is None for n in range(3)] == [True, False, True]
+    assert arrival.arrived_at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert taken(make()) == ['a"]', None, "3"]
+
+
+@pytest.mark.parametrize("known_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_that_is_none_in_utc_stops_nothing(known_at: str, api: Api, make: Make) -> None:
+    """It is bounded: a page is known no earlier than the one before it, and no later than when it is taken."""
+    before = "2026-01-01T00:00:00+00:00"
+    api.feeds["/orders"] = [(before, [{"id": 1}]), (known_at, [{"id": 2}]), (before, [{"id": 3}])]
+    assert taken(make()) == ["1", "2", "3"]
+    times = [arrival.arrived_at for arrival in make().arrivals("shop/orders")]
+    assert times == sorted(times)
+    assert times[0] == datetime.fromisoformat(before)
+    assert times[-1] <= datetime.now(UTC)
+
+
 def test_pages_without_rows_are_passed_over(api: Api, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """More of them than one look passes, too."""
     monkeypatch.setattr(taking, "MANY_EMPTY", 2)
@@ -281,6 +438,10 @@ def test_an_odd_retry_after_stops_nothing_for_long(said: str, api: Api, make: Ma
         (b'{"data": [{"id": 1}], "paging": {"next": "https://evil.example/"}}', "leads to evil.example"),
         (b'{"data": [{"id": 1}], "known_at": "today"}', "no instant of ISO 8601 at 'known_at'"),
         (b"[" * 100_000, "no list of rows"),
+        (b'{"data": [{"id": 1}, {"id": 2}', "no list of rows"),
+        (b'{"data": [{"id": 1},, {"id": 2}]}', "no list of rows"),
+        (b'{"data": [{"id": 1}, {"id": "2}]}', "no list of rows"),
+        (b'{"data": [{"id": 1}]} {"data": []}', "no list of rows"),
     ],
 )
 def test_an_answer_that_the_feed_does_not_fit_is_told(body: bytes, says: str, api: Api, make: Make) -> None:
@@ -317,6 +478,23 @@ def test_a_lost_request_or_answer_costs_a_look(api: Api, make: Make) -> None:
     away = make(feed={"url": f"http://127.0.0.1:{free_port()}/orders"})
     assert taken(away) == ["1", "2"]
     assert time.monotonic() - begun < 10
+
+
+def test_a_key_that_a_link_repeats_is_not_kept(api: Api, make: Make, tmp_path: Path) -> None:
+    """It is sent again with the page that the link leads to, and with no other parameter changed."""
+    api.feeds["/orders"] = pages([1], [2])
+
+    def repeating(status: int, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+        link = {"Link": '</orders?api_key=mellon&key=a&limit=2&cursor=1>; rel="next"'} if headers else {}
+        return status, body, link
+
+    api.answers = repeating
+    feed = {"url": f"{api.url}/orders?key=a&api_key=mellon&limit=1", "next": ""}
+    assert taken(make(feed=feed)) == ["1", "2"]
+    assert api.asked == ["/orders?key=a&api_key=mellon&limit=1", "/orders?api_key=mellon&key=a&limit=2&cursor=1"]
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"limit=2&cursor=1" in kept
+    assert b"mellon" not in kept
 
 
 def test_a_token_may_change_and_a_key_in_the_url_is_not_kept(api: Api, make: Make, tmp_path: Path) -> None:

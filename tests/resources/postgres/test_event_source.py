@@ -185,7 +185,7 @@ def test_a_page_that_was_changed_is_not_read(make: Make, run: Run, tmp_path: Pat
     page = tmp_path / "landing/.taken/shop/orders/pages" / arrival.name
     for change in (lambda: page.write_bytes(b"other"), page.unlink):
         change()
-        with pytest.raises(NotFound, match=arrival.name):
+        with pytest.raises(ContractBroken, match=arrival.name):
             events.read("shop/orders", arrival)
     (tmp_path / "landing/.taken/shop/orders/log/000000000001.json").write_text("{")
     with pytest.raises(ContractBroken, match="restore it"):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from contextlib import ExitStack, closing, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -16,6 +18,8 @@ import pytest
 
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
 from loopline.resources.postgres.event_source import PostgresEventSource
+from loopline.resources.postgres.session import PostgresSession
+from loopline.resources.tables import clocks
 from loopline.resources.taking import page_log
 from loopline.resources.taking.shelf import FolderShelf
 from tests.emulators import faults
@@ -183,13 +187,150 @@ def test_rows_of_a_day_come_until_it_is_over(make: Make, run: Run) -> None:
     assert taken(make(table={"late_seconds": 0}))[5:] == ["yesterday", "today"]
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_row_that_goes_back_to_what_it_was_is_another(is_kept: bool, make: Make, run: Run, tmp_path: Path) -> None:
+    """It is held against the last look, or against all pages where what that saw was not kept, as once it was not."""
+    run("CREATE TABLE orders AS SELECT n AS id, 10 AS price, current_date AS at FROM generate_series(1, 2) n")
+    wanted = ["10", "10"]
+    for price in (10, 99, 10, 10, 99):
+        run("UPDATE orders SET price = %s WHERE id = 1", price)
+        wanted += [] if price == int(wanted[-1]) else [str(price)]
+        assert taken(make(), column="price") == wanted
+    if not is_kept:
+        shutil.rmtree(tmp_path / "landing/.taken/shop/orders/answers")
+    for number in range(3, 6):
+        run("INSERT INTO orders VALUES (%s, 5, current_date)", number)
+        wanted.append("5")
+        assert taken(make(), column="price") == wanted
+
+
+@pytest.mark.parametrize(
+    ("ats", "in_order"),
+    [
+        ("now(), now() + interval '1 us'", True),
+        ("now(), now()", False),
+        ("current_date, current_date", False),
+        ("2, 1", True),
+        ("2, 1, 2", False),
+        ("0.1::numeric, 0.9", True),
+        ("1.0::numeric, 1.00", False),
+        ("1, 'Infinity'::float8, 'NaN'", False),
+    ],
+)
+def test_a_page_is_in_order_where_watermarks_are(ats: str, in_order: bool, make: Make, run: Run) -> None:
+    """Rows with one watermark may be versions of one key, of which nobody knows the newer."""
+    run(f"CREATE TABLE orders AS SELECT at FROM unnest(ARRAY[{ats}]) at")
+    events = make()
+    [arrival] = events.arrivals("shop/orders")
+    assert arrival.in_order is in_order
+    ordered = run("SELECT at::text FROM orders ORDER BY at")
+    if in_order and "now" not in ats:
+        assert [[at] for at in taken(events, column="at")] == [[*each] for each in ordered]
+
+
+@pytest.mark.parametrize("ahead", ["database", "machine", "both"])
+@pytest.mark.parametrize("is_one", [True, False])
+def test_a_clock_that_is_wrong_for_a_look_jumps_no_row(
+    ahead: str, is_one: bool, make: Make, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour ahead, in one process or in several that know nothing of each other; then an hour behind."""
+    run("CREATE TABLE orders (id int, at timestamptz)")
+    one = make()
+    wanted: list[str | None] = []
+    for hours in (0, 1, 0, 0, -1, 0):
+        theirs, ours = (hours if ahead in {name, "both"} else 0 for name in ("database", "machine"))
+        monkeypatch.setattr(PostgresSession, "now_is", f"SELECT now() + interval '{theirs} hours'")
+        monkeypatch.setattr(clocks, "ours", lambda hours=ours: datetime.now(UTC) + timedelta(hours=hours))
+        for more in (theirs, 0):
+            wanted.append(str(len(wanted) + 1))
+            run("INSERT INTO orders VALUES (%s, now() + make_interval(hours => %s))", wanted[-1], max(more, 0))
+        assert sorted(map(int, map(str, taken(one if is_one else make())))) == [*map(int, map(str, wanted))]
+
+
+def test_a_clock_that_went_back_is_told_once(
+    make: Make, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By a process that finds rows read in what is the future by now; and again when it happens again."""
+    run("CREATE TABLE orders AS SELECT 1 AS id, now() AS at")
+    taken(make())
+    for step in (2, 3):
+        with monkeypatch.context() as patch:
+            patch.setattr(PostgresSession, "now_is", "SELECT now() + interval '1 hour'")
+            patch.setattr(clocks, "ours", lambda: datetime.now(UTC) + timedelta(hours=1))
+            run("INSERT INTO orders VALUES (%s, now() + interval '1 hour')", step)
+            taken(make())
+        caplog.clear()
+        events = make()
+        for _ in range(3):
+            taken(events)
+        [told] = [record.message for record in caplog.records]
+        assert "the clock went back" in told
+        run("INSERT INTO orders VALUES (%s, now())", step + 10)
+        taken(events)
+
+
+def test_a_look_costs_no_more_with_history(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for the rows of the last minutes, and reads no page to know them."""
+    hours = "generate_series(now() - interval '400 hours', now() - interval '1 hour', '1 hour') d"
+    run(f"CREATE TABLE orders AS SELECT row_number() OVER () AS id, d AS at FROM {hours}")
+    assert len(taken(make())) == 400
+    run("INSERT INTO orders VALUES (401, now())")
+    read, fetched = _counting(monkeypatch)
+    assert len(make().arrivals("shop/orders")) == 201
+    assert (sum(fetched), read) == (1 + 2, [])  # the time, and the last row with the new one
+
+
 def test_numbers_may_be_late_by_so_many(make: Make, run: Run) -> None:
     """A sequence's numbers are given before they are committed."""
-    run("CREATE TABLE orders AS SELECT n AS id, n AS at FROM unnest(ARRAY[1, 20]) n")
-    events = make(table={"late_numbers": 15})
-    assert taken(events) == ["1", "20"]
-    run("INSERT INTO orders VALUES (6, 6), (2, 2), (21, 21)")
-    assert taken(events) == ["1", "20", "6", "21"]
+    run("CREATE TABLE orders AS SELECT n AS id, n AS at FROM generate_series(1, 400) n WHERE n NOT IN (249, 251)")
+    events = make(table={"late_numbers": 150})
+    assert len(taken(events)) == 398
+    run("INSERT INTO orders VALUES (251, 251), (249, 249), (401, 401)")
+    assert taken(events)[398:] == ["251", "401"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"), [("numeric", "NaN"), ("numeric", "1e5000"), ("float8", "Infinity"), ("bigint", "9000000000000")]
+)
+def test_a_number_that_is_far_off_hides_no_other(kind: str, wrong: str, make: Make, run: Run) -> None:
+    """It is taken, and so are those that come below it, each once."""
+    run(f"CREATE TABLE orders (id text, at {kind})")
+    for step in range(1, 6):
+        rows = "INSERT INTO orders SELECT n, n FROM generate_series(%s, %s) n"
+        run("INSERT INTO orders VALUES ('wrong', %s)", wrong)
+        assert taken(make()).count("wrong") == step
+        run(rows, step * 40 - 39, step * 40)
+        assert len(taken(make(table={"page_rows": 7}))) == step * 41
+
+
+def test_a_sequence_that_jumped_is_read_on_from_there(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred numbers are no outliers: a look costs what is above them, and no page of history is read."""
+    run("CREATE TABLE orders AS SELECT n AS id, n AS at FROM generate_series(1, 3000) n")
+    run("INSERT INTO orders SELECT n, n FROM generate_series(9000001, 9000101) n")
+    assert len(taken(make(table={"late_numbers": 50}))) == 3101
+    run("INSERT INTO orders VALUES (9000102, 9000102)")
+    read, fetched = _counting(monkeypatch)
+    assert len(make(table={"late_numbers": 50}).arrivals("shop/orders")) == 2
+    assert (sum(fetched), read) == (1 + 100 + 1, [])  # the time, the rows, and the new one
+
+
+def _counting(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[int]]:
+    """Give what counts: names of pages that are read, and rows of each fetch."""
+    read, fetched = list[str](), list[int]()
+    content, fetch = page_log.PageLog.content, PostgresSession._fetched
+
+    def reads(self: page_log.PageLog, name: str) -> bytes | None:
+        read.append(name)
+        return content(self, name)
+
+    def fetches(self: PostgresSession, cursor: Any) -> Any:
+        rows = fetch(self, cursor)
+        fetched.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(page_log.PageLog, "content", reads)
+    monkeypatch.setattr(PostgresSession, "_fetched", fetches)
+    return read, fetched
 
 
 @pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
@@ -197,12 +338,13 @@ def test_watermarks_without_bounds_stop_nothing(kind: str, make: Make, run: Run)
     """Nor do those that no date of Python's can be: each row comes once, also where a page ends among them."""
     run(f"CREATE TABLE orders (id text, at {kind})")
     run("INSERT INTO orders VALUES ('ever', 'infinity'), ('far', '20000-01-01'), ('ever too', 'infinity')")
+    run("INSERT INTO orders VALUES ('first', '0001-01-01'), ('last', '9999-12-31 23:59:59.999999')")
     one = {"page_rows": 1}
-    assert sorted(map(str, taken(make(table=one)))) == ["ever", "ever too", "far"]
+    assert sorted(map(str, taken(make(table=one)))) == ["ever", "ever too", "far", "first", "last"]
     run("INSERT INTO orders VALUES ('long ago', '0044-03-15 BC'), ('never', '-infinity'), ('now', now())")
     assert "now" in taken(make(table=one))
     run("INSERT INTO orders VALUES ('again', 'infinity'), ('then', now())")
-    wanted = ["again", "ever", "ever too", "far", "now", "then"]
+    wanted = ["again", "ever", "ever too", "far", "first", "last", "now", "then"]
     for _ in range(2):
         assert sorted(map(str, taken(make(table=one)))) == wanted
 
@@ -220,16 +362,12 @@ def test_a_page_may_end_among_rows_of_no_time(make: Make, run: Run, monkeypatch:
 
 
 def test_numbers_may_have_fractions(make: Make, run: Run) -> None:
-    """Seconds since 1970, for example; what is no number is told."""
+    """Seconds since 1970, for example."""
     run("CREATE TABLE orders AS SELECT n AS id, n / 4::numeric AS at FROM generate_series(-2, 2) n")
     events = make(table={"late_numbers": 0, "page_rows": 2})
     for _ in range(2):
         assert taken(events) == ["-2", "-1", "0", "1", "2"]
-    run("INSERT INTO orders VALUES (3, 0.1), (4, 'NaN')")
-    known = {arrival.arrival_id for arrival in events.arrivals("shop/orders")}
-    with pytest.raises(InvalidEnvironment, match="a watermark is NaN"):
-        events.arrivals("shop/orders", known=known)
-    run("DELETE FROM orders WHERE id = 4")
+    run("INSERT INTO orders VALUES (3, 0.1)")
     assert taken(events)[5:] == ["3"]
 
 
