@@ -8,6 +8,7 @@ import dagster as dg
 
 from loopline.asset_defs import source_state
 from loopline.asset_defs.keys import INGEST_JOB, SOURCE_TAG, key
+from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.run_quota import with_room
 from loopline.asset_defs.runs import LOOK_SECONDS, in_progress_without, location_of_sensor, under_way
 from loopline.asset_defs.source_state import Behind, SourceState
@@ -19,6 +20,7 @@ from loopline.platform_core.foundation.names import ModelRef, raw_table, view_na
 from loopline.platform_core.ingestion.landing import pending
 from loopline.platform_core.ingestion.refusals import Refusals, refusals_of_team
 from loopline.platform_core.platform import Platform
+from loopline.platform_core.redaction import redacted
 from loopline.platform_core.specs import FeatureView, Source, Team
 from loopline.platform_core.specs.source import STREAM
 
@@ -45,10 +47,11 @@ def ingest_sensor(team: Team) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Lands arrivals that are not in the lake yet, and makes features that a run left behind",
     )
+    @redacting
     def arrivals(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         look = _Look(context, platform, team, source_state.read(context.cursor, _names(team)))
         requests, why = with_room(context.instance, platform, look.all(known=context.cursor is not None))
-        said = None if requests else "; ".join([*why, *look.problems]) or "nothing new has arrived"
+        said = None if requests else redacted("; ".join([*why, *look.problems])) or "nothing new has arrived"
         return dg.SensorResult(run_requests=requests, skip_reason=said, cursor=source_state.write(look.states))
 
     return arrivals
@@ -69,7 +72,7 @@ class _Look:
         requests, begun = [], time.monotonic()
         self.busy = under_way(self.context.instance, INGEST_JOB, SOURCE_TAG, location_of_sensor(self.context))
         for source in sorted(self.team.sources, key=lambda source: self.states[source.name].failures):
-            if self.states[source.name].next_at > time.time():
+            if self.states[source.name].waits(time.time()):
                 self.problems.append(f"source {source.name} could not be asked and is left alone for a while")
             elif time.monotonic() - begun < TICK_SECONDS:
                 requests += self._run_requests(source, known=known)
@@ -117,7 +120,7 @@ class _Look:
             state = replace(state, followed="" if self._any_waits(views) else mark, behind=Behind())
         elif mark != state.behind.mark:
             state = replace(state, behind=Behind(mark, 0, now + BEHIND_SECONDS))
-        is_due = bool(late) and state.behind.next_at <= now and not self._is_at_all()
+        is_due = bool(late) and not state.behind.waits(now, BEHIND_SECONDS) and not self._is_at_all()
         if is_due:
             requests = state.behind.requests + 1
             state = replace(state, behind=Behind(mark, requests, now + pause(requests).total_seconds()))

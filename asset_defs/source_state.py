@@ -23,6 +23,10 @@ class Behind:
     requests: int = 0
     next_at: float = 0.0
 
+    def waits(self, now: float, at_least: float) -> bool:
+        """Say whether it is too soon to request them; what is further ahead a clock said that was put right since."""
+        return now < self.next_at <= now + max(at_least, pause(self.requests).total_seconds())
+
 
 @dataclass(frozen=True)
 class SourceState:
@@ -36,9 +40,12 @@ class SourceState:
 
     def failed(self, now: float) -> SourceState:
         """Return the state after a look that raised: the next one comes 15 s later, then 30, and so on."""
-        failures, since = self.failures + 1, self.failing_since or now
-        wait = min(pause(failures).total_seconds(), LONGEST_PAUSE_SECONDS)
-        return replace(self, failures=failures, failing_since=since, next_at=now + wait)
+        failures, since = self.failures + 1, min(self.failing_since or now, now)
+        return replace(self, failures=failures, failing_since=since, next_at=now + _pause_seconds(failures))
+
+    def waits(self, now: float) -> bool:
+        """Say whether it is too soon to ask it; what is further ahead a clock said that was put right since."""
+        return now < self.next_at <= now + _pause_seconds(self.failures)
 
     def answered(self) -> SourceState:
         """Return the state after a look that succeeded."""
@@ -47,6 +54,10 @@ class SourceState:
     def is_alarming(self, error: Exception, now: float) -> bool:
         """Say whether people should be told: at once of what stays, a minute later of what may pass."""
         return isinstance(error, Permanent) or now - self.failing_since >= PATIENCE_SECONDS
+
+
+def _pause_seconds(failures: int) -> float:
+    return min(pause(failures).total_seconds(), LONGEST_PAUSE_SECONDS)
 
 
 def read(cursor: str | None, names: Iterable[str]) -> dict[str, SourceState]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,7 +65,7 @@ def _sites(platform: Platform) -> list[dict[str, Any]]:
     from loopline.platform_core.loop import deployments, presence
 
     told = {one.ref: one for one in presence.told(platform.ledger)}
-    every, now, rows = platform.environment.sites, datetime.now(UTC), []
+    every, now, rows = platform.environment.sites, presence.now_at(platform.ledger), []
     for team in sorted(_teams(platform), key=lambda name: (every.of(name), name)):
         named = {"site": every.of(team), "team": team}
         found = [d for d in deployments.deployments(platform.ledger, team).values() if d.stable or d.candidate]

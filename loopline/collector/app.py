@@ -96,8 +96,14 @@ class Collector:
         met = self._pairing.meet(event, time.monotonic())
         if met is None:
             return
-        model, record = await asyncio.to_thread(self._understood, *met)
-        self._log.write(model, record)
+        try:
+            model, record = await asyncio.to_thread(self._understood, *met)
+            self._log.write(model, record)
+        except BadRequest:
+            raise
+        except BaseException:
+            self._pairing.part(event, met[0] if event.is_answer else met[1], time.monotonic())
+            raise
         self.counts["records"] += 1
 
     def _understood(self, request: Event, answer: Event) -> tuple[str, Record]:
@@ -110,7 +116,7 @@ class Collector:
             "events": ("Events that were taken.", self.counts["events"]),
             "records": ("Requests that were logged.", self.counts["records"]),
             "refused": ("Events that tell nothing that could be logged.", self.counts["refused"]),
-            "lost": ("Events whose other side never came.", self._pairing.lost),
+            "lost": ("Events whose other side never came, or could be one of several.", self._pairing.lost),
         }
         for name, (text, value) in counted.items():
             yield from histogram.head(f"loopline_collector_{name}_total", "counter", text)

@@ -75,5 +75,5 @@ def post(url: str, name: str, headers: list[tuple[bytes, bytes]], body: bytes) -
 
 
 def due(attempts: int, last: float, now: float) -> bool:
-    """Say whether to try again: each failure doubles the delay."""
-    return not attempts or now - last >= FIRST_DELAY_SECONDS * 2 ** (attempts - 1)
+    """Say whether to try again: each failure doubles the delay; one that is ahead is of a clock put right since."""
+    return not attempts or not 0 <= now - last < FIRST_DELAY_SECONDS * 2 ** (attempts - 1)

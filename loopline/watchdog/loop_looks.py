@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -51,7 +51,7 @@ class LoopLooks:
 
     def sites(self) -> Looked:
         """Was every site at which something is live heard of lately? What it answers meanwhile nobody here knows."""
-        now = datetime.now(UTC)
+        now = presence.now_at(self.platform.ledger)
         told = sorted(presence.told(self.platform.ledger), key=lambda one: one.seen_at)
         last = {one.site: one for one in told if one.site in self.platform.environment.sites.names}
         return Looked(tuple(_unheard(site, one.seen_at) for site, one in last.items() if one.silent(now)))

@@ -17,6 +17,8 @@ STANDS: tuple[News, ...] = ("raised", "worse")
 """News of what still stands."""
 RAISED_ANNOUNCEMENTS = ("raised", "informed")
 """What ``Delivery.announced`` is while people were last told that it is wrong."""
+LONGEST_PAUSE = timedelta(hours=1)
+"""Between two tries; what is due later than that was put off by a clock that has been put right since."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,14 @@ def news(notifier: Notifier, one: Standing, delivery: Delivery, now: datetime) -
     still stands behind it: a cause that flutters gives two messages a cool-down, not ten. What has got worse since it
     was told is told again, within the cool-down only if it is graver now.
     """
-    if delivery.next_at is not None and now < delivery.next_at:
+    if delivery.next_at is not None and now < delivery.next_at <= now + LONGEST_PAUSE:
         return None
     said = delivery.announced in RAISED_ANNOUNCEMENTS and delivery.episode == one.episode
     if one.until is not None and (said or delivery.announced == "raised"):
         return "over" if delivery.announced == "raised" or one.alarm.severity != "info" else None
     if not notifier.wants(one.alarm.severity, one.alarm.subject.team if one.alarm.subject else ""):
         return None
-    cool_from = _cool_from(notifier, delivery)
+    cool_from = _cool_from(notifier, delivery, now)
     if said:
         due = one.until is None and one.level > delivery.level and not one.acknowledged
         return "worse" if due and (now >= cool_from or _is_graver(one, delivery)) else None
@@ -69,12 +71,12 @@ def _is_graver(one: Standing, delivery: Delivery) -> bool:
 
 
 def pause(attempts: int, asked_seconds: float = 0) -> timedelta:
-    """Return how long to wait after so many failed attempts: 15 s, doubled up to an hour, or what was asked for."""
-    return timedelta(seconds=max(asked_seconds, min(3600, 15 * 2 ** min(attempts - 1, 10))))
+    """Return how long to wait after so many failed attempts: 15 s, doubled, or what was asked for; an hour at most."""
+    return min(LONGEST_PAUSE, timedelta(seconds=max(asked_seconds, 15 * 2 ** min(attempts - 1, 10))))
 
 
-def _cool_from(notifier: Notifier, delivery: Delivery) -> datetime:
-    if delivery.told_at is None:
+def _cool_from(notifier: Notifier, delivery: Delivery, now: datetime) -> datetime:
+    if delivery.told_at is None or delivery.told_at > now:
         return _EVER
     return delivery.told_at + timedelta(minutes=notifier.cooldown_minutes)
 

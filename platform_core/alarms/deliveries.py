@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from loopline.platform_core.alarms.alarm import NOTIFIED, SILENCED
-from loopline.platform_core.alarms.debounce import STANDS, Delivery, News
+from loopline.platform_core.alarms.debounce import LONGEST_PAUSE, STANDS, Delivery, News
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.ledger import Entry, append
 
@@ -45,7 +45,7 @@ class Post:
 
     def claim(self, cause: str, known: Delivery | None, now: datetime) -> bool:
         """Take a message in hand; False when another process has it, or has told something since ``known`` was read."""
-        free = or_(_column.next_at.is_(None), _column.next_at <= now)
+        free = or_(_column.next_at.is_(None), _column.next_at <= now, _column.next_at > now + LONGEST_PAUSE)
         with self.ledger.writing() as connection:
             if known is None:
                 return self._insert(connection, cause, {"attempts": 0, "next_at": now + LEASE, "problem": ""})
@@ -84,7 +84,7 @@ class Post:
         singles, summed_at = 0, None
         for entry in self.ledger.entries(kinds=[NOTIFIED], newest_first=True, limit=LOOKED_BACK):
             sent_at = datetime.fromisoformat(entry.details["told_at"])
-            if entry.details["notifier"] != self.notifier or sent_at <= now - DAY:
+            if entry.details["notifier"] != self.notifier or not now - DAY < sent_at <= now:
                 continue
             if entry.details["what"] == "summary":
                 summed_at = summed_at or sent_at

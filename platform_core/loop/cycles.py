@@ -208,7 +208,8 @@ def _refuse_second(connection: Connection, ref: ModelRef) -> None:
 
 
 def _cool(connection: Connection, ref: ModelRef, rule: Drift, now: datetime) -> None:
-    newest = select(_column.opened_at).where(_of(ref)).order_by(_column.opened_at.desc()).limit(1)
+    before = select(_column.opened_at).where(_of(ref), _column.opened_at <= now)
+    newest = before.order_by(_column.opened_at.desc()).limit(1)
     last = connection.scalar(newest)
     until = last + timedelta(hours=rule.cooldown_hours) if last else now
     if now < until:

@@ -1,7 +1,8 @@
 """When each site was last heard of, and how far its predictions are: what the control plane knows of a site's data.
 
 A site tells it by itself, each time that it looks at its endpoints. One that is cut off tells nothing, and so the row
-grows old, which is how it shows. Times are the wall's, for it is people who wait.
+grows old, which is how it shows. Times are the wall's, for it is people who wait, and by the clock of the ledger's
+database: a site's own may be ahead, and is asked for nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from loopline.platform_core.errors import StoreUnavailable
@@ -27,6 +28,10 @@ OFTEN = timedelta(seconds=10)
 """A site does not tell the same more often."""
 SILENT = timedelta(minutes=2)
 """Not heard of for longer, a site is cut off, or nothing of ours runs there."""
+_NOW = {
+    "postgresql": func.clock_timestamp(type_=tables.UtcTime()),
+    "sqlite": func.strftime("%Y-%m-%dT%H:%M:%fZ", "now", type_=tables.UtcTime()),
+}
 _column = tables.site_looks.c
 
 
@@ -52,10 +57,10 @@ def looked(platform: Platform, waiting: Iterable[tuple[ModelRef, int]]) -> None:
     """Tell that a site is there, with the rows that wait for each model; nothing where this is the control plane."""
     if not platform.environment.site:
         return
-    now, known = datetime.now(UTC), {one.ref: one for one in told(platform.ledger)}
+    known, now = {one.ref: one for one in told(platform.ledger)}, now_at(platform.ledger)
     for ref, rows in waiting:
         before = known.get(ref)
-        if before is None or before.waiting != rows or now - before.seen_at >= OFTEN:
+        if before is None or before.waiting != rows or abs(now - before.seen_at) >= OFTEN:
             _write(platform, ref, {"seen_at": now, "waiting": rows})
 
 
@@ -66,7 +71,7 @@ def brought(platform: Platform, ref: ModelRef, rows: int, until: datetime | None
     with suppress(StoreUnavailable):
         before = next((one for one in told(platform.ledger) if one.ref == ref), None)
         newest = max((each for each in (until, before and before.until) if each), default=None)
-        _write(platform, ref, {"seen_at": datetime.now(UTC), "waiting": 0, "until": newest})
+        _write(platform, ref, {"seen_at": now_at(platform.ledger), "waiting": 0, "until": newest})
 
 
 def told(ledger: Ledger) -> list[Presence]:
@@ -78,6 +83,12 @@ def told(ledger: Ledger) -> list[Presence]:
         Presence(ModelRef(row["team"], row["model"]), row["site"], row["seen_at"], row["waiting"], row["until"])
         for row in rows
     ]
+
+
+def now_at(ledger: Ledger) -> datetime:
+    """Return the time by the clock of the ledger's database, by which every site is seen."""
+    with ledger.reading() as connection:
+        return connection.execute(select(_NOW[connection.dialect.name])).scalar_one()
 
 
 def _write(platform: Platform, ref: ModelRef, values: dict[str, Any]) -> None:

@@ -29,6 +29,10 @@ NEW_IDS, MOST_OPEN, MOST_FOREIGN = 16, 100, 1_000
 """After so many new ids it is written down anew what is settled; and with how many that wait, or are of no file."""
 SWEPT = ".arrivals.swept"
 """Beside the files: its modification time says when a process last looked at all of them."""
+PROBE = ".arrivals.probe"
+"""Beside the files: written for no more than its modification time, which is now by the clock that dates files here."""
+UNKNOWN = 0
+"""What time it is there, where the probe cannot be written."""
 GRAIN_SECONDS = 3.0
 """File systems date a folder by seconds or two; what changed just now may change again at the same time."""
 State = tuple[int, int]
@@ -48,6 +52,7 @@ class LandingFolder:
     _answered: tuple[Collection[str], Sequence[Arrival]] | None = None
     _listed_at_ns: int = -1
     _swept_at: float = float("-inf")
+    _now_ns: int | None = None
     _settled: Settled | None = None
     _settled_names: set[str] = field(default_factory=set)
     _settled_there: set[str] = field(default_factory=set)
@@ -59,6 +64,7 @@ class LandingFolder:
 
     def look(self, known: Collection[str] = ()) -> list[Arrival]:
         """List what lies there, without those whose ids are known, oldest first."""
+        is_first, self._now_ns = self._swept_at == float("-inf"), None
         begins = self._begins()
         if self._settled is not None and not self._resumes(known):
             self._read_whole()
@@ -73,6 +79,9 @@ class LandingFolder:
         else:
             new = self._new_names() | (self._files.keys() & {seen.name for seen in told})
         self._take({*new, *self._moving, *islice(reversed(self._files), FEW)})
+        if is_first and self._now_ns == UNKNOWN:  # who looks but once would never see twice that a file is still
+            time.sleep(self.still_seconds)
+            self._take([*self._moving])
         if self._settled is not None and not self.log.is_partial:
             self._read_whole()
             return self.look(known)
@@ -211,13 +220,27 @@ class LandingFolder:
     def _is_still(self, name: str, state: State, changed_ns: int) -> bool:
         """Say whether nobody writes: the last that was done to it was no writing but a renaming or a date, or long ago.
 
-        The clock that dates it may be another than this machine's: it counts as well that it was seen so for as long.
+        The clock that dates it may be another than this machine's, and is asked; it counts as well that the file was
+        seen so for as long.
         """
-        if changed_ns != state[1] or time.time() - state[1] / 1e9 >= self.still_seconds:
+        if changed_ns != state[1]:
             return True
         if self._moving.get(name, (None, 0.0))[0] != state:
             self._moving[name] = (state, time.monotonic())
-        return time.monotonic() - self._moving[name][1] >= self.still_seconds
+        if time.monotonic() - self._moving[name][1] >= self.still_seconds:
+            return True
+        if self._now_ns is None:
+            self._now_ns = self._probed_ns()
+        return self._now_ns - state[1] >= self.still_seconds * 1e9
+
+    def _probed_ns(self) -> int:
+        """Return what time it is by the clock that dates files here, or ``UNKNOWN``."""
+        probe = self.path / PROBE
+        try:
+            probe.write_bytes(b"\n")  # who only touches a file may date it by this machine's clock
+            return probe.stat().st_mtime_ns
+        except OSError:
+            return UNKNOWN
 
     def _digest(self, name: str, state: State) -> str | None:
         """Return the hash of a file's content; None where nobody reads it for its rows."""

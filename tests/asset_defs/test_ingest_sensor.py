@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import dagster as dg
@@ -171,6 +172,35 @@ def test_what_may_pass_is_no_alarm_for_a_minute():
         later = later.failed(2000.0)
     assert later.next_at == 2300.0
     assert later.answered() == SourceState()
+
+
+@pytest.fixture
+def set_clock(monkeypatch):
+    """Set this machine's clock ahead by so many seconds."""
+    real = time.time
+    return lambda ahead: monkeypatch.setattr(time, "time", lambda: real() + ahead)
+
+
+def test_a_source_is_left_alone_no_longer_than_it_said_whatever_the_clock_was(two, set_clock):
+    """It failed while the clock was a day ahead: put right, it is asked, and its alarm comes as soon as ever."""
+    set_clock(86_400)
+    two.tick("ingest")
+    failed = source_state.read(two.cursors["ingest"], ["broken"])["broken"]
+    two.team.folder.joinpath("broken.yaml").write_text(two.team.folder.joinpath("events.yaml").read_text())
+    set_clock(0)
+    assert two.tick("ingest") == NOTHING
+    now = failed.next_at - 86_400
+    assert failed.failed(now).failed(now + 61).is_alarming(StoreUnavailable("away", "start it"), now + 61)
+
+
+def test_features_are_requested_no_later_than_it_said_whatever_the_clock_was(driver, soon, set_clock):
+    """They were requested while the clock was a day ahead, and that run died."""
+    landed(driver, "1.csv")
+    set_clock(86_400)
+    assert len(driver.tick("ingest")[0]) == 1
+    set_clock(0)
+    assert len(driver.tick("ingest")[0]) == 1
+    assert driver.tick("ingest") == NOTHING
 
 
 @pytest.mark.parametrize("cursor", [None, "", "[]", "no json", '{"events": 3}', '{"events": {"gone": 1}}'])

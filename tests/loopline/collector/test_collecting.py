@@ -159,17 +159,63 @@ def test_attributes_may_be_escaped() -> None:
 
 
 def test_sides_meet_in_any_order_and_once() -> None:
-    """The answer may come first; an id that is used again belongs to the newest request."""
+    """The answer may come first; an event that is delivered again is none; an id may be used again afterwards."""
     pairing = Pairing()
     request, answer = event(REQUEST, V2), event(ANSWER, ANSWERED)
     assert pairing.meet(answer, 0.0) is None
+    assert pairing.meet(answer, 0.5) is None
     assert pairing.meet(request, 1.0) == (request, answer)
-    assert pairing.meet(request, 2.0) is None
-    again = event(REQUEST, {"inputs": []})
-    assert pairing.meet(again, 3.0) is None
-    assert pairing.lost == 1
-    assert pairing.meet(answer, 4.0) == (again, answer)
-    assert pairing.meet(answer, 5.0) is None
+    assert [pairing.meet(one, 2.0) for one in (request, answer, request)] == [None] * 3
+    later, answered = event(REQUEST, {"inputs": []}), event(ANSWER, {"outputs": []})
+    assert pairing.meet(later, 3.0) is None
+    assert pairing.meet(answered, 4.0) == (later, answered)
+    assert pairing.lost == 0
+
+
+def test_an_id_that_two_requests_have_at_once_says_nothing() -> None:
+    """Which answer is whose nobody knows: neither is told, and what comes with the id after both is told again."""
+    pairing = Pairing()
+    requests = [event(REQUEST, {"instances": [[n]]}) for n in range(3)]
+    answers = [event(ANSWER, {"predictions": [n]}) for n in range(3)]
+    met = [pairing.meet(one, 0.0) for one in (*requests[:2], *answers[:2])]
+    assert (met, pairing.lost) == ([None] * 4, 4)
+    assert pairing.meet(requests[2], 1.0) is None
+    assert pairing.meet(answers[2], 1.0) == (requests[2], answers[2])
+
+
+def test_of_a_request_that_is_tried_again_the_newest_is_answered() -> None:
+    """A caller whose first try failed, or took too long, asks the same under the same id."""
+    pairing = Pairing()
+    tries = [event(REQUEST, V2, at=f"2026-11-27T12:00:0{n}Z") for n in (1, 2)]
+    answers = [event(ANSWER, ANSWERED, at=f"2026-11-27T12:00:0{n}Z") for n in (3, 4)]
+    assert [pairing.meet(one, 0.0) for one in tries] == [None, None]
+    assert [pairing.meet(one, 0.0) for one in answers] == [(tries[1], answers[0]), (tries[0], answers[1])]
+    assert pairing.lost == 0
+
+
+def test_a_failed_request_costs_its_id_five_minutes() -> None:
+    """Of a caller who names all alike: what may be the failed one's answer is nobody's, until it waits no more."""
+    pairing = Pairing()
+    assert pairing.meet(event(REQUEST, {"instances": [["fails"]]}), 0.0) is None
+    told = []
+    for second in range(1, int(PAIRING_SECONDS) + 10):
+        pairing.meet(event(REQUEST, {"instances": [[second]]}), float(second))
+        told.append(pairing.meet(event(ANSWER, {"predictions": [second]}), second + 0.5))
+    assert not any(told[: int(PAIRING_SECONDS)])
+    assert all(told[int(PAIRING_SECONDS) + 1 :])
+
+
+def test_what_could_not_be_written_is_told_when_it_comes_again() -> None:
+    """The sender is refused, and sends the event once more: its other side still waits."""
+    pairing = Pairing()
+    request, answer = event(REQUEST, V2), event(ANSWER, ANSWERED)
+    for first, second in ((request, answer), (answer, request)):
+        assert pairing.meet(first, 0.0) is None
+        assert pairing.meet(second, 1.0) == (request, answer)
+        pairing.part(second, first, 2.0)
+        assert pairing.meet(first, 3.0) is None
+        assert pairing.meet(second, 4.0) == (request, answer)
+        pairing = Pairing()
 
 
 def test_an_id_that_two_models_are_asked_with_is_two_requests() -> None:

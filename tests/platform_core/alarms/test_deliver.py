@@ -183,6 +183,26 @@ def test_a_notifier_that_is_down_tells_later(platform, day, night):
     assert len(day.inbox) == len(night.inbox) == 2
 
 
+def test_nobody_waits_for_a_clock_that_was_put_right(platform, day):
+    """What was put off, told and summed up while it was a day ahead holds up nothing of today."""
+    day.feel("busy")
+    alarms.raise_alarm(platform, alarm("a"))
+    deliver(platform, after(days=1))
+    day.feel("well")
+    deliver(platform)
+    assert titles(day) == ["[error] retail/cancellations: a is wrong"]
+    for number in range(6):
+        alarms.raise_alarm(platform, alarm(f"b{number}"))
+    deliver(platform, after(days=1))
+    alarms.clear(platform, "b0")
+    deliver(platform, after(days=1, minutes=1))
+    told = len(day.inbox)
+    for cause in ("b0", "c"):
+        alarms.raise_alarm(platform, alarm(cause))
+    deliver(platform)
+    assert titles(day)[told:] == [f"[error] retail/cancellations: {cause} is wrong" for cause in ("b0", "c")]
+
+
 def test_what_came_and_went_while_it_was_down_is_told_too(platform, day):
     """Whoever was away learns that something was."""
     day.feel("busy")

@@ -75,6 +75,16 @@ def test_the_cool_down_counts_from_the_opening_of_the_last_cycle(ledger, ref):
     assert open_cycle(ledger, ref, RULE, "drift", "b", T0 + 24 * HOUR).state == "open"
 
 
+def test_a_cycle_of_a_clock_that_was_put_right_cools_nothing_down(ledger, ref):
+    """Opened while it was days ahead, it would refuse drift's next turns for days; those before it count as ever."""
+    for key, at in (("a", T0), ("b", T0 + 240 * HOUR)):
+        opened = open_cycle(ledger, ref, RULE, "drift", key, at)
+        close_cycle(ledger, opened.cycle_id, "failed", "", at)
+    with pytest.raises(Refused, match="cools down until 2011-03-02 12:00"):
+        open_cycle(ledger, ref, RULE, "drift", "c", T0 + 23 * HOUR)
+    assert open_cycle(ledger, ref, RULE, "drift", "c", T0 + 24 * HOUR).state == "open"
+
+
 def test_the_budget_counts_cycles_of_the_last_24_hours(ledger, ref):
     """Forced ones count too; the budget itself can be forced."""
     rule = Drift(cooldown_hours=0, daily_budget=2)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
+from sqlalchemy import update
 
 from loopline.platform_core.errors import NotFound, StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import crossing, presence
+from loopline.platform_core.loop import crossing, presence, tables
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.sites import Sites
 from loopline.watchdog.look import Bounds
@@ -48,6 +49,38 @@ def test_the_same_is_not_told_again_at_once(at_site: Platform) -> None:
     [before] = presence.told(at_site.ledger)
     presence.looked(at_site, [(REF, 3)])
     assert presence.told(at_site.ledger) == [before]
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=1), timedelta(minutes=-3)])
+def test_a_site_is_seen_by_the_clock_of_the_ledger(
+    skew: timedelta, at_site: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the site's own says: silent two minutes after it was last heard of, and not before."""
+
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + skew
+
+    monkeypatch.setattr(presence, "datetime", Skewed)
+    presence.looked(at_site, [(REF, 3)])
+    [told] = presence.told(at_site.ledger)
+    assert abs(told.seen_at - datetime.now(UTC)) < timedelta(minutes=1)
+    presence.brought(at_site, REF, 3, T0)
+    [told] = presence.told(at_site.ledger)
+    now = presence.now_at(at_site.ledger)
+    assert (told.silent(now), told.silent(now + timedelta(minutes=3))) == (False, True)
+
+
+def test_a_site_that_was_seen_ahead_of_now_tells_it_anew(at_site: Platform) -> None:
+    """As one of which an earlier release wrote its own time down."""
+    presence.looked(at_site, [(REF, 3)])
+    ahead = presence.now_at(at_site.ledger) + timedelta(hours=1)
+    with at_site.ledger.writing() as connection:
+        connection.execute(update(tables.site_looks).values(seen_at=ahead))
+    presence.looked(at_site, [(REF, 3)])
+    [told] = presence.told(at_site.ledger)
+    assert told.seen_at < ahead
 
 
 def test_the_control_plane_tells_nothing(at_site: Platform) -> None:

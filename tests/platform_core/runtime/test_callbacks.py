@@ -28,3 +28,11 @@ def test_a_url_that_no_request_can_carry_is_refused(letter):
 def test_a_url_of_an_allowed_host_is_taken(url):
     """As it was given."""
     assert asked(url) == url
+
+
+@pytest.mark.parametrize(("ago_seconds", "is_due"), [(0, False), (3.9, False), (4, True), (-86_400, True)])
+def test_each_failure_doubles_the_delay(ago_seconds, is_due, monkeypatch):
+    """After three it is four times the first one's; an attempt of a clock that was put right since holds up nothing."""
+    monkeypatch.setattr(callbacks, "FIRST_DELAY_SECONDS", 1.0)
+    assert callbacks.due(3, 1e6 - ago_seconds, 1e6) == is_due
+    assert callbacks.due(0, 1e6, 1e6)

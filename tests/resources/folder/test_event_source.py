@@ -31,6 +31,7 @@ from loopline.resources.folder.delivery import FolderDelivery
 from loopline.resources.folder.event_source import FolderEventSource
 from loopline.resources.folder.parquet_rows import read_rows as parquet_rows
 from tests.repeats import repeats
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -136,6 +137,33 @@ def test_a_file_that_is_being_written_waits_until_it_is_still(tmp_path: Path) ->
     _date(folder / "half.csv")  # as cp -p ends
     [half, _] = events.arrivals("t/s")
     assert events.read("t/s", half)["id"].to_pylist() == ["1", "2"]
+
+
+@pytest.mark.parametrize("skew_seconds", [7200, -7200])
+def test_a_file_is_still_by_the_clock_that_dates_it(
+    skew_seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file server's clock may be behind this machine's, or ahead: half a file waits, and the whole one is taken."""
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + skew_seconds)
+    folder = tmp_path / "t/s"
+    folder.mkdir(parents=True)
+    (folder / "half.csv").write_bytes(b"id\n1\n")
+    assert FolderEventSource(root=str(tmp_path), still_seconds=3600).arrivals("t/s") == []
+    until(lambda: _sees_one_that_looks_once(tmp_path, 0.3))
+
+
+@pytest.mark.parametrize("still_seconds", [0.0, 0.3])
+def test_a_process_that_looks_once_sees_that_a_file_is_still(still_seconds: float, tmp_path: Path) -> None:
+    """Also where it can write nothing beside the files, and so not ask what time it is there: it looks twice."""
+    folder = tmp_path / "t/s"
+    (folder / landing_folder.PROBE).mkdir(parents=True)  # nothing can be written there, whoever tries
+    (folder / "a.csv").write_bytes(b"id\n1\n")
+    assert _sees_one_that_looks_once(tmp_path, still_seconds)
+
+
+def _sees_one_that_looks_once(root: Path, still_seconds: float) -> bool:
+    return len(FolderEventSource(root=str(root), still_seconds=still_seconds).arrivals("t/s")) == 1
 
 
 PACKED = {"": bytes, ".gz": gzip.compress, ".zst": lambda data: pa.compress(data, "zstd", asbytes=True)}
