@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from loopline.platform_core.features.declaration import ref_of
 from loopline.platform_core.features.view_ref import ViewRef
-from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
+from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_table
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.loop.new_entries import Newer
@@ -20,9 +20,9 @@ from loopline.platform_core.loop.new_entries import Newer
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from loopline.platform_core.features.reach import Tables
+    from loopline.platform_core.features.standing import Standing
     from loopline.platform_core.loop.ledger import Ledger
-    from loopline.platform_core.platform import Platform
-    from loopline.platform_core.specs import FeatureView, Team
 
 MATERIALIZED = "feature_view.materialized"
 _entry = tables.entries.c
@@ -42,24 +42,44 @@ class Extent:
     version: int
 
 
-def record(platform: Platform, team: Team, view: FeatureView, rows: pa.Table, version: int) -> None:
-    """Tell the ledger what a materialization added, and how much there is now; nothing added is nothing to tell."""
+def kept(tables: Tables, stands: Standing) -> int:
+    """Return how many rows were ever added; of a table whose commits do not say so yet, how many there are."""
+    if stands.version is None or stands.kept in stands.committed:
+        return stands.committed.get(stands.kept, 0)
+    told = _before(tables.platform.ledger, ref_of(tables.team, tables.view))
+    return max(len(_read(tables, EVENT_TIME)), told.rows if told else 0)
+
+
+def tell_again(tables: Tables, stands: Standing) -> None:
+    """Tell the ledger what a materialization added that died before it could."""
+    every = stands.committed.get(stands.kept)
+    if every is None or stands.version is None:
+        return
+    before = _before(tables.platform.ledger, ref_of(tables.team, tables.view))
+    if before is not None and before.rows >= every:
+        return
+    rows = _read(tables, EVENT_TIME, CREATED_AT)
+    if len(rows):
+        record(tables, rows, every, stands.version)
+
+
+def record(tables: Tables, rows: pa.Table, every: int, version: int) -> None:
+    """Tell the ledger what a materialization added, and how much there is now; with it, what one before could not."""
     from pyarrow import compute
 
-    if len(rows) == 0:
-        return
-    ref, now = ref_of(team, view), platform.clock.now()
+    platform, ref, now = tables.platform, ref_of(tables.team, tables.view), tables.platform.clock.now()
     before, event = _before(platform.ledger, ref), compute.max(rows[EVENT_TIME]).as_py()
     event = max(event, before.newest_event) if before and before.newest_event else event
+    told = before.rows if before else 0
     details = {
         "view": ref.view,
-        "added": len(rows),
-        "rows": len(rows) + (before.rows if before else 0),
+        "added": max(0, every - told),
+        "rows": max(every, told),
         "newest_event": event.isoformat(),
         "newest_created": compute.max(rows[CREATED_AT]).as_py().isoformat(),
         "table_version": version,
     }
-    said = f"{ref}: {len(rows):,} rows"
+    said = f"{ref}: {details['added']:,} rows"
     entry = Entry(MATERIALIZED, now, ref.team, version=str(ref.version), reason=said, details=details)
     platform.ledger.record(entry, once=f"{MATERIALIZED}:{ref.table}:{version}")
 
@@ -80,6 +100,10 @@ class Extents:
                 if ref not in self._known or found.at >= self._known[ref].at:  # one may be shown late
                     self._known[ref] = found
             return dict(self._known)
+
+
+def _read(tables: Tables, *columns: str) -> pa.Table:
+    return tables.platform.lake.read(view_table(tables.team.name, tables.view), columns=columns)
 
 
 def _before(ledger: Ledger, ref: ViewRef) -> Extent | None:

@@ -107,17 +107,13 @@ class Keeping:
         return store.replace(name, view.entity, newest.select(columns), until, self._keep(now))
 
     def go_offline(self, rows: pa.Table, begun: datetime, transactions: dict[str, int], after: dict[str, int]) -> int:
-        """Append rows to the view's table and tell the ledger, if nobody else has gone on from where this began."""
+        """Append rows to the view's table, if nobody else has gone on from where this began."""
         import pyarrow as pa
         from pyarrow import compute
 
-        from loopline.platform_core.features import extents  # SQLAlchemy costs time
-
         rows = rows.append_column(BEGUN_AT, pa.repeat(_instant(begun), len(rows)))
         rows = rows.append_column(DATE, compute.cast(rows[EVENT_TIME], pa.date32()))
-        version = self.platform.lake.append(view_table(self.team.name, self.view), rows, transactions, after)
-        extents.record(self.platform, self.team, self.view, rows, version)
-        return version
+        return self.platform.lake.append(view_table(self.team.name, self.view), rows, transactions, after)
 
 
 def happened(rows: pa.Table, now: datetime) -> pa.Table:

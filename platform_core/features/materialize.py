@@ -65,6 +65,9 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
     shown = waiting.appear(platform, team, view, stands)
     stands = standing(tables) if shown else stands
     if stands.raw_version is None or stands.nothing_new:
+        from loopline.platform_core.features import extents  # SQLAlchemy costs time
+
+        extents.tell_again(tables, stands)
         return Materialized(view_name(view), 0, 0, shown, stands.version, None)
     raw = raw_table(team.name, view.source.name)
     came = causes.landings(platform, team.name, {raw: (stands.done, stands.raw_version)})
@@ -89,13 +92,13 @@ def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_belo
     raw = tables.raw(raw_version, reach.rests_on(view))
     computed = tables.computed(raw, reach)
     whole = reach.entities is None
-    proof = _tried(tables, stands, raw, computed, whole_below) if whole else {}
+    seen = max(len(raw) if whole else 0, stands.rows_seen + reach.newer_rows)  # of one key there may be many
+    proof = _tried(tables, stands, raw, computed, seen, whole_below) if whole else {}
     if stands.version is None:
         found: News | pa.Table = _first(tables, raw_version, raw, computed, alone=_is_alone(stands, proof))
     else:
         found = _news(tables, reach, computed)
-    counted = stands.counts(len(raw) if whole else stands.rows_seen + reach.newer_rows)
-    done = _keep_news(tables, stands, found, {stands.application: raw_version, **proof, **counted})
+    done = _keep_news(tables, stands, found, {stands.application: raw_version, **proof, **stands.counts(seen)})
     return replace(done, incremental=not whole)
 
 
@@ -155,12 +158,14 @@ def _touched(tables: Tables, stands: Standing, whole_below: int) -> Reach:
     except NotFound:  # so long ago that what was added since was tidied away
         return Reach()
     if stands.is_due(stands.rows_seen + len(newer)):
-        return Reach()
+        return Reach(newer_rows=len(newer))
     since = None if view.lookback_days is None else compute.min(newer[view.time]).as_py()
     return Reach(compute.unique(newer[view.entity]).drop_null(), since, newer_rows=len(newer))
 
 
-def _tried(tables: Tables, stands: Standing, raw: pa.Table, computed: pa.Table, whole_below: int) -> Mapping[str, int]:
+def _tried(  # noqa: PLR0913, PLR0917 - it looks at all that a run knows
+    tables: Tables, stands: Standing, raw: pa.Table, computed: pa.Table, seen: int, whole_below: int
+) -> Mapping[str, int]:
     """Refuse a view that looks where it may not, and find out whether its rows rest on their entity's alone.
 
     What was found to rest on others is not asked again: an answer of no holds. A yes is by the rows at hand.
@@ -169,11 +174,11 @@ def _tried(tables: Tables, stands: Standing, raw: pa.Table, computed: pa.Table, 
     if stands.version is None:
         refuse_lookahead(engine, view, raw, computed)
     is_known = whole_below <= stands.proven_rows
-    if is_known and not (stands.rests_on_its_entity and stands.is_due(len(raw))):
+    if is_known and not (stands.rests_on_its_entity and stands.is_due(seen)):
         return {}
     refuse_short_lookback(engine, view, raw, computed)
     alone = view.rests_on == "entity" and rests_on_its_entity(engine, view, raw, computed)
-    return stands.proves(len(raw), alone)
+    return stands.proves(seen, alone)
 
 
 def _is_alone(stands: Standing, proof: Mapping[str, int]) -> bool:
@@ -207,6 +212,8 @@ def _keep_news(
     """Keep what is new; the rows of a first run come as they are computed."""
     from pyarrow import compute
 
+    from loopline.platform_core.features import extents  # SQLAlchemy costs time
+
     keeping = Keeping(tables.platform, tables.team, tables.view)
     rows, clock = found.rows if isinstance(found, News) else found, tables.platform.clock
     begun, newest = clock.now(), compute.max(rows[EVENT_TIME]).as_py()
@@ -216,12 +223,15 @@ def _keep_news(
         online += 0 if found.gone is None else keeping.heal(found.gone, found.rows, begun)
         rows = keeping.known_from(found, clock.now())
     entities = compute.unique(rows[tables.view.entity])
+    counted = {stands.kept: extents.kept(tables, stands) + len(rows)} if len(rows) else {}
     try:
         waits = waiting.marks(tables.view, stands, rows, begun)
-        version = keeping.go_offline(rows, begun, {**transactions, **waits}, dict(stands.committed))
+        version = keeping.go_offline(rows, begun, {**transactions, **waits, **counted}, dict(stands.committed))
     except CommitConflict:  # who was faster knows better, and what this run wrote online may be older than that
         keeping.as_held(clock.now(), entities, rows if tables.may_change else None)
         raise
+    if len(rows):
+        extents.record(tables, rows, counted[stands.kept], version)
     return Materialized(view_name(tables.view), len(rows), len(entities), online, version, newest)
 
 

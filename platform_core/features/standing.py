@@ -58,12 +58,13 @@ class Progress:
 class Standing(Progress):
     """How far a view has come, and what is known of the raw rows on which its rows rest.
 
-    ``proof`` names the transaction that says what they rest on, ``seen`` the one that counts the raw rows behind them;
-    ``committed`` holds these as well.
+    ``proof`` names the transaction that says what they rest on, ``seen`` the one that counts the raw rows behind them,
+    ``kept`` the one that counts the offline rows that were ever added; ``committed`` holds these as well.
     """
 
     proof: str
     seen: str
+    kept: str
     declared_on_all: bool
 
     @property
@@ -108,9 +109,9 @@ def standing(tables: Tables) -> Standing:
     view, means = tables.view, meaning_of(tables.platform, tables.view, tables.contract).hash
     named = f":{','.join(tables.key)}" if tables.key else ""
     digest = hashlib.sha256(f"{means}:{view.lookback_days}{named}".encode()).hexdigest()[:16]
-    proof, seen = f"rests:{view.name}:{digest}", f"rows:{view.name}"
-    come = _progress(tables.platform.lake, tables.team, view, proof, seen)
-    return Standing(**vars(come), proof=proof, seen=seen, declared_on_all=view.rests_on == "all")
+    proof, seen, kept = f"rests:{view.name}:{digest}", f"rows:{view.name}", f"kept:{view.name}"
+    come = _progress(tables.platform.lake, tables.team, view, proof, seen, kept)
+    return Standing(**vars(come), proof=proof, seen=seen, kept=kept, declared_on_all=view.rests_on == "all")
 
 
 def _progress(lake: Lake, team: Team, view: FeatureView, *others: str) -> Progress:

@@ -18,6 +18,7 @@ from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.landing_line import Reached, reached
 from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
 from loopline.platform_core.ingestion.streaming import BATCH, lag, land_stream, record_stream_landing
+from loopline.platform_core.redaction import redacted
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
@@ -129,7 +130,7 @@ class StreamWorker:
 
     def _failed(self, error: LooplineError) -> None:
         self.metrics.failures[type(error).__name__] += 1
-        self.report(f"{type(error).__name__}: {error}")
+        self.report(redacted(f"{type(error).__name__}: {error}"))
 
 
 def _nothing() -> Landed:

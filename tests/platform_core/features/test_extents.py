@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from loopline.platform_core.features import extents
 from loopline.platform_core.features.extents import MATERIALIZED, Extents
 from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_table
@@ -42,6 +44,54 @@ def test_extents_are_what_the_tables_hold(shop: Shop) -> None:
         assert (own.at, own.version) == (at(hour), shop.platform.lake.version(view_table("shop", view)))
     assert Extents().newest(shop.platform.ledger) == found
     assert set(found) == {V1, V2}
+
+
+@pytest.mark.parametrize("is_more", [False, True])
+def test_what_a_kill_kept_from_the_ledger_is_told_next(
+    is_more: bool, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows went offline, and nobody heard of them: the next materialization tells it, whether it adds any or not."""
+    shop.land((7, 0.5, 0.5, 2.0, "cup"))
+    shop.turn(1)
+    shop.land((8, 1.5, 1.5, 2.0, "cup"), (9, 1.5, 1.5, 2.0, "cup"))
+
+    def dies(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as killed:
+        killed.setattr(extents, "record", dies)
+        with pytest.raises(SystemExit):
+            shop.turn(2)
+    if is_more:
+        shop.land((9, 2.5, 2.5, 2.0, "cup"))
+    shop.turn(3)
+    table = shop.platform.lake.read(view_table("shop", spending)).to_pylist()
+    assert len(table) == 3 + is_more
+    found = Extents().newest(shop.platform.ledger)[V1]
+    told = (found.rows, found.newest_event, found.newest_created)
+    assert told == (len(table), max(row[EVENT_TIME] for row in table), max(row[CREATED_AT] for row in table))
+    added = [entry.details["added"] for entry in shop.platform.ledger.entries(kinds=[MATERIALIZED])]
+    assert added == [1, len(table) - 1]
+    shop.turn(4)
+    assert len(shop.platform.ledger.entries(kinds=[MATERIALIZED])) == 2
+
+
+def test_what_a_table_of_before_holds_is_counted_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commits do not say it; a line that was lost then is made good as well."""
+    append = InMemoryLake.append
+
+    def uncounted(lake: InMemoryLake, table: str, rows: Any, said: Mapping[str, int] | None = None, *more: Any) -> int:
+        left = {name: number for name, number in (said or {}).items() if not name.startswith("kept:")}
+        return append(lake, table, rows, left, *more)
+
+    shop.land((7, 0.5, 0.5, 2.0, "cup"))
+    with monkeypatch.context() as before:
+        before.setattr(extents, "record", lambda *_: None)
+        before.setattr(InMemoryLake, "append", uncounted)
+        shop.turn(1)
+    shop.land((8, 1.5, 1.5, 2.0, "cup"))
+    shop.turn(2)
+    assert Extents().newest(shop.platform.ledger)[V1].rows == 2
 
 
 def test_nothing_new_is_not_told(shop: Shop) -> None:
