@@ -10,6 +10,7 @@ import dagster as dg
 
 from loopline.asset_defs.dagster_private import CheckOutcome, finished_checks
 from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, key
+from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.run_quota import with_room
 from loopline.asset_defs.runs import IN_PROGRESS, LOOK_SECONDS, statuses
 from loopline.asset_defs.turns import dropped
@@ -35,6 +36,7 @@ def cycle_sensor(team: Team) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Drift opens a cycle; open cycles are run",
     )
+    @redacting
     def loop(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         seen, said = _open_for_drift(context, platform, team)
         names = {model.name for model in team.models}

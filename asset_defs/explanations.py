@@ -4,6 +4,7 @@ import dagster as dg
 
 from loopline.asset_defs.keys import EXPLANATIONS_JOB, key
 from loopline.asset_defs.nightly import Nightly
+from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.scoring.explanations import explain_day
 from loopline.platform_core.specs import Model, Team
@@ -34,6 +35,7 @@ def explanations_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         description=f"What each column contributed to each prediction of {model.name}, beside them",
         kinds={"predictions"},
     )
+    @redacting
     def explanations(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from loopline.asset_defs.keys import AUDIT_JOB, key
+from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.features.audit import SAMPLE, Audited, audit
 from loopline.platform_core.foundation.names import view_name
@@ -24,6 +25,7 @@ def audit_job(team: Team) -> dg.JobDefinition:
     """Build the job that audits every view of a team; it fails where a view could not be computed at all."""
 
     @dg.op(name="audit_features")
+    @redacting
     def audit_features(
         context: dg.OpExecutionContext, config: AuditConfig, platform: dg.ResourceParam[Platform]
     ) -> None:

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from loopline.asset_defs.keys import key
+from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.features.materialize import Materialized, backfill, materialize
 from loopline.platform_core.features.view_ref import ViewRef
@@ -37,6 +38,7 @@ def view_asset(team: Team, view: FeatureView) -> dg.AssetsDefinition:
         kinds={"features"},
         metadata={"entity": view.entity, "version": view.version, "served": view.served, "ttl_days": view.ttl_days},
     )
+    @redacting
     def features(config: Days, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         days = _days(config)
         done = materialize(platform, team, view)

@@ -11,6 +11,7 @@ import dagster as dg
 from loopline.asset_defs.data_quality import quality_checks, quality_specs
 from loopline.asset_defs.figures import figures
 from loopline.asset_defs.keys import key
+from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.ingestion.streaming import Lag, lag
@@ -55,6 +56,7 @@ def raw_assets(team: Team, source: Source) -> dg.AssetsDefinition:
         ],
         group_name=team.name,
     )
+    @redacting
     def landing(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult[None]]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from loopline.asset_defs.keys import LAKE_JOB
+from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.run_care import forget_runs_op
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
@@ -23,6 +24,7 @@ def lake_job(team: Team) -> dg.JobDefinition:
     """Build the job that tidies every table of a team and forgets its old runs; it fails where a table was busy."""
 
     @dg.op(name="tidy_tables")
+    @redacting
     def tidy_tables(context: dg.OpExecutionContext, config: TidyConfig, platform: dg.ResourceParam[Platform]) -> None:
         cared = care(platform, team.name, timedelta(days=config.older_than_days))
         for each in cared:

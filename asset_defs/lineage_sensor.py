@@ -6,6 +6,7 @@ import dagster as dg
 
 from loopline.asset_defs.dagster_private import location_of
 from loopline.asset_defs.lineage_events import RunStory
+from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.contracts.lineage import Happened, RunEvent
 from loopline.platform_core.observability.columns import Columns
 from loopline.platform_core.platform import Platform
@@ -34,6 +35,7 @@ def lineage_sensor(team: Team) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells what made what to the lineage that the environment binds",
     )
+    @redacting
     def lineage(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         changes = _changes(context.instance, int(context.cursor or 0))
         events = [event for change in changes for event in _events(context, platform, team, change)]

@@ -8,6 +8,7 @@ import time
 import dagster as dg
 
 from loopline.asset_defs.keys import MODEL_TAG, MONITOR_JOB, WATCH, key
+from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.run_quota import with_room
 from loopline.asset_defs.runs import LOOK_SECONDS, location_of_sensor, under_way
 from loopline.platform_core.foundation.names import ModelRef
@@ -28,6 +29,7 @@ def monitor_sensor(team: Team) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Judges a window once enough predictions are there",
     )
+    @redacting
     def monitor(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         live = deployments(platform.ledger, team.name)
         deployed = [model for model in team.models if model.name in live]

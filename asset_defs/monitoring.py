@@ -9,6 +9,7 @@ import dagster as dg
 
 from loopline.asset_defs.figures import figures
 from loopline.asset_defs.keys import key
+from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.errors import Transient, Unsupported
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.monitor import quality_verdict, skew
@@ -35,6 +36,7 @@ def predictions_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("skew", asset=own, description="What was served is what training would see")],
         kinds={"predictions"},
     )
+    @redacting
     def predictions(
         platform: dg.ResourceParam[Platform],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
@@ -62,6 +64,7 @@ def drift_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("drift", asset=own, description="No alarm in the newest windows")],
         kinds={"drift"},
     )
+    @redacting
     def drift(platform: dg.ResourceParam[Platform]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         watched = watch(platform, team, model)
         yield _drift_check(watched)  # at once: the page takes seconds, for which no cycle need wait
@@ -87,6 +90,7 @@ def quality_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         ],
         kinds={"quality"},
     )
+    @redacting
     def quality(
         platform: dg.ResourceParam[Platform],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from loopline.asset_defs.dagster_private import AssetJob
 from loopline.asset_defs.keys import key
+from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.specs import Model, Team
 
 
@@ -60,6 +61,7 @@ class Nightly:
             cron_schedule=self.cron,
             default_status=dg.DefaultScheduleStatus.RUNNING,
         )
+        @redacting
         def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
             tonight = context.scheduled_execution_time.astimezone(UTC).date()
             for model, daily in declared:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.environment import binds, environment_file, promotes
 from loopline.platform_core.platform import Platform
 
@@ -14,6 +15,7 @@ class PlatformResource(dg.ConfigurableResource[Platform]):
 
     environment: str = ""
 
+    @redacting
     def create_resource(self, context: dg.InitResourceContext) -> Platform:  # noqa: ARG002 - Dagster's signature
         """Open the platform, or return the one this process has."""
         return self.open()

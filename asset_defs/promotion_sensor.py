@@ -3,6 +3,7 @@
 import dagster as dg
 
 from loopline.asset_defs.keys import CAUSE_TAG, MODEL_TAG, PROMOTION_JOB
+from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.run_quota import with_room
 from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
 from loopline.platform_core import promotions
@@ -31,6 +32,7 @@ def promotion_sensor(team: Team) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Carries out what a merged change wishes of a model: a version, a hold, a way back",
     )
+    @redacting
     def promotion(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         looked = promotions.look(platform, team, promotions.folder(platform))
         promotions.update_alarms(platform, team, looked)
@@ -48,6 +50,7 @@ def promotion_job(team: Team) -> dg.JobDefinition:
     """Build the job that carries out one wish."""
 
     @dg.op(name="carry_out")
+    @redacting
     def carry_out(context: dg.OpExecutionContext, config: WishConfig, platform: dg.ResourceParam[Platform]) -> None:
         model = team.model(config.model)
         looked = promotions.look(platform, team, promotions.folder(platform), only=model.name)

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from loopline.asset_defs.keys import MONITOR_JOB, key
+from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.platform import Platform
@@ -21,6 +22,7 @@ def quality_schedule(team: Team) -> dg.ScheduleDefinition:
         cron_schedule=NIGHTLY,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
+    @redacting
     def nightly(
         context: dg.ScheduleEvaluationContext, platform: dg.ResourceParam[Platform]
     ) -> dg.RunRequest | dg.SkipReason:

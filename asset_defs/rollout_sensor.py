@@ -3,6 +3,7 @@
 import dagster as dg
 
 from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
+from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.experiments import running as experiment
@@ -23,6 +24,7 @@ def rollout_sensor(team: Team) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Takes the next step of a rollout when its bake time is over, or at once when it does harm",
     )
+    @redacting
     def rollout(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         everyones = rollouts.looked_after(platform.ledger)
         StepLog.of(platform).keep({record.ref.dotted for record in everyones})

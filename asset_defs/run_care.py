@@ -17,6 +17,7 @@ from loopline.asset_defs.keys import (
     ROLLOUT_JOB,
     SCORECARD_JOB,
 )
+from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.runs import IN_PROGRESS, LOCATION_TAG
 
 ROUTINE = (AUDIT_JOB, INGEST_JOB, LAKE_JOB, MONITOR_JOB, PROMOTION_JOB, ROLLOUT_JOB, SCORECARD_JOB, *NIGHTLY_JOBS)
@@ -59,6 +60,7 @@ def _of_partitions(runs: Sequence[dg.DagsterRun]) -> set[str]:
 
 
 @dg.op(name="forget_runs")
+@redacting
 def forget_runs_op(context: dg.OpExecutionContext, config: ForgetConfig) -> None:
     """Forget old runs of routine of this code location."""
     gone = forget_runs(context.instance, location_of(context.run), config)

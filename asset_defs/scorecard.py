@@ -10,6 +10,7 @@ import dagster as dg
 
 from loopline.asset_defs.dagster_private import AssetJob
 from loopline.asset_defs.keys import SCORECARD_JOB, key
+from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.runs import tags_of_location
 from loopline.platform_core import plugins
 from loopline.platform_core.foundation.names import PLATFORM
@@ -33,6 +34,7 @@ def scorecard_assets() -> dg.AssetsDefinition:
             for topic, says in TOPICS.items()
         ],
     )
+    @redacting
     def scorecard(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult[None]]:

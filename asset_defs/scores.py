@@ -4,6 +4,7 @@ import dagster as dg
 
 from loopline.asset_defs.keys import SCORES_JOB, key
 from loopline.asset_defs.nightly import Nightly
+from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.foundation.names import view_name
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.scoring.batch import score_day
@@ -25,6 +26,7 @@ def scores_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         description=f"What {model.name} says of each day's rows, in the form of the prediction log",
         kinds={"predictions"},
     )
+    @redacting
     def scores(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         done = score_day(platform, team, model, context.partition_time_window.start.date())
         return dg.MaterializeResult(

@@ -4,6 +4,7 @@ import dagster as dg
 
 from loopline.asset_defs.figures import number
 from loopline.asset_defs.keys import CYCLE_TAG, PRIORITY_TAG, ROLLOUT_JOB, key
+from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.turns import turn_of
 from loopline.platform_core import turn
 from loopline.platform_core.experiments import running as experiment
@@ -27,6 +28,7 @@ def deployment_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         description=f"The endpoint of {model.name}; steps {model.rollout.percents} percent",
         kinds={"endpoint"},
     )
+    @redacting
     def deployment(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
@@ -58,6 +60,7 @@ def rollout_job(team: Team) -> dg.JobDefinition:
     """Build the job that takes one step of one rollout: idempotent, well under a second."""
 
     @dg.op(name="take_step")
+    @redacting
     def take_step(context: dg.OpExecutionContext, config: StepConfig, platform: dg.ResourceParam[Platform]) -> None:
         record = rollouts.rollout(platform.ledger, config.rollout_id)
         model = team.model(record.ref.model)

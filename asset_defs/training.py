@@ -6,6 +6,7 @@ import dagster as dg
 
 from loopline.asset_defs.figures import figures, number
 from loopline.asset_defs.keys import key
+from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.turns import ending_with, turn_of
 from loopline.platform_core import turn
 from loopline.platform_core.foundation.names import view_name
@@ -25,6 +26,7 @@ def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         description=f"{model.labels.name} joined point in time with features, pinned to table versions",
         kinds={"training_set"},
     )
+    @redacting
     def training_set(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
@@ -56,6 +58,7 @@ def model_asset(team: Team, model: Model) -> dg.AssetsDefinition:
         kinds={"model"},
         owners=[f"team:{model.owner}"] if model.owner else None,
     )
+    @redacting
     def fitted_model(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
@@ -81,6 +84,7 @@ def gates_check(team: Team, model: Model) -> dg.AssetChecksDefinition:
         blocking=True,
         description="; ".join(gate.name for gate in model.gates) or "no gate",
     )
+    @redacting
     def gates(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
         verdict = turn.gate(turn_of(context.instance, context.run, platform, team, model))
         return dg.AssetCheckResult(passed=verdict.passed, metadata={"verdict": _table(verdict), **_read(verdict)})

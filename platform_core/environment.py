@@ -21,7 +21,7 @@ from loopline.platform_core.bindings import Bindings, Recipe, Revealing
 from loopline.platform_core.contracts import CONTRACTS, OPERATORS, OPTIONAL, SEVERAL, Secrets, TenantStore, Vendor
 from loopline.platform_core.errors import InvalidEnvironment, InvalidSpec, NotFound
 from loopline.platform_core.foundation import validation
-from loopline.platform_core.foundation.credentials import placed, references
+from loopline.platform_core.foundation.credentials import keep_within, placed, references
 from loopline.platform_core.foundation.distributions import entry_points
 from loopline.platform_core.foundation.files import write
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
@@ -54,6 +54,18 @@ _KEYS = {
     sign_in_settings.KEY,
     *SEVERAL.values(),
 }
+_OF_THE_LOOP = {
+    "ledger",
+    "traces",
+    "prices",
+    "promotions",
+    "dagster",
+    "audit",
+    "access",
+    sign_in_settings.KEY,
+    *SEVERAL.values(),
+}
+"""What a file says and no endpoint asks."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _EMPTY = re.compile(r"\$\{\w+:-\}")
 _MAY_NAME_SECRETS = {
@@ -164,10 +176,17 @@ def environment_file() -> Path:
     return Path(os.environ.get(FILE, DEFAULT_FILE)).absolute()
 
 
-def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS), site: str | None = None) -> Environment:
-    """Read an environment file and bind its vendors; the inference server binds ``only`` what it needs.
+def read(
+    path: Path | None = None,
+    only: Collection[str] = tuple(CONTRACTS),
+    site: str | None = None,
+    *,
+    alone: bool = False,
+) -> Environment:
+    """Read an environment file and bind its vendors, ``only`` those that are needed.
 
-    They are those of a ``site``, "" for the control plane, where none is given of this process's own.
+    They are those of a ``site``, "" for the control plane, where none is given of this process's own. What stands
+    ``alone``, as an endpoint does, needs neither the loop's stores nor their variables: nothing is said of them.
 
     Raises:
         InvalidEnvironment: with ``file:line`` and the vendors that could be named instead. NotFound: no such site.
@@ -177,14 +196,15 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS), sit
     clear_text.refuse(whole)
     every = places.of(whole)
     document = places.laid(whole, site)
-    data = _expanded(document.data)
-    _known(document, data, _KEYS, ())
+    _known(document, document.data, _KEYS, ())
+    data = _expanded(_of_an_endpoint(document.data, only) if alone else document.data)
+    keep_within(data)
     _references_where_they_may(document, data)
     tenant = str(data.get(TENANT) or "")
     if tenant:
         suspension.refuse(tenant, document.path)
     bindings = data.get("bindings") or {}
-    _known(document, bindings, set(CONTRACTS) - set(SEVERAL), ("bindings",))
+    _known(document, document.data.get("bindings"), set(CONTRACTS) - set(SEVERAL), ("bindings",))
     missing = sorted(set(only) - set(bindings) - OPTIONAL)
     if missing:
         raise InvalidEnvironment(
@@ -197,13 +217,12 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS), sit
         for contract, settings in bindings.items()
         if contract in only
     }
-    clock = (data.get("clock") or {}).get("replay")
     return Environment(
         name=str(data.get("name", document.path.stem)),
         path=document.path,
         bindings=_together(bound),
         ledger=str(data.get("ledger") or f"sqlite:///{home()}/ledger.db"),
-        clock=Path(clock) if clock else None,
+        clock=_clock(document, data),
         home=home(),
         traces=data.get("traces"),
         prices=document.path.parent / data["prices"] if data.get("prices") else None,
@@ -223,6 +242,12 @@ def read(path: Path | None = None, only: Collection[str] = tuple(CONTRACTS), sit
         sites=every,
         revealing=binding.revealing,
     )
+
+
+def _of_an_endpoint(said: Mapping[str, Any], only: Collection[str]) -> dict[str, Any]:
+    kept = {*only, "secrets"}
+    bindings = {contract: settings for contract, settings in (said.get("bindings") or {}).items() if contract in kept}
+    return {key: value for key, value in said.items() if key not in _OF_THE_LOOP} | {"bindings": bindings}
 
 
 def expanded(document: Located, keys: Collection[str]) -> Mapping[str, Any]:
@@ -519,6 +544,17 @@ def _references_where_they_may(document: Located, data: Mapping[str, Any]) -> No
             raise InvalidEnvironment(
                 f"{document.at(*place)}: {place[0]} names no secret", "write the value itself: it is no credential"
             )
+
+
+def _clock(document: Located, data: Mapping[str, Any]) -> Path | None:
+    """Return the file of a replay's clock; None where the machine's is meant."""
+    found = data.get("clock") or {}
+    path = found.get("replay") or "" if isinstance(found, dict) else None
+    if not isinstance(path, str):
+        raise InvalidEnvironment(
+            f"{document.at('clock')}: clock names no file", "write clock: {replay: <path>}, or leave it out"
+        )
+    return Path(path) if path else None
 
 
 def _promotions(document: Located, data: Mapping[str, Any]) -> Promotions | None:

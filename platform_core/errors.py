@@ -23,14 +23,17 @@ The tree::
 
 from __future__ import annotations
 
+from loopline.platform_core.redaction import redacted
+
 _ONE_LINE = 300
 """Characters of a library's error that are told."""
 
 
 class LooplineError(Exception):
-    """Something went wrong; ``problem`` names it and ``fix`` says what to do."""
+    """Something went wrong; ``problem`` names it and ``fix`` says what to do. Neither tells a secret."""
 
     def __init__(self, problem: str, fix: str) -> None:
+        problem, fix = redacted(problem), redacted(fix)
         super().__init__(f"{problem} → {fix}")
         self.problem = problem
         self.fix = fix
@@ -123,5 +126,5 @@ def is_panic(error: BaseException) -> bool:
 
 
 def one_line(told: object) -> str:
-    """Return what a library's error says on one line, at most 300 characters of it."""
-    return " ".join(str(told).split())[:_ONE_LINE]
+    """Return what a library's error says on one line, at most 300 characters of it, without secrets."""
+    return redacted(" ".join(str(told).split()))[:_ONE_LINE]

@@ -22,6 +22,7 @@ import msgspec
 
 from loopline.platform_core.errors import InvalidSpec, LooplineError, TaskFailed, Transient, Unsupported
 from loopline.platform_core.foundation.files import write
+from loopline.platform_core.redaction import redacted
 
 if TYPE_CHECKING:
     from loopline.platform_core.specs.model import Requirements
@@ -158,8 +159,8 @@ def _text(args: Mapping[str, Any]) -> str:
 
 
 def _failure(task: str, error: Exception) -> Failure:
-    trace = "".join(traceback.format_exception(error)).strip().splitlines()[-_TAIL_LINES:]
-    own = error.problem if isinstance(error, LooplineError) else str(error)
+    trace = redacted("".join(traceback.format_exception(error))).strip().splitlines()[-_TAIL_LINES:]
+    own = redacted(error.problem if isinstance(error, LooplineError) else str(error))
     fix = error.fix if isinstance(error, LooplineError) else "mend the function, then run the key again"
     return Failure(f"{task} raised {type(error).__name__}: {own}", fix, "\n".join(trace))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ import click
 
 from loopline.cli.deciding import allowed
 from loopline.cli.output import Answer, show, show_problem
+
+_SHUT = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,31 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
 
 def _print_error(error: Exception, call: Call) -> None:
     from loopline.platform_core.errors import LooplineError
+    from loopline.platform_core.redaction import redacted
 
+    error = _of_home(error) or error
     kind = type(error).__name__
     with contextlib.redirect_stdout(call.stdout):
         if isinstance(error, LooplineError):
             show_problem(kind, error.problem, error.fix, json=call.json)
         else:
             fix = "run it again with --debug for the traceback; this is a defect of Loopline or of a library"
-            show_problem(kind, f"{kind}: {error}", fix, json=call.json)
+            show_problem(kind, redacted(f"{kind}: {error}"), fix, json=call.json)
+
+
+def _of_home(error: Exception) -> Exception | None:
+    """Return what to tell of a home in which nothing can be kept; None where it is another error."""
+    from loopline.platform_core.environment import home
+    from loopline.platform_core.errors import InvalidEnvironment
+
+    if not isinstance(error, OSError) or error.errno not in _SHUT or not isinstance(error.filename, str):
+        return None
+    if os.path.commonpath([os.path.abspath(error.filename), home()]) not in {str(home()), error.filename}:  # noqa: PTH100
+        return None
+    return InvalidEnvironment(
+        f"nothing can be kept in {home()}: {error.strerror} ({error.filename})",
+        "let this user write there, or choose another folder with --home",
+    )
 
 
 def _call(ctx: click.Context) -> Call:

@@ -20,6 +20,7 @@ from loopline.platform_core.errors import (
     Refused,
     Transient,
 )
+from loopline.platform_core.redaction import redacted
 
 UNAVAILABLE = 503
 
@@ -57,7 +58,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def defect(_: Request, error: Exception) -> JSONResponse:
-        return _answer(500, f"{type(error).__name__}: {error}", "this is a defect of the service: report it")
+        return _answer(500, redacted(f"{type(error).__name__}: {error}"), "this is a defect of the service: report it")
 
 
 def answer(error: LooplineError) -> JSONResponse:

@@ -15,7 +15,7 @@ from loopline.gateway.admission import Refusal
 from loopline.gateway.api_keys import Admitted, Tenant
 from loopline.gateway.gateway import Exchange, Guards, id_out, request_id
 from loopline.gateway.recorders import record
-from loopline.platform_core.runtime.fast_path.fast_path import Caller, FastPath, Headers, asked_model, written
+from loopline.platform_core.runtime.fast_path.fast_path import Caller, FastPath, Headers, Plain, asked_model, written
 from loopline.platform_core.runtime.wire.http import WORTH_COMPRESSING, Response, prepared, refusal
 
 if TYPE_CHECKING:
@@ -47,8 +47,10 @@ class _Guest:
 class GuardedFastPath(FastPath):
     """Answers what ``Gateway`` and the application behind it would, to the byte, and keeps the same of it."""
 
-    def __init__(self, inference: Inference, batch: TurnBatch, bounds: Bounds, guards: Guards) -> None:
-        super().__init__(inference, batch, bounds)
+    def __init__(
+        self, inference: Inference, batch: TurnBatch, bounds: Bounds, guards: Guards, plain: Plain | None = None
+    ) -> None:
+        super().__init__(inference, batch, bounds, plain)
         self._guards = guards
         self._guests: list[_Guest] = []
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from loopline.deferred.requests import Deferred
 from loopline.deferred.worker import holding
+from loopline.inference_server import door
 from loopline.platform_core import environment
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.contracts.online_store import OnlineStore
@@ -87,7 +88,7 @@ def settings(file: Path | None = None) -> Settings:
     Raises:
         InvalidEnvironment: the bound serving vendor runs no server of ours, or a trainer's key is none.
     """
-    bound = environment.read(file, only=("serving", "online_store"))
+    bound = environment.read(file, only=("serving", "online_store"), alone=True)
     vendor = bound.bindings["serving"]
     try:
         root, host, port = (getattr(vendor, name) for name in ("root", "host", "port"))
@@ -155,14 +156,18 @@ def assemble(chosen: Settings) -> Application:
     beside.append(deferred)
     whole = _together(deferred, chosen.root, worker)
     batch = TurnBatch(inference, metrics, log.write_many)
+    hosts = () if chosen.invoked or (chosen.gateway and chosen.gateway.keys) else door.names(chosen.host)
+    plain = door.plain(hosts) if hosts else None
     if guards is None:
-        app.state[FAST_PATH] = FastPath(inference, batch, bounds)
-        return _invoked(whole, inference) if chosen.invoked else whole
-    from loopline.gateway.gateway import Gateway
-    from loopline.gateway.guarded_fast_path import GuardedFastPath
+        app.state[FAST_PATH] = FastPath(inference, batch, bounds, plain)
+        whole = _invoked(whole, inference) if chosen.invoked else whole
+    else:
+        from loopline.gateway.gateway import Gateway
+        from loopline.gateway.guarded_fast_path import GuardedFastPath
 
-    app.state[FAST_PATH] = GuardedFastPath(inference, batch, bounds, guards)
-    return Gateway(whole, *guards)
+        app.state[FAST_PATH] = GuardedFastPath(inference, batch, bounds, guards, plain)
+        whole = Gateway(whole, *guards)
+    return door.guarded(whole, hosts) if hosts else whole
 
 
 def _room(chosen: Settings, bounds: Bounds, beside: list[Beside]) -> LogRoom | None:

@@ -15,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 
 from loopline.platform_core import environment
 from loopline.platform_core.errors import LooplineError, Refused
+from loopline.platform_core.foundation.credentials import keep_within
 from loopline.sign_in import open as open_to
 from loopline.web_guard import GRAPHQL, Guard, allowed
 
@@ -53,6 +54,7 @@ def made() -> ASGIApp:
             "MLflow's server has one door for all of its parts where uvicorn runs it, and there alone",
             "leave out --gunicorn-opts and --waitress-opts",
         )
+    keep_within(list(os.environ.values()))  # in one of them MLflow has its database's URL
     asking = _asking()
     from mlflow.server.fastapi_app import app
 

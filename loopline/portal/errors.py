@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from loopline.features_api.errors import delay_of, status_of
 from loopline.platform_core.errors import Denied, LooplineError
 from loopline.platform_core.foundation import validation
+from loopline.platform_core.redaction import redacted
 from loopline.portal.page import Page
 from loopline.portal.page_request import answer
 
@@ -76,7 +77,7 @@ def install(app: FastAPI) -> None:
 def defect(request: Request, error: Exception) -> Response:
     """Answer with an error page for what nobody foresaw; the traceback is in the log."""
     _log.exception("%s %s", request.method, request.url.path, exc_info=error)
-    said = f"{type(error).__name__}: {error}"
+    said = redacted(f"{type(error).__name__}: {error}")
     return failed(request, 500, said, "this is a defect of the portal: report it with the lines of its log")
 
 

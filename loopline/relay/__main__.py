@@ -52,7 +52,7 @@ def _serving(file: Path) -> Vendor:
     Raises:
         InvalidEnvironment: its servers share a folder with whoever deploys.
     """
-    bound = environment.read(file, only=("serving",)).bindings["serving"]
+    bound = environment.read(file, only=("serving",), alone=True).bindings["serving"]
     if not hasattr(bound, "feed"):
         raise InvalidEnvironment(
             f"{file}: the servers of {type(bound).__name__} need no relay",

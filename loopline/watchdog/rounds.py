@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from loopline.platform_core.alarms import Alarm, clear, raise_alarm, rounds, standing
 from loopline.platform_core.alarms.deliver import Sent, deliver
 from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.redaction import redacted
 from loopline.watchdog.look import Bounds, Look, Looked
 
 if TYPE_CHECKING:
@@ -118,4 +119,4 @@ def _error_text(error: Exception) -> str:
     """Say what went wrong; of a database's words the first line, for the rest is the statement and its values."""
     if isinstance(error, LooplineError):
         return str(error)
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+    return redacted(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from dataclasses import replace as another
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.freezes import signed
 from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.redaction import redacted
 
 if TYPE_CHECKING:
     from loopline.platform_core.loop.ledger import Ledger
@@ -50,6 +52,7 @@ def raise_alarm(platform: Platform, alarm: Alarm) -> bool:
 
     What has got much worse meanwhile is told again, and whoever had taken it on has not taken on that.
     """
+    alarm = another(alarm, problem=redacted(alarm.problem), fix=redacted(alarm.fix))
     with platform.ledger.reading() as connection:
         row = _row(connection, alarm.cause)
     if row is not None and row["standing"] and _alarm(row) == alarm:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from loopline.platform_core.errors import Unsupported
-from loopline.platform_core.foundation.credentials import shown
+from loopline.platform_core.foundation.credentials import keep_within, shown
 
 NO_CREDENTIAL: Final = "no credential"
 """Marks a field (``Annotated[SecretStr, NO_CREDENTIAL]``) that is hidden when shown and may be written in clear."""
@@ -35,6 +35,13 @@ class Vendor(BaseModel, abc.ABC):
         return all(getattr(self, name) == getattr(other, name) for name in type(self).model_fields)
 
     __hash__ = None  # type: ignore[assignment] # settings may change, and some hold what has no hash
+
+    @model_validator(mode="after")
+    def _keep_credentials(self) -> Self:
+        """Let no text show those among the settings."""
+        for name, field in type(self).model_fields.items():
+            keep_within(getattr(self, name), name, may_show=NO_CREDENTIAL in field.metadata)
+        return self
 
     def close(self) -> None:
         """Let go of connections and files; calling twice is harmless."""

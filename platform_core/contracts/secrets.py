@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, LooplineError, NotFound, Refused
+from loopline.platform_core.foundation.credentials import keep
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,21 @@ class Held:
     content: str | bytes | Mapping[str, Any] = field(repr=False)
 
     def pick(self, part: str = "") -> SecretStr:
-        """Return the whole, or a field.
+        """Return the whole, or a field; from now on no text that leaves the process holds it.
 
         Raises:
             ContractBroken: it is empty, or no text, or has no fields at all, or several where the whole is asked for.
             NotFound: it has no such field.
         """
+        picked = self._picked(part)
+        keep(picked)
+        return SecretStr(picked)
+
+    def _picked(self, part: str) -> str:
         if isinstance(self.content, Mapping):
-            return SecretStr(self._field(self.content, part) if part else self._only(self.content))
+            return self._field(self.content, part) if part else self._only(self.content)
         text = _text(self.name, self.content)
-        return SecretStr(self._field(_object(self.name, part, text), part) if part else text)
+        return self._field(_object(self.name, part, text), part) if part else text
 
     def _field(self, fields: Mapping[str, Any], part: str) -> str:
         if part not in fields:

@@ -6,16 +6,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from pydantic import BaseModel, SecretStr
+
+from loopline.platform_core import redaction
 from loopline.platform_core.foundation.located_yaml import Place
+from loopline.platform_core.redaction import HIDDEN
 
 SCHEME = "secret://"
-HIDDEN = "**********"
 _INSIDE = re.compile(r"\$\{secret://([^}#]*)(?:#([^}]*))?\}")
 _VARIABLE = re.compile(r"\$\{\w+(?::-([^}]*))?\}")
 _URL = re.compile(r"^[A-Za-z][\w+.-]*://")
@@ -118,6 +122,76 @@ def masked(text: str) -> str:
         return match["before"] + HIDDEN if is_credential(match["key"]) else match[0]
 
     return _ASSIGNED.sub(hidden, _URL_PASSWORD.sub(lambda match: match["before"] + HIDDEN, text))
+
+
+def keep(secret: str) -> None:
+    """Let no text that leaves this process hold a secret, nor the credentials that it is made of."""
+    redaction.keep(secret, _parts(secret))
+
+
+def keep_within(value: Any, key: str = "", *, may_show: bool = False) -> None:
+    """Keep the credentials that stand in settings: by the key's name, inside of URLs, and as a ``SecretStr``.
+
+    Where one ``may_show`` it is none by its type.
+    """
+    if isinstance(value, SecretStr):
+        said = value.get_secret_value()
+        keep_within(said, key) if may_show else keep(said)
+    elif isinstance(value, str):
+        _keep_text(value, key)
+    elif isinstance(value, BaseModel):
+        keep_within(vars(value), may_show=may_show)
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            keep_within(item, str(name), may_show=may_show)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            keep_within(item, key, may_show=may_show)
+
+
+def _keep_text(text: str, key: str) -> None:
+    if references(text):  # whoever reads what it names keeps that
+        return
+    if is_credential(key):
+        keep(text)
+    for found in _inside(text):
+        redaction.keep(found)
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """Yield what of a secret may be said without the rest: values in JSON, pieces of a URL, words and lines."""
+    try:
+        data = json.loads(secret)
+    except (ValueError, RecursionError):
+        data = None
+    if isinstance(data, dict | list):
+        for place, text in placed(data):
+            if is_credential(str(place[-1])):
+                yield from (text, *_parts(text))
+            else:
+                yield from _inside(text)
+        return
+    yield from _inside(secret)
+    for word in secret.split():
+        yield word.strip("-")
+        if _URL.match(word):
+            yield from _pieces(word)
+
+
+def _inside(text: str) -> Iterator[str]:
+    """Yield the passwords in a URL, in a query or in a connection string."""
+    for found in (*_URL_PASSWORD.finditer(text), *_ASSIGNED.finditer(text)):
+        if "key" not in found.re.groupindex or is_credential(found["key"]):
+            yield from (found["value"], unquote(found["value"]))
+
+
+def _pieces(url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return
+    said = (*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query)), parts.fragment)
+    yield from (parts.username or "", parts.query, *said, *map(unquote, said))
 
 
 def shown(value: Any, key: str = "") -> Any:

@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from loopline.platform_core.redaction import redacted
+
 VARIABLE = "LOOPLINE_LOG"
 OURS = ("loopline",)
 _STEPS = logging.getLogger("loopline.steps")
@@ -88,4 +90,4 @@ class JsonLines(logging.Formatter):
             frames = traceback.extract_tb(record.exc_info[2])[-_FRAMES:]
             line["error"] = record.exc_info[0].__name__
             line["at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-        return json.dumps(line, default=str)
+        return redacted(json.dumps(line, default=str))

@@ -21,8 +21,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
 from loopline.platform_core.errors import InvalidEnvironment, Refused, StoreUnavailable, one_line
+from loopline.platform_core.foundation.credentials import keep_within
 from loopline.platform_core.foundation.sqlite_file import write_ahead
 from loopline.platform_core.loop import migrations
+from loopline.platform_core.redaction import redacted
 
 BUSY_SECONDS = 30
 """How long a writer waits for another before it gives up."""
@@ -75,7 +77,10 @@ def unmoved(engine: Engine) -> Engine:
 
 
 def plain(value: Any) -> Any:
-    """Turn details into JSON that every database takes: NaN and infinities become null, numpy numbers Python's."""
+    """Turn details into JSON that every database takes: NaN and infinities become null, numpy numbers Python's.
+
+    No secret stands in it.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -84,7 +89,7 @@ def plain(value: Any) -> Any:
         return plain(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | None) else str(value)
+    return value if isinstance(value, int | None) else redacted(str(value))
 
 
 def dumps(value: Any) -> str:
@@ -93,12 +98,13 @@ def dumps(value: Any) -> str:
 
 
 def _checked(url: str) -> URL:
+    keep_within(url)
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except ArgumentError:
         raise InvalidEnvironment(
             f"ledger {url!r} is no database URL", "write sqlite:///path or postgresql://…"
-        ) from error
+        ) from None
     if parsed.get_backend_name() == "postgresql":  # SQLAlchemy 2.1 means another driver by the bare word
         return parsed if "+" in parsed.drivername else parsed.set(drivername="postgresql+psycopg2")
     if parsed.get_backend_name() != "sqlite":

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from loopline.platform_core.errors import LooplineError, StoreUnavailable
 from loopline.platform_core.loop import audited, database, tables
+from loopline.platform_core.redaction import redacted
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
@@ -117,6 +118,7 @@ def append(connection: Connection, entry: Entry, once: str | None = None) -> int
     if once is not None and (known := connection.scalar(earlier)) is not None:
         return int(known)
     values = {name: getattr(entry, name) for name in _COLUMNS} | {
+        "reason": redacted(entry.reason),
         "details": database.plain(entry.details),
         "recorded_at": datetime.now(UTC),
         "unique_key": once,

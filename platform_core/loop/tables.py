@@ -30,6 +30,7 @@ from sqlalchemy.types import TypeEngine
 
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.append_only_table import append_only
+from loopline.platform_core.redaction import redacted
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -58,6 +59,17 @@ class UtcTime(TypeDecorator[datetime]):
         return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
 
 
+class Prose(TypeDecorator[str]):
+    """What people are told: no secret is written there."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Write words."""
+        return value and redacted(value)
+
+
 Identity = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite counts by itself only in a column called INTEGER."""
 
@@ -79,7 +91,7 @@ entries = Table(
     Column("cycle", String(256), nullable=False),
     Column("version", String(64), nullable=False),
     Column("actor", String(256), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", Prose, nullable=False),
     Column("details", Document, nullable=False),
     Column("unique_key", String(512), unique=True),
     Index("entries_by_model", "team", "model", "kind", "entry_id"),
@@ -96,11 +108,11 @@ cycles = Table(
     Column("key", String(512), nullable=False),
     Column("team", String(128), nullable=False),
     Column("model", String(128), nullable=False),
-    Column("cause", Text, nullable=False),
+    Column("cause", Prose, nullable=False),
     Column("state", String(16), nullable=False),
     Column("opened_at", UtcTime, nullable=False),
     Column("closed_at", UtcTime),
-    Column("verdict", Text, nullable=False),
+    Column("verdict", Prose, nullable=False),
     Column("drill", Document),
     Column("entry_id", BigInteger, nullable=False),  # of its opening: the order of cycles, also within one instant
     UniqueConstraint("team", "model", "key", name="cycles_once"),
@@ -221,14 +233,14 @@ alarms = Table(
     Column("severity", String(16), nullable=False),
     Column("team", String(128), nullable=False),
     Column("model", String(128), nullable=False),
-    Column("problem", Text, nullable=False),
-    Column("fix", Text, nullable=False),
+    Column("problem", Prose, nullable=False),
+    Column("fix", Prose, nullable=False),
     Column("link", Text, nullable=False),
-    Column("acknowledged", Text, nullable=False),
+    Column("acknowledged", Prose, nullable=False),
     Column("size", Float),
     Column("parts", Text, nullable=False),  # as JSON, "" for none
     Column("level", Integer, nullable=False),
-    Column("worst", Text, nullable=False),  # as ``alarms.escalation`` writes it
+    Column("worst", Prose, nullable=False),  # as ``alarms.escalation`` writes it
     Column("standing", Boolean, nullable=False),
     Column("episode", BigInteger, nullable=False),  # the entry of its raising
     Column("raised_at", UtcTime, nullable=False),  # people are told by the wall's time
@@ -245,7 +257,7 @@ alarm_deliveries = Table(
     Column("told_at", UtcTime),
     Column("attempts", Integer, nullable=False),
     Column("next_at", UtcTime),
-    Column("problem", Text, nullable=False),
+    Column("problem", Prose, nullable=False),
     Column("level", Integer, nullable=False),
     Column("severity", String(16), nullable=False),
 )

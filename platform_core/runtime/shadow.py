@@ -163,7 +163,7 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     stop = Event()
     try:
-        bound = environment.read(parser.parse_args().environment, only=("serving",))
+        bound = environment.read(parser.parse_args().environment, only=("serving",), alone=True)
         root, trust = _root(bound), trust_of(bound)
     except LooplineError as error:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import BadRequest, ContractBroken, NotFound, TaskFailed
 from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.redaction import redacted
 from loopline.platform_core.scoring.event_batch import answers
 from loopline.platform_core.scoring.event_state import EventState, Seen
 from loopline.platform_core.scoring.events import Events
@@ -118,4 +119,4 @@ def event_scoring(  # noqa: PLR0913, PLR0917 - what it needs is the scorer's
 def _reason(error: Exception) -> str:
     if isinstance(error, BadRequest | TaskFailed):
         return str(error)
-    return f"cannot be answered: {type(error).__name__}: {error} → mend the record"
+    return redacted(f"cannot be answered: {type(error).__name__}: {error} → mend the record")

@@ -19,6 +19,7 @@ from loopline.platform_core.errors import BadRequest, LooplineError, NotFound, T
 from loopline.platform_core.foundation.collection import no_collection
 from loopline.platform_core.loop import packages
 from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.redaction import redacted
 from loopline.platform_core.runtime.answering.inference import Inference, ModelState
 from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.scoring.event_scoring import EventScoring, event_scoring
@@ -92,7 +93,7 @@ class StreamScorer:
             try:
                 idle = 0 if self.turn(LOOK_SECONDS) else idle + 1
             except Transient as error:
-                self.report(f"{type(error).__name__}: {error}")
+                self.report(redacted(f"{type(error).__name__}: {error}"))
                 self.failures[type(error).__name__] += 1
                 self._start_over()
                 stop.wait(error.delay_seconds)
@@ -257,7 +258,7 @@ class StreamScorer:
         except (BadRequest, TaskFailed) as error:
             reason = str(error)
         except (TypeError, ValueError, OverflowError) as error:  # it would come again after each restart
-            reason = f"cannot be answered: {type(error).__name__}: {error} → mend the record"
+            reason = redacted(f"cannot be answered: {type(error).__name__}: {error} → mend the record")
         return f"{self.source}.dead", dead(row["key"], row["value"], name, reason)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from loopline.resources.kubernetes.names import SERVING
@@ -183,8 +184,12 @@ def _container(serving: PodServing, group: str, name: str, module: str, *argumen
         "image": serving.image,
         "imagePullPolicy": serving.image_pull_policy,
         "command": [serving.python, "-m", module, "--environment", _ENVIRONMENT, *arguments],
-        "env": [pod, *({"name": key, "value": value} for key, value in variables.items())],
-        "envFrom": [{"secretRef": {"name": secret}} for secret in serving.environment_from],
+        "env": [
+            pod,
+            *(one for one in _entries(serving, name) if one["name"] not in variables),
+            *({"name": key, "value": value} for key, value in variables.items()),
+        ],
+        "envFrom": [{"secretRef": {"name": one}} for one in serving.environment_from if isinstance(one, str)],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -200,6 +205,15 @@ def _container(serving: PodServing, group: str, name: str, module: str, *argumen
             ),
         ],
     }
+
+
+def _entries(serving: PodServing, container: str) -> Iterator[Manifest]:
+    """Yield the variables that are single entries of Secrets."""
+    for one in serving.environment_from:
+        if not isinstance(one, str) and (not one.containers or container in one.containers):
+            for key in one.entries:
+                place = {"name": one.name, "key": key} | ({"optional": True} if one.optional else {})
+                yield {"name": key, "valueFrom": {"secretKeyRef": place}}
 
 
 def _secret(number: int, name: str) -> Manifest:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import Refused
@@ -32,6 +32,20 @@ from loopline.resources.object_store.grouped import GroupedServing, filled
 _MANAGER = "loopline"
 _PROBLEM_SECONDS = 15.0
 _GONE_SECONDS = 0.2
+
+
+class SecretEntries(BaseModel):
+    """Those entries of a Secret that become variables, in the named containers of a pod alone if any are named.
+
+    A pod waits for an entry that is not there, unless it is ``optional``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    entries: tuple[str, ...]
+    containers: tuple[Literal["server", "relay", "shadow"], ...] = ()
+    optional: bool = False
 
 
 class PodServing(GroupedServing):
@@ -60,7 +74,7 @@ class PodServing(GroupedServing):
     namespace: str = "loopline"
     service_account: str = "default"
     environment_map: str = "loopline-environment"
-    environment_from: tuple[str, ...] = ()
+    environment_from: tuple[str | SecretEntries, ...] = ()
     secrets: Mapping[str, str] = Field(default_factory=dict)
     env: Mapping[str, str] = Field(default_factory=dict)
     replicas: int = 2

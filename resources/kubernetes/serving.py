@@ -21,8 +21,9 @@ class KubernetesServing(PodServing):
 
     ``endpoint_group`` says which models share servers: ``{team}.{model}`` gives each its own, ``{team}`` each team's,
     a plain word all of them the same. Servers meet whoever deploys in the object store, below ``<store>/<group>``; pods
-    read the environment file in the ConfigMap ``environment_map``, with variables of Secrets in ``environment_from``,
-    and ``secrets`` maps Secrets to where their entries are files.
+    read the environment file in the ConfigMap ``environment_map``, with variables of Secrets in ``environment_from``
+    (whole ones by name, or ``{name, entries}``, with ``containers`` that alone get them, and ``optional`` ones), and
+    ``secrets`` maps Secrets to where their entries are files. They need no variables of the loop's own stores.
     ``namespace`` and ``service_account`` may hold ``{team}``: each team's endpoints run in its own namespace, where
     ``environment_map`` and Secrets are as well.
     ``replicas`` run, up to ``replicas_max`` while they use more than ``busy_percent`` of their cores. With

@@ -7,10 +7,11 @@ import logging
 import os
 import re
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -20,6 +21,7 @@ from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.registry import CARRY, Carried, ModelVersion, Publication, Registry
 from loopline.platform_core.errors import ContractBroken, NotFound, StoreUnavailable, Unsupported, one_line
+from loopline.platform_core.foundation.credentials import masked
 from loopline.platform_core.foundation.files import bytes_below
 from loopline.resources.mlflow.apart import MARK, beside, clear, marked
 
@@ -162,11 +164,21 @@ class MlflowRegistry(Registry):
         return f"{base.rstrip('/')}/#/models/{quote(model, safe='')}/versions/{quote(version, safe='')}" if base else ""
 
     def ui(self, port: int) -> tuple[str, ...]:
-        """Return MLflow's own server on the database, behind our guard, if installed; a server runs already."""
+        """Return MLflow's own server on the database, behind our guard, if installed; a server runs already.
+
+        A URL with a password is no argument, which every account of the machine reads: the server looks it up.
+        """
         if self._is_server or not _has_interface():
             return ()
-        where = ("--backend-store-uri", _with_driver(self.tracking_uri), "--host", "127.0.0.1", "--port", str(port))
-        return (sys.executable, "-m", "loopline.resources.mlflow.interface", *where, "--workers", "1")
+        uri = self.database
+        where = ("--backend-store-uri", uri) if masked(uri) == uri else ()
+        served = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
+        return (sys.executable, "-m", "loopline.resources.mlflow.interface", *where, *served)
+
+    @property
+    def database(self) -> str:
+        """Return the tracking URI as MLflow takes it."""
+        return _with_driver(self.tracking_uri)
 
     def kept_bytes(self) -> int | None:
         """Add up the files where they lie in a folder of this machine; elsewhere it would take a question a folder."""
@@ -195,9 +207,7 @@ class MlflowRegistry(Registry):
 
     @cached_property
     def _client(self) -> MlflowClient:
-        uri = _with_driver(self.tracking_uri)
-        with _alone(uri):
-            return _connect(uri)
+        return connected(self.database)
 
 
 def _with_driver(uri: str) -> str:
@@ -215,13 +225,49 @@ def _has_interface() -> bool:
         return False
 
 
+def connected(uri: str) -> MlflowClient:
+    """Return MLflow's client on a tracking URI, the tables of a database made, by one process at a time.
+
+    SQLite's are made in a file beside and renamed: MLflow cannot go on with what a kill left of them.
+    """
+    with _alone(uri) as path:
+        if path is not None and not _is_whole(path):
+            made = path.with_name(f"{path.name}.new")
+            _remove(made)
+            _connect(f"{_SQLITE}{made}")
+            _remove(path)
+            made.rename(path)
+        return _connect(uri)
+
+
+def _is_whole(path: Path) -> bool:
+    """Say whether MLflow came to the end of making its tables: the last that it does is its first experiment."""
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(path)) as connection:
+        return any(_has_rows(connection, table) for table in ("experiments", "registered_models"))
+
+
+def _has_rows(connection: sqlite3.Connection, table: str) -> bool:
+    try:
+        return connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None  # noqa: S608 - ours
+    except sqlite3.DatabaseError as error:
+        return "no such table" not in str(error)  # locked, or no database at all: MLflow says what it is
+
+
+def _remove(path: Path) -> None:
+    """Remove a database, and the journals of it first: SQLite would play them into another file of its name."""
+    for suffix in ("-journal", "-wal", "-shm", ""):
+        path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+
+
 def _connect(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     client = MlflowClient(uri, uri)
-    client.search_experiments(max_results=1)  # makes the tables, which must not happen twice at once
+    client.search_experiments(max_results=1)  # makes the tables
     client.search_registered_models(max_results=1)
     return client
 
@@ -317,20 +363,23 @@ def _translated(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Let one process at a time make the tables of a database; a tracking server sees to that itself."""
+def _alone(uri: str) -> Iterator[Path | None]:
+    """Let one process at a time make the tables of a database, SQLite's in the file that is given.
+
+    A tracking server sees to that itself.
+    """
     if uri.startswith(_POSTGRESQL):
         with _locked(uri):
-            yield
+            yield None
         return
     if not uri.startswith(_SQLITE):
-        yield
+        yield None
         return
     path = Path(uri.removeprefix(_SQLITE)).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield path
 
 
 @contextmanager

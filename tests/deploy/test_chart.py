@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pytest
 import yaml
 
 from loopline.platform_core import environment
+from loopline.platform_core.errors import InvalidEnvironment
 from loopline.pod.settings import DagsterSettings
+from loopline.resources.kubernetes.endpoint_manifests import pod
 from loopline.resources.kubernetes.names import MANAGED
 from loopline.resources.pyspark.admission import VERBS
 from loopline.resources.pyspark.pods import Pods
@@ -240,6 +243,40 @@ def read(rendered, namespace, folder, monkeypatch, *only):
     for file, text in of_kind(rendered, "ConfigMap", namespace)["loopline-environment"]["data"].items():
         folder.joinpath(file).write_text(text)
     return environment.read(folder / "environment.yaml", only=only)
+
+
+USED = {"server": {"LOOPLINE_STORE", "LOOPLINE_REDIS"}, "relay": {"LOOPLINE_STORE"}, "shadow": {"LOOPLINE_STORE"}}
+"""Without them no container of an endpoint's pod would find what it reads."""
+
+
+def test_an_endpoint_s_pod_has_the_secrets_that_it_uses_and_no_other(monkeypatch, tmp_path):
+    """Neither the databases of Dagster and the ledger nor MLflow, and the object store's keys in its relay alone.
+
+    By these variables, and nothing of the process that deploys, each container's environment binds.
+    """
+    serving = read(objects(LEAST), "mlops-serving", tmp_path, monkeypatch, "serving").bindings["serving"]
+    found = pod(serving, "retail")
+    containers = {one["name"]: one for one in (*found["initContainers"], *found["containers"])}
+    assert {one["name"] for one in found["volumes"]} == {"serving", "scratch", "environment"}
+    for name, container in containers.items():
+        assert container["envFrom"] == []
+        given = {
+            one["name"]: one["valueFrom"] for one in container["env"] if "secretKeyRef" in one.get("valueFrom", {})
+        }
+        needed = {key for key, one in given.items() if not one["secretKeyRef"].get("optional")}
+        assert needed == USED[name]
+        of_the_store = {key for key in given if key.startswith(("AWS_", "AZURE_", "GOOGLE_"))}
+        assert set(given) - needed == of_the_store
+        assert bool(of_the_store) == (name == "relay")
+        for variable in [one for one in os.environ if one.startswith("LOOPLINE_")]:
+            monkeypatch.delenv(variable)
+        for variable in needed:
+            monkeypatch.setenv(variable, "redis://stated")
+        only = ("serving", "online_store") if name == "server" else ("serving",)
+        inside = environment.read(tmp_path / "environment.yaml", only=only, alone=True)
+        assert set(inside.bindings) == set(only)
+        with pytest.raises(InvalidEnvironment, match=r"variable LOOPLINE_\w+ is not set"):
+            environment.read(tmp_path / "environment.yaml", only=only)
 
 
 def test_merged_wishes_reach_each_team_s_code_location_alone(monkeypatch, tmp_path):

@@ -108,6 +108,8 @@ def test_what_keeps_secrets_may_be_asked_by_a_program(file: File) -> None:
         (ONE.replace("files", "pigeon") + STORE, "2: no vendor 'p"),
         (ONE.replace("/x", "'secret://x'") + STORE, r"e\.yaml:2: what keeps secrets"),
         (ONE + "prices: secret://r\n", r"e\.yaml:3: prices names no secret"),
+        (ONE + STORE + "clock: /tmp/clock\n", r"e\.yaml:4: clock names no file"),
+        (ONE + STORE + "clock:\n  replay: [a]\n", r"e\.yaml:4: clock names no file"),
         (ONE + "name: secret://r\n", r"e\.yaml:3: name names no secret"),
         (ONE + STORE.replace("}", ", timeout_seconds: soon}"), r"e\.yaml:3: online_store\.timeout_seconds"),
         (ONE + "  online_store: {vendor: redis, uri: secret://r}\n", r"e\.yaml:3: online_store\.uri: Extra inputs"),

@@ -7,6 +7,7 @@ so does every model that waits for something: company, a thread, an online store
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,13 +28,19 @@ _SPECIAL = frozenset(
         b"connection",
         b"content-encoding",
         b"expect",
+        b"origin",
         b"prefer",
+        b"sec-fetch-site",
         b"transfer-encoding",
         b"upgrade",
     }
 )
 """Headers that ask for something else than an answer to a body as it is; a request with one goes through ASGI."""
 _USUAL = (b"connection", b"keep-alive")
+_GUARDED = frozenset({b"host", b"content-type"})
+"""Headers whose values a guard looks at."""
+_MANY = 256
+"""So many values of headers are remembered as usual ones."""
 _LONGEST_URL = 1024
 """What was asked is remembered by its address; whoever asks for many long ones fills no memory by it."""
 _LENGTH = b"content-length"
@@ -47,6 +54,8 @@ _RARE = b"x"
 """One letter is found, or not, in a thirtieth of the time that the word takes; few bodies hold it."""
 
 Headers = list[tuple[bytes, bytes]]
+Plain = Callable[[bytes, bytes], bool]
+"""Says of a header's name and value that a guard takes them whatever else a request has."""
 
 
 class Caller(Protocol):
@@ -59,8 +68,10 @@ class Caller(Protocol):
 class FastPath:
     """Collects the requests of a turn; belongs to one event loop."""
 
-    def __init__(self, inference: Inference, batch: TurnBatch, bounds: Bounds) -> None:
+    def __init__(self, inference: Inference, batch: TurnBatch, bounds: Bounds, plain: Plain | None = None) -> None:
         self._inference, self._batch, self._bounds = inference, batch, bounds
+        self._plain, self._usual = plain, {_USUAL}
+        self._looked_at = _SPECIAL | _GUARDED if plain else _SPECIAL
         self._most_bytes = min(MOST_BYTES, bounds.limits.body_bytes)
         self._waiting: list[tuple[Caller, PendingRequest]] = []
 
@@ -70,11 +81,18 @@ class FastPath:
             return False
         length = None
         for name, value in headers:
-            if name in _SPECIAL and (name, value) != _USUAL:
+            if name in self._looked_at and (name, value) not in self._usual and not self._is_usual(name, value):
                 return False
             if name == _LENGTH:
                 length = value
         return length is not None and int(length) <= self._most_bytes
+
+    def _is_usual(self, name: bytes, value: bytes) -> bool:
+        """Ask the guard about a value once."""
+        usual = self._plain is not None and name in _GUARDED and self._plain(name, value)
+        if usual and len(self._usual) < _MANY:
+            self._usual.add((name, value))
+        return usual
 
     def take(self, caller: Caller, url: bytes, headers: Headers, body: bytes) -> bool:
         """Answer a request when the turn is over; False if it has to be waited for."""

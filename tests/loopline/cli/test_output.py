@@ -43,6 +43,17 @@ def test_a_wrong_call_that_wants_json_is_known():
     assert not as_json(["--output", "text", "json"])
 
 
+@pytest.mark.parametrize("call", [["status"], ["up"], ["signing", "init"]])
+def test_a_home_in_which_nothing_can_be_kept_is_told(world, tmp_path, call):
+    """It is nobody's defect; with what to do."""
+    tmp_path.joinpath("file").touch()
+    said = world.json(*call, "--home", str(tmp_path / "file" / "home"), code=1)
+    assert said["error"] == "InvalidEnvironment"
+    assert said["problem"].startswith("nothing can be kept in ")
+    assert "/file/home: Not a directory" in said["problem"]
+    assert "--home" in said["fix"]
+
+
 def test_an_error_is_two_lines_on_stderr_or_one_object(world):
     """A problem and its fix, nothing on stdout, exit code 1; a missing argument ends with 2. JSON where asked for."""
     result = world.run("history", "nothing")

@@ -224,7 +224,7 @@ def test_many_classes_of_a_booster(server, tmp_path):
     for rows in (1, 16, 17, 200):
         assert np.array_equal(model.predict(X[:rows]), expected[:rows])
     body = json.dumps({"inputs": tensors(**{name: values[:1] for name, values in ASKED.items()})}).encode()
-    head = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    head = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     for sent in server.crowd([head + body] * 3):
         label, probabilities = json.loads(sent.split(b"\r\n\r\n", 1)[1])["outputs"]
         assert (label["data"], probabilities["data"]) == ([NAMES[expected[0].argmax()]], expected[0].tolist())

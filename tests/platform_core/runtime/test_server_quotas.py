@@ -41,7 +41,7 @@ def a_record(name="r"):
 def wire(name):
     """Write a request as it comes over a connection."""
     body = json.dumps({"id": name, "inputs": BODY["inputs"]}).encode()
-    head = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 

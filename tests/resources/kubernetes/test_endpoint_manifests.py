@@ -61,6 +61,21 @@ def test_a_team_s_endpoints_are_at_its_own_place(kind: type[PodServing]) -> None
         kind(**given, namespace="mlops-{tenant}").endpoint("north.one")
 
 
+def test_a_pod_is_given_whole_secrets_or_single_entries() -> None:
+    """To all of its containers, or to those that are named; what the environment says itself goes before."""
+    entries = {"name": "stores", "entries": ["A", "B"], "containers": ["relay"], "optional": True}
+    given = ("keys", entries, {"name": "stores", "entries": ["C"]})
+    spec = kinds(environment_from=given, env={"B": "said"})["Deployment"]["spec"]["template"]["spec"]
+    relay, server, shadow = *spec["initContainers"], *spec["containers"]
+    assert all(one["envFrom"] == [{"secretRef": {"name": "keys"}}] for one in (relay, server, shadow))
+    last = {"name": "C", "valueFrom": {"secretKeyRef": {"name": "stores", "key": "C"}}}
+    first = {"name": "A", "valueFrom": {"secretKeyRef": {"name": "stores", "key": "A", "optional": True}}}
+    assert [one for one in relay["env"] if "secretKeyRef" in str(one)] == [first, last]
+    assert [one for one in server["env"] if "secretKeyRef" in str(one)] == [last]
+    assert [one for one in shadow["env"] if "secretKeyRef" in str(one)] == [last]
+    assert {"name": "B", "value": "said"} in relay["env"]
+
+
 def test_the_number_of_pods_is_either_ours_or_the_autoscaler_s() -> None:
     """Both would fight."""
     fixed, scaled = kinds(replicas=3), kinds(replicas=2, replicas_max=5)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import traceback
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core import redaction
+from loopline.platform_core.errors import LooplineError, StoreUnavailable
 from loopline.platform_core.testing.registry import RegistryKit, contents, new_model, publication
 from loopline.resources.mlflow.registry import MlflowRegistry
 from tests.mlflow_server import mlflow_server
+from tests.waiting import until
 
 
 def _registry(folder: Path) -> MlflowRegistry:
@@ -121,6 +126,55 @@ def test_a_database_that_is_away_is_told_without_its_password() -> None:
     assert "kept-quiet" not in "".join(traceback.format_exception(told.value))
 
 
+def test_who_is_killed_while_the_tables_are_made_starts_again(tmp_path: Path) -> None:
+    """They are made in a file beside; what a kill leaves of it is made anew."""
+    code = (
+        "import sys; from loopline.resources.mlflow.registry import MlflowRegistry; "
+        "MlflowRegistry(tracking_uri=f'sqlite:///{sys.argv[1]}/mlflow.db', artifacts=sys.argv[1]).models()"
+    )
+    beside = tmp_path / "mlflow.db.new"
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+    until(lambda: beside.exists() and beside.stat().st_size > 0, 120)
+    process.kill()
+    process.wait()
+    assert not tmp_path.joinpath("mlflow.db").exists()
+    beside.with_name("mlflow.db.new-journal").write_bytes(b"of a page half written")
+    assert list(_registry(tmp_path).models()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.lock"}
+
+
+def _half_made(folder: Path, empty: Path, statement: str = "") -> MlflowRegistry:
+    """Leave a database as MLflow does that was killed at its first migration."""
+    with closing(sqlite3.connect(shutil.copy(empty, folder / "mlflow.db"))) as database, database:
+        database.execute("DELETE FROM experiments")
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+        database.execute(statement)
+    return _registry(folder)
+
+
+def test_tables_that_are_half_made_are_made_anew(tmp_path: Path, empty_registry: Path) -> None:
+    """As an earlier release left them."""
+    assert list(_half_made(tmp_path, empty_registry).models()) == []
+
+
+def test_a_database_in_which_anything_is_stays(tmp_path: Path, empty_registry: Path) -> None:
+    """Whatever is wrong with it."""
+    filled = "INSERT INTO registered_models (name, creation_time) VALUES ('t.m', 1)"
+    with pytest.raises(LooplineError, match="out-of-date"):
+        _half_made(tmp_path, empty_registry, filled).models()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        assert database.execute("SELECT name FROM registered_models").fetchall() == [("t.m",)]
+
+
+def test_a_server_that_is_away_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow shows the whole URL of a request that fails, and what was asked of a database."""
+    away = MlflowRegistry(tracking_uri="http://loopline:hushed@127.0.0.1:9", artifacts="unused")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(StoreUnavailable, match=r"http://loopline:\*+@127\.0\.0\.1:9/api") as told:
+        away.versions("t.m")
+    assert "hushed" not in "".join(traceback.format_exception(redaction.told(told.value)))
+
+
 def test_modules_load_without_what_they_need_later() -> None:
     """What is copied beside a model imports nothing of Loopline; the registry imports MLflow with its first use."""
     code = """
@@ -142,3 +196,25 @@ def test_a_version_has_a_page_where_mlflow_has_a_server(tmp_path: Path) -> None:
     assert database.page("shop.returns", "3", "http://localhost:5000").startswith("http://localhost:5000/#/models/")
     assert database.ui(5123)[1:3] == ("-m", "loopline.resources.mlflow.interface")
     assert "5123" in database.ui(5123)
+
+
+def test_no_argument_of_its_server_is_a_password(tmp_path: Path) -> None:
+    """Every account of the machine reads them: the server looks the URL up in the environment file in force."""
+    uri = "postgresql://loopline:hushed@db.example/mlflow"
+    database = MlflowRegistry(tracking_uri=uri, artifacts="unused")
+    assert "hushed" not in " ".join(database.ui(5123))
+    file = tmp_path / "e.yaml"
+    file.write_text('bindings: {registry: {vendor: mlflow, tracking_uri: "${URI}", artifacts: unused}}\n')
+    code = """
+import mlflow.cli, os
+from loopline.resources.mlflow import interface
+interface.connected = lambda uri: None
+mlflow.cli.cli = lambda arguments: print(os.environ["MLFLOW_BACKEND_STORE_URI"], arguments)
+interface.main()
+"""
+    asked = [sys.executable, "-c", code, *database.ui(5123)[3:]]
+    variables = {**os.environ, "LOOPLINE_ENVIRONMENT": str(file), "URI": uri}
+    said = subprocess.run(asked, env=variables, capture_output=True, text=True, check=True).stdout.split(" ", 1)
+    assert said[0] == uri.replace("postgresql", "postgresql+psycopg2")
+    assert "'--port', '5123'" in said[1]
+    assert "store" not in said[1]
