@@ -5,7 +5,8 @@ by a websocket, and by a name of the page's own that it points at this machine. 
 that is ours; one that may change something, or stays open, only from our own pages or from a program. Browsers say
 where a request comes from in ``Origin`` and ``Sec-Fetch-Site``; a request without both is no browser's.
 
-Pure ASGI: it costs microseconds, and sees websockets, which Starlette's ``BaseHTTPMiddleware`` does not.
+Pure ASGI: it costs microseconds, and sees websockets, which Starlette's ``BaseHTTPMiddleware`` does not. An inference
+server's image has no Starlette, so that it is imported where pages are answered alone.
 """
 
 from __future__ import annotations
@@ -15,9 +16,6 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
-
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, Response
 
 from loopline.platform_core.audit.origin import acting
 
@@ -33,7 +31,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FIX = f"ask by the server's own address and from its own pages; other names are allowed in {VARIABLE} or by --name"
 Rule = Callable[["Scope"], str]
 """Says why a request of allowed origin is not taken, "" for one that is."""
-Refusing = Callable[["Scope", str, str], Response]
+Refusing = Callable[["Scope", str, str], "ASGIApp"]
 """Makes the answer with problem and fix."""
 
 
@@ -45,15 +43,19 @@ def allowed(*names: str) -> tuple[str, ...]:
 
 def refusal(scope: Scope, hosts: frozenset[str] | set[str]) -> str:
     """Say why a request or a websocket is not taken, "" for one that is."""
-    headers = Headers(scope=scope)
-    host = headers.get("host", "").lower()
+    host = (header(scope, b"host") or "").lower()
     if not _is_ours(_name(host), hosts):
         return f"this server is not known as {_name(host)!r}"
     if scope["type"] == "http" and scope["method"] in SAFE:
         return ""
-    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+    origin, site = header(scope, b"origin"), header(scope, b"sec-fetch-site")
     foreign = origin is not None and not _is_of(origin, host)
-    return "the request was sent from another site's page" if foreign or site != "same-origin" else ""
+    return "the request was sent from another site's page" if foreign or site not in {None, "same-origin"} else ""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return a request's header, the first of its name; None where there is none."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
 
 
 def graphql_as_json(scope: Scope) -> str:
@@ -67,7 +69,7 @@ def graphql_as_json(scope: Scope) -> str:
         return "GraphQL in the address is not executed"
     if scope["method"] in SAFE:
         return ""
-    kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+    kind = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     return "" if kind == "application/json" else f"GraphQL as {kind or 'a body without a type'} is not taken"
 
 
@@ -79,8 +81,10 @@ GRAPHQL: Mapping[str, Any] = {
 """How ``Guard`` stands around a server of others' that has GraphQL, and pages that frame themselves."""
 
 
-def as_json(_: Scope, problem: str, fix: str) -> Response:
+def as_json(_: Scope, problem: str, fix: str) -> ASGIApp:
     """Refuse as every service of ours does: ``{"error": {"problem": ..., "fix": ...}}``."""
+    from starlette.responses import JSONResponse
+
     return JSONResponse({"error": {"problem": problem, "fix": fix}}, 403)
 
 
@@ -120,6 +124,8 @@ class Guard:
     def _dressed(self, send: Send) -> Send:
         if not self.headers:
             return send
+
+        from starlette.datastructures import MutableHeaders
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":

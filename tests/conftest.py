@@ -19,6 +19,7 @@ import hypothesis
 import psycopg2
 import pytest
 
+from loopline.platform_core import redaction
 from tests import machine
 from tests.emulators.postgresql import OWNER
 from tests.emulators.postgresql import postgresql as postgresql_server
@@ -238,3 +239,10 @@ def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     until(answers, told=lambda: f"the server on port {port} did not start")
+
+
+@pytest.fixture(autouse=True)
+def own_secrets() -> Iterator[None]:
+    """Let no test's secret be taken out of what another one reads."""
+    with redaction.forgetting():
+        yield

@@ -11,13 +11,12 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from loopline.platform_core.runtime.wire.http import Application
+from loopline.platform_core.runtime.wire.http import Application, as_json, respond
 from loopline.platform_core.sign_in_settings import is_local
-from loopline.web_guard import SAFE, VARIABLE, Guard, allowed, refusal
+from loopline.web_guard import SAFE, VARIABLE, Guard, allowed, header, refusal
 
 if TYPE_CHECKING:
-    from starlette.responses import Response
-    from starlette.types import ASGIApp, Scope
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _OF_FORMS = frozenset({b"text/plain", b"multipart/form-data"})
 """In these another site's form can send JSON or bytes; what ``curl`` and Python say by themselves is a form's too, but
@@ -53,7 +52,7 @@ def plain(hosts: tuple[str, ...]) -> Callable[[bytes, bytes], bool]:
 def _of_no_form(scope: Scope) -> str:
     if scope["method"] in SAFE:
         return ""
-    kind = _kind(next((value for name, value in scope["headers"] if name == _TYPE), b""))
+    kind = _kind((header(scope, _TYPE) or "").encode("latin-1"))
     return f"a body of {kind.decode()} is not taken" if kind in _OF_FORMS else ""
 
 
@@ -61,7 +60,8 @@ def _kind(value: bytes) -> bytes:
     return value.partition(b";")[0].strip().lower()
 
 
-def _as_the_protocol(_: Scope, problem: str, fix: str) -> Response:
-    from starlette.responses import JSONResponse
+def _as_the_protocol(_: Scope, problem: str, fix: str) -> ASGIApp:
+    async def refused(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - no body is read
+        await respond(as_json({"error": f"{problem} → {fix}"}, 403), {}, send)
 
-    return JSONResponse({"error": f"{problem} → {fix}"}, 403)
+    return refused

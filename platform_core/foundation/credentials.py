@@ -190,7 +190,8 @@ def _pieces(url: str) -> Iterator[str]:
         parts = urlsplit(url)
     except ValueError:
         return
-    said = (*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query)), parts.fragment)
+    path = parts.path.split("/") if parts.scheme.startswith("http") else ()  # elsewhere it is a place, not a key
+    said = (*path, *(value for _, value in parse_qsl(parts.query)), parts.fragment)
     yield from (parts.username or "", parts.query, *said, *map(unquote, said))
 
 

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 import pytest
 from pydantic import SecretStr
 
+from loopline.platform_core import redaction
 from loopline.platform_core.contracts.secrets import Secrets
 from loopline.platform_core.errors import (
     ContractBroken,
@@ -139,7 +140,7 @@ class SecretsKit:
         name, fields = keeper.name("hidden"), keeper.name("hidden-fields")
         keeper.put(name, VALUE)
         keeper.put(fields, json.dumps({"password": OTHER, "more": [OTHER]}))
-        with caplog.at_level(logging.DEBUG, logger="loopline"):
+        with caplog.at_level(logging.DEBUG, logger="loopline"), redaction.off():
             given = secrets.read(name)
             seen = [repr(given), str(given), repr(secrets), str(secrets), secrets.model_dump_json()]
             for field in ("nothing", "more"):
