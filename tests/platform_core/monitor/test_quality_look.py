@@ -88,6 +88,7 @@ class World:
     arrivals: int = 0
     answered: int = 0
     withdrawals: int = 0
+    commits: int = 0
 
     @classmethod
     def of(cls, folder: Path, wanted: Labels, *, key: bool = False) -> World:
@@ -124,14 +125,18 @@ class World:
             LINE: range(len(rows)),
             ARRIVED_AT: [self.platform.clock.now()] * len(rows),
         }
-        self.platform.lake.append(RAW, raw_rows("ordered_at", ordered_at=times, **told))
+        self._land(raw_rows("ordered_at", ordered_at=times, **told), {})
+
+    def _land(self, rows: pa.Table, transactions: dict[str, int]) -> None:
+        """Give rows the next number, as a landing does."""
+        self.commits += 1
+        numbers = pa.array([self.commits] * len(rows))
+        self.platform.lake.append(RAW, rows.append_column(SEQUENCE, numbers), transactions)
 
     def withdraw(self, arrival: int) -> None:
         """Take an arrival back."""
         self.withdrawals += 1
-        about = mark(f"a{arrival}", "withdrawn", self.platform.clock.now())
-        numbers = pa.array([self.withdrawals])
-        self.platform.lake.append(RAW, about.append_column(SEQUENCE, numbers), {TAKEN_BACK: self.withdrawals})
+        self._land(mark(f"a{arrival}", "withdrawn", self.platform.clock.now()), {TAKEN_BACK: self.withdrawals})
 
     def answer(self, rows: list[tuple[int, int, float]]) -> None:
         """Answer about (order, version, score): version 2 is a shadow."""
