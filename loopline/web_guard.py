@@ -58,6 +58,11 @@ def header(scope: Scope, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
 
 
+def content_type(scope: Scope) -> str:
+    """Return of what type a request's body is, without its parameters; "" where nothing says it."""
+    return (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+
+
 def graphql_as_json(scope: Scope) -> str:
     """Take GraphQL in a body of JSON only, which no image and no form of another site can send.
 
@@ -69,7 +74,7 @@ def graphql_as_json(scope: Scope) -> str:
         return "GraphQL in the address is not executed"
     if scope["method"] in SAFE:
         return ""
-    kind = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+    kind = content_type(scope)
     return "" if kind == "application/json" else f"GraphQL as {kind or 'a body without a type'} is not taken"
 
 

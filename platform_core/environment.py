@@ -35,25 +35,6 @@ FILE = "LOOPLINE_ENVIRONMENT"
 HOME = "LOOPLINE_HOME"
 TENANT = suspension.KEY
 DEFAULT_FILE = Path("deploy/environments/laptop.yaml")
-_KEYS = {
-    "name",
-    "bindings",
-    "ledger",
-    "clock",
-    "traces",
-    "prices",
-    "promotions",
-    "dagster",
-    "audit",
-    "access",
-    "signing",
-    "production",
-    TENANT,
-    quota_settings.KEY,
-    places.REGION,
-    sign_in_settings.KEY,
-    *SEVERAL.values(),
-}
 _OF_THE_LOOP = {
     "ledger",
     "traces",
@@ -66,6 +47,17 @@ _OF_THE_LOOP = {
     *SEVERAL.values(),
 }
 """What a file says and no endpoint asks."""
+_KEYS = {
+    "name",
+    "bindings",
+    "clock",
+    "signing",
+    "production",
+    TENANT,
+    quota_settings.KEY,
+    places.REGION,
+    *_OF_THE_LOOP,
+}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _EMPTY = re.compile(r"\$\{\w+:-\}")
 _MAY_NAME_SECRETS = {

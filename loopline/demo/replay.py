@@ -45,11 +45,6 @@ class Replay:
     trouble: BaseException | None = None
     _thread: threading.Thread | None = None
 
-    @property
-    def days_left(self) -> int:
-        """Return how many days are still to come."""
-        return len(self.script.days) - self.played
-
     def start(self, script: Script) -> None:
         """Begin in the background."""
         self.script = script

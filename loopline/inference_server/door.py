@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from loopline.platform_core.runtime.wire.http import Application, as_json, respond
 from loopline.platform_core.sign_in_settings import is_local
-from loopline.web_guard import SAFE, VARIABLE, Guard, allowed, header, refusal
+from loopline.web_guard import SAFE, VARIABLE, Guard, allowed, content_type, refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-_OF_FORMS = frozenset({b"text/plain", b"multipart/form-data"})
+_OF_FORMS = frozenset({"text/plain", "multipart/form-data"})
 """In these another site's form can send JSON or bytes; what ``curl`` and Python say by themselves is a form's too, but
 writes JSON otherwise."""
 _HOST, _TYPE = b"host", b"content-type"
@@ -44,7 +44,7 @@ def plain(hosts: tuple[str, ...]) -> Callable[[bytes, bytes], bool]:
 
     def taken(name: bytes, value: bytes) -> bool:
         scope: dict[str, Any] = {"type": "http", "method": "GET", "headers": [(name, value)]}
-        return not refusal(scope, ours) if name == _HOST else name == _TYPE and _kind(value) not in _OF_FORMS
+        return not refusal(scope, ours) if name == _HOST else name == _TYPE and content_type(scope) not in _OF_FORMS
 
     return taken
 
@@ -52,12 +52,8 @@ def plain(hosts: tuple[str, ...]) -> Callable[[bytes, bytes], bool]:
 def _of_no_form(scope: Scope) -> str:
     if scope["method"] in SAFE:
         return ""
-    kind = _kind((header(scope, _TYPE) or "").encode("latin-1"))
-    return f"a body of {kind.decode()} is not taken" if kind in _OF_FORMS else ""
-
-
-def _kind(value: bytes) -> bytes:
-    return value.partition(b";")[0].strip().lower()
+    kind = content_type(scope)
+    return f"a body of {kind} is not taken" if kind in _OF_FORMS else ""
 
 
 def _as_the_protocol(_: Scope, problem: str, fix: str) -> ASGIApp:

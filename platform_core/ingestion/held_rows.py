@@ -110,9 +110,8 @@ def marks_of(lake: Lake, table: str) -> pa.Table:
     """Read what was said of whole arrivals of a raw table, the latest last."""
     import pyarrow as pa
 
-    if not was_taken_back(lake, table):
-        return pa.table({ARRIVAL: pa.array([], pa.string())})
-    return about_arrivals(lake.read(table, among={OP: pa.array(["withdrawn", "restored"])}))
+    version = lake.version(table)
+    return pa.table({}) if version is None else about_arrivals(_marks(lake, table, version))
 
 
 def _versions(lake: Lake, table: str, version: int, rows: pa.Table, key: Sequence[str]) -> pa.Table:

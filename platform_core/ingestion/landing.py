@@ -198,8 +198,8 @@ def _append(inbox: Inbox, checked: Sequence[CheckedArrival]) -> int:
         good = [raw_rows.within(rows, dead, keep=False) for rows in good]
         letters = raw_rows.within(letters, dead, keep=False)
     if len(letters):
-        arrivals = {application(arrival_id) for arrival_id in letters[ARRIVAL].unique().to_pylist()}
-        lake.append(inbox.dead_letters, letters, {name: before.get(name, 0) + 1 for name in sorted(arrivals)})
+        names = {application(arrival_id) for arrival_id in letters[ARRIVAL].unique().to_pylist()}
+        lake.append(inbox.dead_letters, letters, {name: before.get(name, 0) + 1 for name in sorted(names)})
 
     def transactions(first: int) -> dict[str, int]:
         return dict.fromkeys(sorted(new), first) | {name: first + place for place, name in enumerate(applications)}

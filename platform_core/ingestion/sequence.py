@@ -46,7 +46,7 @@ def append_next(
     lake = inbox.platform.lake
     for _ in range(TRIES):
         last = lake.committed(inbox.raw, [LAST])
-        first = last.get(LAST, 0) + 1
+        first = _next(last)
         rows = [numbered(part, pa.repeat(pa.scalar(first + place), len(part))) for place, part in enumerate(parts)]
         every = {**transactions(first), LAST: first + len(parts) - 1}
         try:
@@ -61,7 +61,11 @@ def append_next(
 
 def next_number(inbox: Inbox) -> int:
     """Return the number that the next commit gives, if nobody is faster."""
-    return inbox.platform.lake.committed(inbox.raw, [LAST]).get(LAST, 0) + 1
+    return _next(inbox.platform.lake.committed(inbox.raw, [LAST]))
+
+
+def _next(last: Mapping[str, int]) -> int:
+    return last.get(LAST, 0) + 1
 
 
 def numbered(rows: pa.Table, numbers: pa.Array) -> pa.Table:

@@ -17,7 +17,7 @@ from loopline.resources.taking.event_source import TakenEventSource
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.resources.taking.page_log import PageLog
+    from loopline.resources.taking.page_log import Page, PageLog
 
 
 class HttpEventSource(TakenEventSource):
@@ -40,7 +40,7 @@ class HttpEventSource(TakenEventSource):
         """Say whether a source has a feed."""
         return source in self.feeds
 
-    def in_order(self, source: str) -> bool:
+    def in_order(self, source: str, page: Page) -> bool:  # noqa: ARG002 - it is so of all or of none
         """Say whether a source's pages lead on: then they tell what happened, one after the other."""
         return bool(self.feeds[source].next) or any(self._walk(source, self._pages(source)).asked())
 

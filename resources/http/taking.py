@@ -21,12 +21,10 @@ from loopline.platform_core.errors import CommitConflict, ContractBroken
 from loopline.platform_core.foundation.clock import micros
 from loopline.resources.http.asking import Answer, Ask, shown
 from loopline.resources.http.feeds import Feed
-from loopline.resources.taking.page_log import Content, Page, PageLog
+from loopline.resources.taking.page_log import Content, Page, PageLog, digest, digests_in
 
 MANY_EMPTY = 10
 """So many pages without a new row are passed over in one look."""
-DIGEST = 16
-"""Bytes by which a row is known again."""
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -82,7 +80,7 @@ def look(walk: Walk, feed: Feed, ask: Ask, until: float) -> None:
         if cursor.next not in ("", step) and cursor.next in walk.asked():
             problem = f"the answer of {shown(answer.url)} leads back to a page that was taken"
             raise ContractBroken(problem, "mend the feed's 'next' and 'cursor', or ask the API's owner")
-        now = [_digest(row) for row in rows]
+        now = [digest(row) for row in rows]
         new = _beyond(before, rows, now)
         if before != Counter(now) and (
             not log.add(_content(new, now, feed, answer, cursor)) or time.monotonic() > until
@@ -112,29 +110,21 @@ def _answered(log: PageLog, step: str) -> Counter[bytes]:
         return Counter()
     kept = log.answered()
     if kept is not None:
-        return Counter(kept[at : at + DIGEST] for at in range(0, len(kept), DIGEST))
+        return Counter(digests_in(kept))
     counts: Counter[bytes] = Counter()
     for page in reversed(log.pages):
         if _cursor(page).asked != step:
             break
-        content = log.content(page.name) if page.name else b""
-        if content is None:
-            fix = "restore it from a backup: without it rows would be taken twice"
-            raise ContractBroken(f"{log.folder}/pages/{page.name} is gone", fix)
-        counts.update(map(_digest, content.split(b"\n")[:-1]))
+        counts.update(map(digest, log.kept(page).split(b"\n")[:-1]))
     return counts
-
-
-def _digest(row: bytes) -> bytes:
-    return hashlib.blake2b(row, digest_size=DIGEST).digest()
 
 
 def _beyond(before: Counter[bytes], rows: Sequence[bytes], digests: Sequence[bytes]) -> list[bytes]:
     """Return the rows that an answer has more often than the one before."""
     left, new = Counter(before), []
-    for row, digest in zip(rows, digests, strict=True):
-        left[digest] -= 1
-        if left[digest] < 0:
+    for row, known_by in zip(rows, digests, strict=True):
+        left[known_by] -= 1
+        if left[known_by] < 0:
             new.append(row)
     return new
 

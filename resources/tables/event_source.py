@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from pydantic import PrivateAttr
 
-from loopline.platform_core.contracts.event_source import Arrival
 from loopline.resources.tables.clocks import Present
 from loopline.resources.tables.session import Session
 from loopline.resources.tables.tables import Reading, Table, table_of
@@ -19,7 +16,7 @@ from loopline.resources.taking.event_source import TakenEventSource
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.resources.taking.page_log import PageLog
+    from loopline.resources.taking.page_log import Page, PageLog
 
 
 class TableEventSource(TakenEventSource):
@@ -50,16 +47,11 @@ class TableEventSource(TakenEventSource):
         with self.session() as session:
             look(log, Reading(source, table, session), until, self._present)
 
-    def arrivals(self, source: str, known: Collection[str] = (), limit: int | None = None) -> Sequence[Arrival]:
-        """List the pages; one is in order where each of its rows has a watermark of its own."""
+    def in_order(self, source: str, page: Page) -> bool:  # noqa: ARG002 - its cursor says it
+        """Say whether each row of a page has a watermark of its own."""
         from loopline.resources.tables.taking import cursor_of
 
-        found = super().arrivals(source, known, limit)
-        if not self.is_asked(source):
-            return found
-        pages = self._pages(source).pages
-        orders = [cursor_of(pages[int(each.name.partition("-")[0]) - 1]).in_order for each in found]
-        return [replace(each, in_order=in_order) for each, in_order in zip(found, orders, strict=True)]
+        return cursor_of(page).in_order
 
     def rows_of(self, content: bytes, name: str) -> pa.Table:
         """Read a page without what it is kept by."""

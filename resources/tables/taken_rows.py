@@ -13,14 +13,13 @@ import orjson
 
 from loopline.resources.tables import watermarks
 from loopline.resources.tables.watermarks import Kind, Mark
+from loopline.resources.taking import page_log
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MARK = "_watermark"
 """The column of a page's file that is no column of its rows."""
-DIGEST = 16
-"""Bytes by which a row is known again."""
 Texts = tuple["str | None", ...]
 
 
@@ -82,8 +81,8 @@ class TakenRows:
         for section in sections:
             for text, digests in section.rows:
                 mark = watermarks.read(kind, text)
-                for at in range(0, len(digests), DIGEST):
-                    self._count(section.columns, mark, digests[at : at + DIGEST])
+                for one in page_log.digests_in(digests):
+                    self._count(section.columns, mark, one)
         return True
 
     def add_page(self, content: bytes, kind: Kind, start: Mark) -> None:
@@ -144,4 +143,4 @@ def _unpacked(content: bytes) -> pa.Table:
 
 
 def _hashed(row: Sequence[str | None]) -> bytes:
-    return hashlib.blake2b(orjson.dumps(row), digest_size=DIGEST).digest()
+    return page_log.digest(orjson.dumps(row))

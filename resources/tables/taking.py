@@ -93,11 +93,7 @@ def _fill(known: TakenRows, log: PageLog, last: Cursor, start: Mark) -> None:
         cursor = cursor_of(page)
         if watermarks.read(cursor.kind, cursor.last) < start:  # type: ignore[operator]
             continue
-        content = log.content(page.name)
-        if content is None:
-            fix = "restore it from a backup: without it rows would be taken twice"
-            raise ContractBroken(f"{log.folder}/pages/{page.name} is gone", fix)
-        known.add_page(content, cursor.kind, start)
+        known.add_page(log.kept(page), cursor.kind, start)
 
 
 @dataclass

@@ -60,7 +60,7 @@ class TakenEventSource(EventSource):
     def rows_of(self, content: bytes, name: str) -> pa.Table:
         """Give a page's content as rows, as ``read`` does."""
 
-    def in_order(self, source: str) -> bool:  # noqa: ARG002 - vendors whose pages are need it
+    def in_order(self, source: str, page: Page) -> bool:  # noqa: ARG002 - vendors whose pages are need it
         """Say whether a page's rows stand in the order of what happened, so that of a key the last one holds."""
         return False
 
@@ -72,8 +72,8 @@ class TakenEventSource(EventSource):
         log.catch_up()
         problem = self._look(source, log)
         others = {page.arrival_id for page in log.pages if page.name} - as_set(known)
-        in_order = self.in_order(source)
-        found = [_arrival(page, in_order) for page in log.pages if page.arrival_id in others] if others else []
+        new = [page for page in log.pages if page.arrival_id in others] if others else []
+        found = [Arrival(p.arrival_id, p.name, instant_of(p.at), in_order=self.in_order(source, p)) for p in new]
         if problem is not None and not found:
             raise problem
         return found[:limit]
@@ -156,10 +156,6 @@ class TakenEventSource(EventSource):
         if self._shelf is None:
             self._shelf = shelf_of(self.landing, self.storage_options)
         return self._shelf
-
-
-def _arrival(page: Page, in_order: bool) -> Arrival:
-    return Arrival(page.arrival_id, page.name, instant_of(page.at), in_order=in_order)
 
 
 def _files_in(landing: str, options: dict[str, str]) -> EventSource:

@@ -12,6 +12,7 @@ place. A piece without rows says that an answer had less than the one before.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -25,6 +26,8 @@ MANY_PIECES = 64
 """After so many pieces they are written once more in one."""
 NAMED_BY = 12
 """Letters of a hash in a page's name."""
+DIGEST = 16
+"""Bytes by which a row of an answer is known again."""
 
 
 class Page(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={"arrival_id": "id"}):
@@ -121,6 +124,18 @@ class PageLog:
             raise CommitConflict(f"{self.folder}: another process took a page", "nothing is lost: look again")
         return None if found is None else found[0]
 
+    def kept(self, page: Page) -> bytes:
+        """Return the rows of a page.
+
+        Raises:
+            ContractBroken: its file is gone.
+        """
+        content = self.content(page.name) if page.name else b""
+        if content is None:
+            fix = "restore it from a backup: without it rows would be taken twice"
+            raise ContractBroken(f"{self.folder}/{PAGES}/{page.name} is gone", fix)
+        return content
+
     def content(self, name: str) -> bytes | None:
         """Return a page's file, None where it is gone."""
         found = self.shelf.read(f"{self.folder}/{PAGES}/{name}")
@@ -143,6 +158,16 @@ class PageLog:
             return
         self.shelf.write(f"{self.folder}/{LOG}/{WHOLE}", b"".join(_encoder.encode(page) + b"\n" for page in self.pages))
         self._whole = len(self.pages)
+
+
+def digest(row: bytes) -> bytes:
+    """Return by what a row is known again in the next answer."""
+    return hashlib.blake2b(row, digest_size=DIGEST).digest()
+
+
+def digests_in(kept: bytes) -> Iterator[bytes]:
+    """Yield digests that stand one behind the other."""
+    return (kept[at : at + DIGEST] for at in range(0, len(kept), DIGEST))
 
 
 _encoder = msgspec.json.Encoder()

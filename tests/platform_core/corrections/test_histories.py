@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loopline.platform_core.features import standing
@@ -22,7 +22,7 @@ from loopline.resources.sqlite.online_store import SqliteOnlineStore
 from loopline.stories.changing_histories import HISTORIES, History, customers, together
 from loopline.stories.changing_shop import VIEWS, ChangingShop, Order, Step, Truth, came, put_back, spending, taken_back
 from tests.platform_core.corrections.conftest import Opened
-from tests.repeats import repeats
+from tests.repeats import draws
 
 PINNED = (10.0, 30.0, 40.0)
 """Hours of training sets where an engine takes seconds for each."""
@@ -156,24 +156,14 @@ def history_of(drawn: Sequence[tuple[str, list[Order], int]]) -> History:
     return tuple(told)
 
 
-@settings(
-    max_examples=repeats(5),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@draws(5)
 @given(drawn=drawn_turns)
 def test_whatever_happens_the_shop_says_what_anyone_would(opened: Any, drawn: Any) -> None:
     """Corrections, moves, deletions, late rows, withdrawals, in any order: increments, online and training sets."""
     tell(opened(), history_of(drawn), whole_below=0)
 
 
-@settings(
-    max_examples=repeats(5),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@draws(5)
 @given(drawn=drawn_turns, clocks=st.lists(st.integers(-25, 25), min_size=6, max_size=6), streams=st.booleans())
 def test_a_clock_that_goes_back_serves_what_came_last(
     opened: Any, drawn: Any, clocks: list[int], streams: bool

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loopline.platform_core.contracts.event_stream import Record
@@ -29,7 +29,7 @@ from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStrea
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.folder.event_source import FolderEventSource
 from tests.platform_core.homes import opened
-from tests.repeats import repeats
+from tests.repeats import draws
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CONTRACT = """\
@@ -282,12 +282,7 @@ turns = st.lists(
 )
 
 
-@settings(
-    max_examples=repeats(8),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@draws(8)
 @given(drawn=turns)
 def test_clocks_that_disagree_change_nothing(tmp_path_factory: Any, drawn: list[tuple[str, int, int, int]]) -> None:
     """Landings and withdrawals hold in the order in which they came, whatever clock and files' times say."""
@@ -315,12 +310,7 @@ snapshots = st.lists(
 )
 
 
-@settings(
-    max_examples=repeats(8),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@draws(8)
 @given(drawn=snapshots)
 def test_what_changed_is_what_held_before_or_holds_now(tmp_path_factory: Any, drawn: list[Any]) -> None:
     """Of snapshots that say mostly the same, and of letters that are let in under numbers of long ago."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loopline.platform_core.ingestion import refusals
@@ -21,7 +21,7 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team
 from loopline.resources.http.event_source import HttpEventSource
 from tests.platform_core.homes import opened
-from tests.repeats import repeats
+from tests.repeats import draws
 from tests.resources.http.api import TOKEN, Api, served
 
 CONTRACT = """\
@@ -142,12 +142,7 @@ def test_a_page_without_an_order_names_a_key_once(opened_shop: Open) -> None:
 states = st.lists(st.dictionaries(st.sampled_from(["hat", "cap", "tie"]), st.integers(1, 3), min_size=1), max_size=7)
 
 
-@settings(
-    max_examples=repeats(10),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@draws(10)
 @given(states=states)
 def test_pages_that_revert_hold_as_the_api_says(opened_shop: Open, states: list[dict[str, int]]) -> None:
     """Whatever is changed, left out and put back: of each article the price holds that the API said last."""
