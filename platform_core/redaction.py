@@ -126,20 +126,14 @@ def _holds(text: str) -> bool:
 
 def _all_forms(secret: str, parts: Iterable[str]) -> Iterator[tuple[str, str]]:
     folded = " ".join(secret.split())  # as an error on one line says it
-    for whole in {secret, secret.strip(), folded}:
-        yield from _forms_of(whole, may_be_said=len(whole) < _SURE and _is_words(whole))
-    for part in {*parts}:
-        yield from _forms_of(part, may_be_said=_is_words(part))
+    for one in {secret, secret.strip(), folded, *parts}:
+        yield from _forms_of(one)
 
 
-def _is_words(value: str) -> bool:
-    return _WORDS.fullmatch(value) is not None
-
-
-def _forms_of(value: str, *, may_be_said: bool) -> Iterator[tuple[str, str]]:
+def _forms_of(value: str) -> Iterator[tuple[str, str]]:
     if not value:
         return
-    if may_be_said or len(value) < _SHORTEST:
+    if len(value) < _SHORTEST or (len(value) < _SURE and _WORDS.fullmatch(value)):
         yield from ((f":{form}@", f":{HIDDEN}@") for form in _written(value))
     else:
         yield from ((form, HIDDEN) for form in {*_written(value), *_in_base64(value)})

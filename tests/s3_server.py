@@ -13,7 +13,7 @@ import time
 import uuid
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.hanging import hang
 
@@ -30,9 +30,10 @@ class S3Server:
 
     def __init__(self, folder: Path, volumes: int = 100, *, iam: bool = False) -> None:
         self.folder, self._volumes, self._iam = folder, volumes, iam
-        self._choose()
+        self.choose()
 
-    def _choose(self) -> None:
+    def choose(self) -> None:
+        """Choose ports."""
         ports = free_ports(2 * len(ROLES))
         self._ports = dict(zip(ROLES, ports, strict=False))
         self._rpc = dict(zip(ROLES, ports[len(ROLES) :], strict=True))
@@ -64,19 +65,10 @@ class S3Server:
 
     def start(self) -> None:
         """Start it and wait until it takes an object; where another took a port of it first, ``url`` is another one."""
-        for _ in range(STARTS - 1):
-            try:
-                self._start()
-            except TimeoutError as error:
-                self.kill()
-                if TAKEN not in str(error):
-                    raise
-                self._choose()
-            else:
-                return
-        self._start()
+        start_on_free_ports(self)
 
-    def _start(self) -> None:
+    def start_once(self) -> None:
+        """Start it on these ports."""
         config = self.folder / "identities.json"
         admin = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
         config.write_text(json.dumps({"identities": [admin]}))
@@ -148,6 +140,34 @@ class S3Server:
         """Kill it."""
         self.process.kill()
         self.process.wait()
+
+
+class OnPorts(Protocol):
+    """A server on ports that it chooses."""
+
+    def choose(self) -> None:
+        """Choose ports."""
+
+    def start_once(self) -> None:
+        """Start it on these; raises ``TimeoutError`` with its words."""
+
+    def kill(self) -> None:
+        """Kill it."""
+
+
+def start_on_free_ports(server: OnPorts) -> None:
+    """Start a server; where another program took a port of it first, on others."""
+    for _ in range(STARTS - 1):
+        try:
+            server.start_once()
+        except TimeoutError as error:
+            server.kill()
+            if TAKEN not in str(error):
+                raise
+            server.choose()
+        else:
+            return
+    server.start_once()
 
 
 def free_ports(count: int) -> list[int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from tests.emulators.process import NODE_MODULES, Emulator, fetch_node_modules, node
-from tests.s3_server import free_ports
+from tests.s3_server import free_ports, start_on_free_ports
 
 CONTAINER, ACCOUNT = "loopline", "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -23,6 +23,11 @@ class Azurite:
     """One process with blobs and queues in memory."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.choose()
+
+    def choose(self) -> None:
+        """Choose ports."""
         blob, queue, table = free_ports(3)
         self.url, self.queue_url = (f"http://127.0.0.1:{port}/{ACCOUNT}" for port in (blob, queue))
         ports = {"blob": blob, "queue": queue, "table": table}
@@ -32,7 +37,7 @@ class Azurite:
         how = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
         script = NODE_MODULES / "azurite" / "dist" / "src" / "azurite.js"
         compiled = {"NODE_COMPILE_CACHE": str(NODE_MODULES.parent / ".compiled")}  # half of what starting costs
-        self._server = Emulator([node(), str(script), *how, *where], folder, compiled)
+        self._server = Emulator([node(), str(script), *how, *where], self._folder, compiled)
 
     @property
     def options(self) -> dict[str, str]:
@@ -68,8 +73,12 @@ class Azurite:
         return self.options_at(self.url, base64.b64encode(b"wrong" * 10).decode())
 
     def start(self) -> None:
-        """Start it, and make the container."""
+        """Start it, and make the container; where another took a port of it first, ``url`` is another one."""
         fetch_node_modules()
+        start_on_free_ports(self)
+
+    def start_once(self) -> None:
+        """Start it on these ports."""
         self._server.start(lambda: self.make_bucket(CONTAINER))
 
     def make_bucket(self, name: str) -> None:
