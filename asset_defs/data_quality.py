@@ -14,7 +14,7 @@ from loopline.platform_core.specs import Source, Team
 DESCRIPTIONS = {
     "volume": "As many rows an arrival as usual",
     "nulls": "No column has more nulls than usual",
-    "ranges": "Medians and extremes of numbers are as usual",
+    "ranges": "Quartiles and extremes of numbers are as usual, and no columns are swapped",
     "categories": "Columns of few values have no more new ones than usual",
     "freshness": "The newest event is no older than usual",
 }

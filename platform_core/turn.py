@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from loopline.platform_core.foundation.tracing import Spanned
+    from loopline.platform_core.ingestion.doubts import Doubt
     from loopline.platform_core.loop.cycles import Cycle
     from loopline.platform_core.loop.gates import Verdict
     from loopline.platform_core.loop.rollouts import Admit, RolloutRecord
@@ -92,9 +93,17 @@ def held_by(platform: Platform, team: Team, model: Model, cycle: Cycle) -> list[
     if _recorded(turn, PINNED) is not None:
         return []
     found = doubts(platform, team, model)
-    holds = found if model.source_checks == "hold" and _recorded(turn, WENT_ON) is None else []
-    _record_doubts(turn, found, holds)
+    holds = [one.said for one in _not_let_go(turn, found)] if model.source_checks == "hold" else []
+    _record_doubts(turn, [one.said for one in found], holds)
     return holds
+
+
+def _not_let_go(turn: Turn, found: Sequence[Doubt]) -> list[Doubt]:
+    """Leave out what a person let go: landings of before that, for good; what is so now, for that cycle."""
+    words = turn.platform.ledger.entries(turn.ref, [WENT_ON])
+    last, own = max((one.at for one in words), default=None), any(e.cycle == turn.cycle.cycle_id for e in words)
+    let_go = [last is not None and one.landed_at <= last if one.landed_at else own for one in found]
+    return [one for one, gone in zip(found, let_go, strict=True) if not gone]
 
 
 def go_on(platform: Platform, cycle: Cycle, by: str, reason: str) -> None:
@@ -154,8 +163,9 @@ def _look_at_data(turn: Turn) -> None:
     holds = held_by(turn.platform, turn.team, turn.model, turn.cycle)
     if holds:
         fix = (
-            f"mend the data, leave it out with 'loopline data quarantine', or let the cycle go on with 'loopline cycle "
-            f"proceed {turn.cycle.cycle_id} --reason ...'"
+            "deliver the rows again as they should be, take them back with 'loopline arrivals withdraw', leave them "
+            "out with 'loopline data quarantine', or let the cycle go on with 'loopline cycle proceed "
+            f"{turn.cycle.cycle_id} --reason ...'"
         )
         raise Refused(f"cycle {turn.cycle.cycle_id} is held: {'; '.join(holds)}", fix)
 
@@ -254,6 +264,13 @@ def gate(turn: Turn) -> Verdict:
         known = gates.verdict_of(turn.platform.ledger, turn.ref, version) or verdict
         spanned.note(passed=known.passed, failed=[reading.gate for reading in known.failed])
         return known
+
+
+def reject(platform: Platform, cycle: Cycle, verdict: Verdict) -> str:
+    """Close a cycle, if it is open, whose version its gates refuse; returns why."""
+    said = f"gates not passed: {', '.join(reading.gate for reading in verdict.failed)}"
+    cycles.close_cycle(platform.ledger, cycle.cycle_id, "rejected", said, platform.clock.now())
+    return said
 
 
 def deploy(turn: Turn) -> RolloutRecord:

@@ -73,23 +73,25 @@ def running_rollout(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
 
 def last_window(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
     """Return the newest drift window: its version, rows, the columns that moved most, and those that drifted."""
-    from loopline.platform_core.monitor.drift_verdicts import from_details
-    from loopline.platform_core.monitor.drift_windows import WINDOW
+    from loopline.platform_core.monitor.drift_windows import WINDOW, from_entry
 
     entry = _newest(platform, ref, WINDOW)
     if entry is None:
         return None
-    verdict = from_details(entry.details["verdict"])
+    window = from_entry(entry)
+    verdict = window.verdict
     ranked = sorted(verdict.columns.items(), key=lambda item: _excess(item[1]), reverse=True)[:MOVED]
     figures = [f"{name} {column.score:.2f} of {column.threshold:.2f}" for name, column in ranked]
     return {
         "at": entry.at,
         "version": entry.version,
-        "number": entry.details["number"],
+        "number": window.number,
+        "since": verdict.since,
+        "until": verdict.until,
         "rows": verdict.rows,
         "drifted": list(verdict.drifted),
         "columns": entry.details["verdict"]["columns"],
-        "said": f"{entry.reason}; most moved: {', '.join(figures) or 'nothing'}",
+        "said": f"{verdict.dates}: {entry.reason}; most moved: {', '.join(figures) or 'nothing'}",
     }
 
 

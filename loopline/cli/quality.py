@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -24,21 +25,33 @@ COLUMNS = ("column", "null share", "minimum", "median", "maximum", "mean", "cate
 def quality(source: str, limit: int) -> Answer:
     """Show what landings of SOURCE, written `source` or `team/source`, were like, and what is odd about the newest.
 
-    Each is judged by the thirty before it; with fewer than eight nothing is. Asset checks of the raw rows say the same.
+    Each is judged by the thirty before it that were as usual; with fewer than eight nothing is. Asset checks of the raw
+    rows say the same. Landings that are doubted still are named with why.
     """
-    from loopline.platform_core.ingestion.quality import history
-    from loopline.platform_core.ingestion.quality_bounds import LAST, judge
+    from loopline.platform_core.ingestion.doubted_landings import standing
+    from loopline.platform_core.ingestion.quality import newest
 
     team, declared = source_of(source)
     with opened(only=("lake",)) as platform:
-        landings = history(platform, team, declared, max(limit, LAST + 1))
-        findings = judge(landings, platform.clock.now()) if landings else []
-    name = f"{team.name}/{declared.name}"
-    shown = landings[-limit:]
+        found = newest(platform, team, declared, limit)
+        doubted = [one.said for one in standing(platform.ledger, team.name, declared.name)]
+    name, findings = f"{team.name}/{declared.name}", list(found.findings)
+    shown = list(found.landings[-limit:])
     odd = [{"said": str(finding), "finding": finding} for finding in findings if not finding.passed]
     return Answer(
-        {"source": name, "landings": shown, "judged": len(findings), "odd": odd}, _text(name, shown, findings)
+        {
+            "source": name,
+            "landings": [_shown(one) for one in shown],
+            "judged": len(findings),
+            "odd": odd,
+            "doubted": doubted,
+        },
+        "\n".join([_text(name, shown, findings), *(f"doubted: {said}" for said in doubted)]),
     )
+
+
+def _shown(landing: Landing) -> Landing:
+    return replace(landing, blocks={})
 
 
 def _text(name: str, landings: list[Landing], findings: list[Finding]) -> str:

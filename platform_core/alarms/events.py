@@ -78,8 +78,8 @@ def held(platform: Platform, ref: ModelRef, cycle: str, reason: str) -> None:
         clear(platform, cause, "the cycle goes on, or is over")
         return
     fix = (
-        "mend the data, leave it out with 'loopline data quarantine', or let the cycle go on with 'loopline cycle "
-        f"proceed {cycle} --reason ...'"
+        "deliver the rows again as they should be, take them back with 'loopline arrivals withdraw', leave them out "
+        f"with 'loopline data quarantine', or let the cycle go on with 'loopline cycle proceed {cycle} --reason ...'"
     )
     raise_alarm(platform, Alarm(cause, "warning", f"cycle {cycle} is held: {reason}", fix, ref))
 

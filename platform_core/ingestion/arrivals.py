@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -206,6 +206,12 @@ def _names(inbox: Inbox, letters: pa.Table) -> Mapping[str, str]:
     lettered = dict(zip(letters[ARRIVAL].to_pylist(), letters["name"].to_pylist(), strict=True))
     there = {each.arrival_id: each.name for each in inbox.platform.event_source.arrivals(inbox.where)}
     return {**ours, **lettered, **there}
+
+
+def names_of(inbox: Inbox, arrivals: Collection[str]) -> list[str]:
+    """Return what arrivals are called, or the beginning of the id of one whose name is not known any more."""
+    known = _names(inbox, _letters(inbox))
+    return [known.get(arrival, arrival[:SHORT]) for arrival in arrivals]
 
 
 def _instant(micros: int) -> datetime:

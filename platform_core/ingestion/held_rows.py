@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,20 @@ def standing_rows(lake: Lake, table: str, version: int, rows: pa.Table) -> pa.Ta
     return holding(_joined(with_values(rows), _marks(lake, table, version)), ())
 
 
-def changed_rows(lake: Lake, table: str, version: int, than: int, key: Sequence[str]) -> pa.Table:
+@dataclass(frozen=True)
+class Turned:
+    """Raw rows that are ``new`` and hold, and rows of before that ``turned``: they hold no more, or again."""
+
+    new: pa.Table
+    turned: pa.Table
+
+    @property
+    def rows(self) -> pa.Table:
+        """Return both."""
+        return _joined(self.turned, self.new)
+
+
+def turned_rows(lake: Lake, table: str, version: int, than: int, key: Sequence[str]) -> Turned:
     """Read the rows that came to hold, or ceased to, by what was appended after version ``than``.
 
     Raises:
@@ -59,19 +73,28 @@ def changed_rows(lake: Lake, table: str, version: int, than: int, key: Sequence[
 
     new = lake.read(table, version=version, newer_than=than)
     if not may_change(new, key):
-        return new
+        return Turned(new, new.slice(0, 0))
     marked = about_arrivals(new)[ARRIVAL].unique()
     touched = _joined(new, lake.read(table, version=version, among={ARRIVAL: marked})) if len(marked) else new
     if not key:
-        return with_values(touched)
+        return _parted(with_values(touched), new)
     if touched is new:
         touched = _other_content(lake, table, version, than, new, key)
     now = _versions(lake, table, version, touched, key)
     before = now.filter(compute.invert(compute.is_in(_identity(now), value_set=_identity(new))))
-    return _difference(holding(before, key), holding(now, key))
+    return _parted(_difference(holding(before, key), holding(now, key)), new)
 
 
-def _other_content(lake: Lake, table: str, version: int, than: int, new: pa.Table, key: Sequence[str]) -> pa.Table:  # noqa: PLR0913, PLR0917 - as changed_rows
+def _parted(rows: pa.Table, new: pa.Table) -> Turned:
+    from pyarrow import compute
+
+    ours = [SEQUENCE] if SEQUENCE in new.column_names else []  # rows that hold bear no number
+    own = rows.drop_columns([name for name in ours if name in rows.column_names])
+    is_new = compute.is_in(_identity(own), value_set=_identity(with_values(new).drop_columns(ours)))
+    return Turned(rows.filter(is_new), rows.filter(compute.invert(is_new)))
+
+
+def _other_content(lake: Lake, table: str, version: int, than: int, new: pa.Table, key: Sequence[str]) -> pa.Table:  # noqa: PLR0913, PLR0917 - as turned_rows
     """Leave out new rows that say of their key what the commit before said: a snapshot that comes whole each day.
 
     Then not every version of every key is read. That no version lies between the two is said by their numbers.

@@ -15,10 +15,13 @@ REFUSED = "arrival.refused"
 """An arrival that could not be read as its contract says."""
 DOUBTED, WENT_ON = "cycle.doubted", "cycle.went_on"
 """What checks of a cycle's sources say before it learns, and that a person let it learn all the same."""
+LANDING_DOUBTED, LANDING_CLEARED = "landing.doubted", "landing.cleared"
+"""A landing of a source that failed its checks; that its rows were delivered again, taken back, or are as usual now."""
 CLAIMED = "quota.claimed"
 """What a cycle's training asks for, claimed before it begins where the environment has a quota of it."""
 
 
 def described(pinned: Mapping[str, Any]) -> dict[str, float]:
     """Return the numbers by which a pinned training set's labels are described, beside how many rows there are."""
-    return {name: value for name, value in pinned.items() if isinstance(value, int | float) and name != "rows"}
+    own = ("rows", "corrected_rows", "erased_rows")
+    return {name: value for name, value in pinned.items() if isinstance(value, int | float) and name not in own}

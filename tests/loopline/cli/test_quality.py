@@ -32,9 +32,14 @@ def test_landings_and_what_is_odd(world):
     assert [landing["rows"] for landing in said["landings"]] == [21, 22, 21]
     assert said["landings"][-1]["columns"]["country"]["categories"] == {"DE": 10, "FR": 11}
     assert [(o["finding"]["column"], o["finding"]["what"]) for o in said["odd"]] == [
+        ("amount", "lower quartile"),
         ("amount", "median"),
+        ("amount", "upper quartile"),
         ("amount", "maximum"),
     ]
+    (doubted,) = said["doubted"]
+    assert doubted.startswith("09.csv landed 2011-03-11 12:00 UTC: check ranges: amount: lower quartile 505")
     text = world.run("quality", "corner/sales").stdout
     assert "odd: amount: median 510, usually" in text
     assert "(9 landings)" in text
+    assert f"doubted: {doubted}" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.ingestion.landing_profile import Landing, from_table, profile, to_table
+from loopline.platform_core.ingestion.landing_profile import Landing, from_table, profile, to_table, with_blocks
 from loopline.platform_core.ingestion.quality import history, look
 from loopline.platform_core.ingestion.quality_bounds import ENOUGH, LAST, judge
 from loopline.platform_core.specs.contract_file import Column, RowContract
@@ -92,14 +93,17 @@ def test_a_short_history_judges_nothing() -> None:
 
 
 ODD = {
-    "pence for pounds": ({"price": np.full(400, 271.0)}, {("ranges", "price", "median")}),
+    "pence for pounds": (
+        {"price": np.full(400, 271.0)},
+        {("ranges", "price", each) for each in ("lower quartile", "median", "upper quartile")},
+    ),
     "one price out of this world": (
         {"price": np.append(np.random.default_rng(2).lognormal(1, 1, 399), 1e7)},
         {("ranges", "price", "maximum")},
     ),
     "prices are missing": ({"price": [None] * 60 + [2.7] * 340}, {("nulls", "price", "share of nulls")}),
     "a new country": (
-        {"country": ["ES"] * 30 + ["UK"] * 370},
+        {"country": ["ES"] * 50 + ["UK"] * 350},
         {("categories", "country", "share of unseen values")},
     ),
     "yesterday's rows again": (
@@ -133,14 +137,12 @@ def test_an_even_history_does_not_make_small_changes_odd() -> None:
 
 
 def test_an_uneven_history_widens_the_bounds() -> None:
-    """Four robust deviations from the median are within what such a source does, six are not."""
-    sizes = [round(100 * 2**power) for power in (-2, -1, 0, 1, 2) for _ in range(5)]
+    """Six times as much as the mean is within what such a source does, a hundred and twenty times is not."""
+    sizes = [round(100 * 2**power) for _ in range(5) for power in (-2, -1, 0, 1, 2)]
     uneven = [described(day, rows(np.random.default_rng(day), day, size)) for day, size in enumerate(sizes)]
     random = np.random.default_rng(7)
-    one = 1.4826  # the median distance is a factor of two
-    within, beyond = (round(100 * 2 ** (one * deviations)) for deviations in (4, 6))
-    assert failed(uneven, rows(random, 25, within)) == set()
-    assert failed(uneven, rows(random, 25, beyond)) == {("volume", "", "rows an arrival")}
+    assert failed(uneven, rows(random, 25, 600)) == set()
+    assert failed(uneven, rows(random, 25, 12_000)) == {("volume", "", "rows an arrival")}
 
 
 def test_many_files_at_once_are_as_many_rows_each() -> None:
@@ -158,6 +160,95 @@ def test_quiet_days_raise_hardly_an_alarm() -> None:
     ]
     assert len(found) > 2000
     assert sum(not finding.passed for finding in found) <= len(found) / 1000
+
+
+def chain_wide(random: np.random.Generator, week: int, price: float = 2.0, **changes: Any) -> pa.Table:
+    """Make a week of shops that ask one price, and of which each sells about as much every week."""
+    at = pa.array([MONDAY + timedelta(days=7 * week)] * 80, pa.timestamp("us", "UTC"))
+    columns = {"price": [price] * 80, "cost": [1.4] * 80, "units": random.poisson(40, 80), "at": at}
+    return pa.table({**columns, **changes, "_arrival": [str(week)] * 80})
+
+
+CHAIN = RowContract(
+    "weeks",
+    "1.0.0",
+    (
+        *(Column(name, name, "number") for name in ("price", "cost", "units")),
+        Column("at", "at", "timestamp"),
+    ),
+    (),
+    None,  # type: ignore[arg-type]
+)
+
+
+def of_week(week: int, table: pa.Table) -> Landing:
+    """Describe a week of the chain, when it is over."""
+    return profile(table, CHAIN, week, MONDAY + timedelta(days=7 * week + 8))
+
+
+def odd_of_week(before: list[Landing], table: pa.Table, week: int = 20) -> set[tuple[str, str]]:
+    """Return check and column of what is odd about a week."""
+    last = of_week(week, table)
+    return {(f.check, f.column) for f in judge([*before, last], last.landed_at) if not f.passed}
+
+
+@pytest.fixture
+def weeks() -> list[Landing]:
+    """Describe twenty weeks that were alike."""
+    return [of_week(week, chain_wide(np.random.default_rng(week), week)) for week in range(20)]
+
+
+def test_a_first_promotion_is_fine_and_cents_are_not(weeks: list[Landing]) -> None:
+    """Where every shop always asked one price, half of it and twice the sales are a promotion."""
+    random = np.random.default_rng(8)
+    sold = random.poisson(80, 80)
+    assert odd_of_week(weeks, chain_wide(random, 20, 1.0, units=sold)) == set()
+    assert ("ranges", "price") in odd_of_week(weeks, chain_wide(random, 20, 200.0))
+
+
+def test_swapped_columns_are_found(weeks: list[Landing]) -> None:
+    """Price and cost are alike, and each looks like the other's past; a new price that is the old cost is no swap."""
+    random = np.random.default_rng(8)
+    turned = chain_wide(random, 20, 1.4, cost=[2.0] * 80)
+    assert odd_of_week(weeks, turned) == {("ranges", "price, cost")}
+    assert odd_of_week(weeks, chain_wide(random, 20, 1.4)) == set()
+
+
+def test_a_first_file_with_a_history_says_what_is_usual() -> None:
+    """It is cut into blocks, and the next weekly file is held against its weeks; read back they are there."""
+    random = np.random.default_rng(9)
+    table = pa.concat_tables([chain_wide(random, week) for week in range(20)])
+    first = with_blocks(of_week(19, table), table, CHAIN)
+    assert [len(first.blocks[days * 86_400]) for days in (7, 28)] == [19, 4]
+    assert {block.rows for block in first.blocks[7 * 86_400]} == {80}
+    assert from_table(to_table(first)) == [first]
+    assert odd_of_week([first], chain_wide(random, 20)) == set()
+    assert ("ranges", "price") in odd_of_week([first], chain_wide(random, 20, 200.0))
+    assert ("volume", "") in odd_of_week([first], chain_wide(random, 20).slice(0, 53))
+
+
+def test_a_trend_is_followed(weeks: list[Landing]) -> None:
+    """Prices that rise by a tenth a week are expected to go on; cents are found all the same."""
+    random = np.random.default_rng(10)
+    rising = [of_week(week, chain_wide(random, week, 2.0 * 1.1**week)) for week in range(20)]
+    assert odd_of_week(rising, chain_wide(random, 20, 2.0 * 1.1**20)) == set()
+    assert ("ranges", "price") in odd_of_week(rising, chain_wide(random, 20, 200.0 * 1.1**20))
+
+
+def test_what_is_no_number_is_left_out(weeks: list[Landing]) -> None:
+    """Infinities and NaN have no place on a scale; a column of them alone has no figures."""
+    odd = chain_wide(np.random.default_rng(8), 20, units=[float("inf"), float("nan")] + [40.0] * 78)
+    assert odd_of_week(weeks, odd) == set()
+    none = of_week(20, chain_wide(np.random.default_rng(8), 20, units=[float("nan")] * 80))
+    assert none.columns["units"].middle is None
+
+
+def test_what_was_let_go_is_fine_again_and_widens_nothing_else(weeks: list[Landing]) -> None:
+    """A week with another currency was let go: so may the next be, and a thousandth is as odd as it was."""
+    random = np.random.default_rng(8)
+    weeks[-1] = replace(of_week(19, chain_wide(random, 19, 200.0)), let_go=True)
+    assert odd_of_week(weeks, chain_wide(random, 20, 200.0)) == set()
+    assert ("ranges", "price") in odd_of_week(weeks, chain_wide(random, 20, 0.02))
 
 
 def deliver(shop: Any, day: int, *lines: str) -> None:
