@@ -1,11 +1,11 @@
-"""Training set and model as assets, gates as a blocking check between model and deployment."""
+"""Training set and model as assets, gates as a check of the model that runs before its deployment."""
 
 from typing import Any
 
 import dagster as dg
 
 from loopline.asset_defs.figures import figures, number
-from loopline.asset_defs.keys import key
+from loopline.asset_defs.keys import GATES, PRIORITY_TAG, key
 from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.turns import ending_with, turn_of
 from loopline.platform_core import turn
@@ -41,6 +41,8 @@ def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:
                 "spec_hash": pinned.spec_hash,
                 "training_set_id": pinned.training_set_id,
                 "left_out": dg.MetadataValue.json([str(window) for window in pinned.left_out]),
+                "corrected_rows": pinned.corrected_rows,
+                "corrections": pinned.corrections,
             },
         )
 
@@ -76,12 +78,15 @@ def model_asset(team: Team, model: Model) -> dg.AssetsDefinition:
 
 
 def gates_check(team: Team, model: Model) -> dg.AssetChecksDefinition:
-    """Build the blocking check that judges the very version which this run has fitted."""
+    """Build the check that judges the very version which this run has fitted.
+
+    It blocks nothing, for a blocking check that fails is a run that fails: the deployment reads the verdict itself.
+    """
 
     @dg.asset_check(
         asset=key(team.name, "model", model.name),
-        name="gates",
-        blocking=True,
+        name=GATES,
+        op_tags={PRIORITY_TAG: "1"},  # before the deployment, which waits for the model alone
         description="; ".join(gate.name for gate in model.gates) or "no gate",
     )
     @redacting

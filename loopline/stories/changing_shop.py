@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.features.materialize import materialize
@@ -143,7 +143,8 @@ class ChangingShop:
         put_contracts(self.folder)
         arrives = "stream" if self.streams else "daily"
         self.sources = {name: Source(name, f"{name}.yaml", arrives) for name in COLUMNS}
-        self.team = Team("shop", self.folder, (Model("returns", VIEWS, returned, fit=None),))  # type: ignore[arg-type]
+        model = Model("returns", VIEWS, returned, fit=None, training="as_known")  # type: ignore[arg-type]
+        self.team = Team("shop", self.folder, (model,))
         self.truth = Truth()
 
     def at(self, hour: float, *steps: Step, whole_below: int = 10_000) -> None:
@@ -165,12 +166,13 @@ class ChangingShop:
             if step.what == "mend":
                 self._mend(step)
 
-    def pin(self) -> TrainingSet | None:
+    def pin(self, training: Literal["without_corrected", "as_known"] = "as_known") -> TrainingSet | None:
         """Pin a training set of now; None while no label is known."""
         from loopline.platform_core.errors import NotFound
 
+        model = replace(self.team.models[0], training=training)
         try:
-            made = training_set.build(self.platform, self.team, self.team.models[0], self.platform.clock.now())
+            made = training_set.build(self.platform, self.team, model, self.platform.clock.now())
         except NotFound:
             return None
         self.pins.append((made, self.rows(made)))
@@ -296,6 +298,20 @@ class Truth:
             (who, event, self._known("spending", who, event), self._known("basket", who, event), label)
             for (who, event), label in labels.items()
         }
+
+    def was_wrong(self, view: str, customer: int, event: float, now: float) -> bool:
+        """Say whether a view's row of a moment differs from now's as orders were wrong, or taken back and are not."""
+        then = max((hour for hour in self.hours if hour <= event), default=-1.0)
+        known, held = self.holds("orders", then), self.holds("orders", now)
+        place = max((at for who, at in self.rows(view, then) if who == customer and at <= event), default=event)
+        under = (n for n, one in known.items() if one.customer == customer and one.hour <= place)
+        if view == "basket":
+            under = (n for n in under if known[n].hour == place)
+        wrong = any(held.get(n) != known[n] for n in under)
+        before = {n for hour in self.hours if hour <= then for n in self.holds("orders", hour)}
+        back = [held[n] for n in before - known.keys() if n in held]
+        wrong |= any(one.customer == customer and one.hour <= event for one in back)
+        return wrong and self._known(view, customer, event) != self.newest(view, now, event).get(customer)
 
     def _known(self, view: str, customer: int, event: float) -> float | None:
         """Return what a view was last materialized to by a moment."""

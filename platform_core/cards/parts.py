@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from loopline.platform_core.cards.known import Known
+    from loopline.platform_core.training.training_set import TrainingSet
 
 MOST = 10
 """So many of the columns that moved predictions most are told."""
@@ -49,11 +50,19 @@ def data(known: Known) -> dict[str, str]:
         "Rows": f"{pinned.rows:,}",
         "Labels": f"{described}; {model.labels.description}".rstrip("; ") if model else described,
         "Left out as bad data": "; ".join(map(str, pinned.left_out)) or "nothing",
+        "Features corrected since": corrections(pinned) or "of no row",
         "Entities that are persons": ", ".join(persons) or ("none is marked" if model else ""),
         "Hash of the rows": pinned.row_hash,
         "Hash of the declarations": pinned.spec_hash,
         "Kept of predictions": f"{model.retention_days} days" if model and model.retention_days else "",
     }
+
+
+def corrections(pinned: TrainingSet) -> str:
+    """Say of how many rows features were corrected since, and what became of these; "" where of none."""
+    if not pinned.corrections:
+        return ""
+    return f"of {pinned.corrected_rows:,} rows, {pinned.corrections}"
 
 
 def tables(known: Known) -> Table:

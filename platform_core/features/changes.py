@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME, GONE
+from loopline.platform_core.foundation.names import BEGUN_AT, CORRECTS_SINCE, CREATED_AT, DATE, EVENT_TIME, GONE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROW, _HELD = "_row", "_held"
-_NO_FEATURES = (EVENT_TIME, CREATED_AT, BEGUN_AT, DATE, GONE)
+_NO_FEATURES = (EVENT_TIME, CREATED_AT, BEGUN_AT, DATE, GONE, CORRECTS_SINCE)
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Sums of floats may differ in their last bits between engines and runs; that is no news."""
 
@@ -29,6 +29,11 @@ class News:
     rows: pa.Table
     before: pa.Table
     gone: pa.Table | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Say whether anything that was held is otherwise now, or no more."""
+        return self.before[CREATED_AT].null_count < len(self.before) or bool(self.gone is not None and len(self.gone))
 
 
 def feature_names(rows: pa.Table, entity: str) -> list[str]:
@@ -52,7 +57,7 @@ def news(computed: pa.Table, held: pa.Table, entity: str) -> News:
     if GONE in before.column_names:
         differs = differs | np.asarray(compute.fill_null(before[GONE], fill_value=False))
     for name in feature_names(computed, entity):
-        differs = differs | _differ(computed[name], before[name])
+        differs = differs | differ(computed[name], before[name])
     return News(computed.filter(pa.array(differs)), before.filter(pa.array(differs)))
 
 
@@ -92,7 +97,8 @@ def _numbers(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     return rows.select(list(keys)).append_column(_ROW, pa.array(np.arange(len(rows))))
 
 
-def _differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
+def differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Say of each value of a feature whether it is another one than beside it."""
     import numpy as np
     import pyarrow as pa
     from pyarrow import compute
@@ -116,7 +122,7 @@ def _lists_differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.b
     differs: NDArray[np.bool_] = np.asarray(lengths[0] != lengths[1])
     same = np.flatnonzero(~differs & (lengths[0] > 0))
     if len(same):
-        apart = _differ(*(compute.list_flatten(side.take(same)) for side in (left, right)))
+        apart = differ(*(compute.list_flatten(side.take(same)) for side in (left, right)))
         starts = np.concatenate([[0], np.cumsum(lengths[0][same])[:-1]])
         differs[same] = np.logical_or.reduceat(apart, starts)
     return differs

@@ -10,6 +10,7 @@ from loopline.platform_core.contracts.online_store import Keep
 from loopline.platform_core.features.changes import News, feature_names, last_of_each, living, without
 from loopline.platform_core.foundation.names import (
     BEGUN_AT,
+    CORRECTS_SINCE,
     CREATED_AT,
     DATE,
     EVENT_TIME,
@@ -127,7 +128,7 @@ def _deletions(rows: pa.Table, entity: str) -> pa.Table:
     """Say of rows that they are no more: a row each without features."""
     import pyarrow as pa
 
-    said = {name: rows[name] for name in (entity, EVENT_TIME, CREATED_AT)}
+    said = {name: rows[name] for name in (entity, EVENT_TIME, CREATED_AT, CORRECTS_SINCE) if name in rows.column_names}
     features = {name: pa.nulls(len(rows), rows.schema.field(name).type) for name in feature_names(rows, entity)}
     return pa.table({**said, **features, GONE: pa.repeat(pa.scalar(value=True), len(rows))})
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound, Permanent
-from loopline.platform_core.features import failing, waiting
+from loopline.platform_core.features import corrections, failing, waiting
 from loopline.platform_core.features.arrivals import known_with_all
 from loopline.platform_core.features.changes import News, feature_names, gone, news
 from loopline.platform_core.features.first_known import known_no_sooner
@@ -97,7 +97,7 @@ def _materialized(tables: Tables, stands: Standing, raw_version: int, whole_belo
     if stands.version is None:
         found: News | pa.Table = _first(tables, raw_version, raw, computed, alone=_is_alone(stands, proof))
     else:
-        found = _news(tables, reach, computed)
+        found = _corrected(tables, stands, reach, _news(tables, reach, computed), alone=_is_alone(stands, proof))
     done = _keep_news(tables, stands, found, {stands.application: raw_version, **proof, **stands.counts(seen)})
     return replace(done, incremental=not whole)
 
@@ -117,7 +117,8 @@ def recompute(platform: Platform, team: Team, view: FeatureView, *, rests_on_oth
         raise NotFound(f"feature view {view_name(view)!r} was never materialized", "materialize it first")
     registered(platform, team)
     raw = tables.raw(stands.raw_version, Reach())
-    found = _news(tables, Reach(), tables.computed(raw, Reach()))
+    news_now = _news(tables, Reach(), tables.computed(raw, Reach()))
+    found = _corrected(tables, stands, Reach(), news_now, alone=stands.rests_on_its_entity and not rests_on_others)
     said = dict(stands.counts(len(raw))) | ({} if stands.nothing_new else {stands.application: stands.raw_version})
     if rests_on_others:
         said |= stands.proves(max(len(raw), stands.proven_rows + 1), alone=False)
@@ -154,13 +155,15 @@ def _touched(tables: Tables, stands: Standing, whole_below: int) -> Reach:
     if not stands.rests_on_its_entity or stands.proven_rows < whole_below or stands.raw_version is None:
         return Reach()
     try:
-        newer = tables.newer(stands.raw_version, than=stands.done)
+        turned = tables.turned(stands.raw_version, than=stands.done)
     except NotFound:  # so long ago that what was added since was tidied away
         return Reach()
+    newer = turned.rows
     if stands.is_due(stands.rows_seen + len(newer)):
-        return Reach(newer_rows=len(newer))
+        return Reach(newer_rows=len(newer), turned=turned.turned)
     since = None if view.lookback_days is None else compute.min(newer[view.time]).as_py()
-    return Reach(compute.unique(newer[view.entity]).drop_null(), since, newer_rows=len(newer))
+    entities = compute.unique(newer[view.entity]).drop_null()
+    return Reach(entities, since, newer_rows=len(newer), turned=turned.turned)
 
 
 def _tried(  # noqa: PLR0913, PLR0917 - it looks at all that a run knows
@@ -182,7 +185,21 @@ def _tried(  # noqa: PLR0913, PLR0917 - it looks at all that a run knows
 
 
 def _is_alone(stands: Standing, proof: Mapping[str, int]) -> bool:
-    return bool(proof.get(stands.proof, 0) % 2)
+    """Say whether rows rest on their entity's raw rows alone, by what was just found out, or else by what is known."""
+    return bool(proof[stands.proof] % 2) if stands.proof in proof else stands.rests_on_its_entity
+
+
+def _corrected(tables: Tables, stands: Standing, reach: Reach, found: News, *, alone: bool) -> News:
+    """Mark the rows that correct others, where a raw row may cease to hold."""
+    if stands.raw_version is None or not tables.may_change or not found.changes:
+        return found
+    turned = reach.turned
+    if turned is None:
+        try:
+            turned = tables.turned(stands.raw_version, than=stands.done).turned
+        except NotFound:  # so long ago that what was added since was tidied away
+            turned = tables.parted(stands.raw_version).turned
+    return corrections.marked(found, turned, tables.view, alone=alone)
 
 
 def _news(tables: Tables, reach: Reach, computed: pa.Table) -> News:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.foundation.names import ARRIVED_AT, EVENT_TIME, raw_table, view_table
-from loopline.platform_core.ingestion.held_rows import changed_rows, held_rows, standing_rows, was_taken_back
+from loopline.platform_core.ingestion.held_rows import Turned, held_rows, standing_rows, turned_rows, was_taken_back
 from loopline.platform_core.ingestion.holding import Parted, parted
 from loopline.platform_core.specs.source import STREAM
 from loopline.platform_core.specs.windows import Windows
@@ -29,13 +29,15 @@ _FIRST_US, _LAST_US = ((edge - _EPOCH) // timedelta(microseconds=1) for edge in 
 class Reach:
     """Rows of a view: of ``entities`` (all when None), with event times in [``since``, ``until``); None is no bound.
 
-    ``newer_rows`` counts the new raw rows that gave rise to it.
+    ``newer_rows`` counts the raw rows that gave rise to it, and ``turned`` are those of before that hold no more, or
+    again (None: nobody looked).
     """
 
     entities: pa.Array | None = None
     since: datetime | None = None
     until: datetime | None = None
     newer_rows: int = 0
+    turned: pa.Table | None = None
 
     def of(self, rows: pa.Table, time: str) -> pa.Table:
         """Keep the rows whose time lies within the bounds; where there are bounds, a null time does not."""
@@ -104,10 +106,11 @@ class RawRows:
         rows = reach.of(held_only(self._read(name, reach, version=version, **days), self.view.time), self.view.time)
         return standing_rows(self.platform.lake, name, version, rows)
 
-    def newer(self, version: int, than: int) -> pa.Table:
+    def turned(self, version: int, than: int) -> Turned:
         """Read the raw rows that came to hold, or ceased to, by what was appended after another version."""
         name = raw_table(self.team.name, self.view.source.name)
-        return held_only(changed_rows(self.platform.lake, name, version, than, self.key), self.view.time)
+        found = turned_rows(self.platform.lake, name, version, than, self.key)
+        return Turned(*(held_only(rows, self.view.time) for rows in (found.new, found.turned)))
 
     def parted(self, version: int) -> Parted:
         """Read all raw rows, parted by whether they hold."""

@@ -36,6 +36,9 @@ BEGUN_AT = "_begun_at"
 """Feature rows: when the platform began to write them online, on its clock (UTC, µs); ``created_at`` is when it had."""
 GONE = "_gone"
 """Feature rows: true where the row of this entity and event is no more from ``created_at`` on; null for one that is."""
+CORRECTS_SINCE = "_corrects_since"
+"""Feature rows: where the row stands for one that rested on raw rows which hold no more, since when that one was known
+(UTC, µs); null for any other row."""
 KNOWN_AT = "known_at"
 """Labels: when the label became known (UTC, µs)."""
 LABEL = "label"
@@ -167,17 +170,19 @@ def scorecard_table(name: str) -> str:
     return f"{PLATFORM}/scorecard/{name}"
 
 
-_HOLDS = {
+HOLDS = {
     "raw": "Accepted rows of the source {name} of team {team}",
     "dead_letters": "Rows of the source {name} of team {team} that broke its contract",
     "quality": "What each landing of the source {name} of team {team} was like",
     "features": "Feature view {name} of team {team}, each row with when it became known",
+    "drift": "What was counted in each drift window of model {name} of team {team}",
     "predictions": "Requests that model {name} of team {team} answered",
     "realised": "Answers of model {name} of team {team} whose label has come",
     "scores": "Daily scores of model {name} of team {team}",
     "explanations": "What each column contributed to the answers of model {name} of team {team}",
     "scorecard": "The platform's scorecard: {name}",
 }
+"""What the tables of each stage hold."""
 
 
 def described(table: str) -> str:
@@ -186,4 +191,4 @@ def described(table: str) -> str:
     stage, _, name = rest.partition("/")
     if stage == "dead_letters" and name.endswith(_CLOSED):
         return f"Dead letters of the source {name.removesuffix(_CLOSED)} of team {team} that were replayed"
-    return _HOLDS[stage].format(team=team, name=name) if stage in _HOLDS else ""
+    return HOLDS[stage].format(team=team, name=name) if stage in HOLDS else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.foundation.clock import dates
 from loopline.platform_core.loop.entry_kinds import described
 from loopline.platform_core.loop.gates import GateReading
 from loopline.platform_core.loop.quality_entries import figures, metrics
@@ -55,6 +56,9 @@ def _closed(entry: Entry) -> str:
 def _pinned(entry: Entry) -> str:
     left_out = [str(Window.from_json(window)) for window in entry.details.get("left_out", ())]
     without = f", without {'; '.join(left_out)}" if left_out else ""
+    if entry.details.get("corrections"):
+        count, how = entry.details["corrected_rows"], entry.details["corrections"]
+        without += f"; rows with features corrected since: {count:,}, {how}"
     return f"training set pinned: {_counts({'rows': entry.details['rows'], **described(entry.details)})}{without}"
 
 
@@ -142,8 +146,10 @@ def _frozen(entry: Entry) -> str:
 
 def _window(entry: Entry) -> str:
     details = entry.details
-    rows = details.get("verdict", {}).get("rows", 0)
-    return f"window {details['number']} of version {entry.version}: {rows:,} rows, {entry.reason}"
+    verdict = details.get("verdict", {})
+    when = dates(verdict.get("since", ""), verdict.get("until", ""))
+    window = f"window {details['number']} ({when})" if when else f"window {details['number']}"
+    return f"{window} of version {entry.version}: {verdict.get('rows', 0):,} rows, {entry.reason}"
 
 
 def _realised(entry: Entry) -> str:
@@ -234,6 +240,8 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "arrival.withdrawn": _arrival,
     "arrival.restored": _arrival,
     "arrival.delivered_again": lambda entry: f"{entry.details['source']}: {entry.reason}",
+    "landing.doubted": lambda entry: f"a landing of {entry.details['source']} is doubted: {entry.reason}",
+    "landing.cleared": lambda entry: f"a landing of {entry.details['source']} is doubted no more: {entry.reason}",
     "cycle.opened": _opened,
     "cycle.closed": _closed,
     "quota.claimed": _claimed,

@@ -83,7 +83,7 @@ class LabelRows:
         Raises:
             NotFound: which these are is not known any more.
         """
-        entity, changed = self._entity, self._tables.newer(self.version, than)
+        entity, changed = self._entity, self._tables.turned(self.version, than).rows
         if entity not in changed.column_names or changed[entity].null_count:
             raise NotFound(f"new rows of {self.model.labels.source.name!r} have no {entity!r}", "compute all labels")
         days = (self.model.labels.reach_days if within_reach else None) or 0.0

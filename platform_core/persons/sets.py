@@ -114,7 +114,8 @@ def _built(  # noqa: PLR0913, PLR0917 - what is built of what, and what it is he
     if not left.row_hash:
         return left
     try:
-        table = Assembly(platform, subject.team, model, pinned.as_of, tables, pinned.key, pinned.left_out).rows()
+        pins = pinned.as_of, tables, pinned.key, pinned.left_out
+        table = Assembly(platform, subject.team, model, *pins).rows().chosen(pinned.corrections)
     except (LooplineError, OSError) as error:
         return replace(left, row_hash="", problem=str(error))
     found = row_hash(table)

@@ -95,12 +95,12 @@ class Rollout:
 class Drift:
     """When to turn the loop.
 
-    Windows hold at least ``min_rows`` predictions; an alarm is the same column in ``alarms`` of the last
-    ``windows``, or ``share`` of all columns at once; at most ``daily_budget`` cycles a day, ``cooldown_hours`` apart.
-    String features named in ``texts`` are measured by their words, those in ``categories`` by their values; of the
-    others the training set decides. Where the rows of training depend on each other, a window has drifted only beyond
-    what its own consecutive ``blocks`` show; without them each season and each common move is told, as of
-    independent rows.
+    Windows hold at least ``min_rows`` predictions, and whole rounds of entities that come back after the same time,
+    such as shops by week; an alarm is the same column in ``alarms`` of the last ``windows``, or ``share`` of all
+    columns at once; at most ``daily_budget`` cycles a day, ``cooldown_hours`` apart. String features named in ``texts``
+    are measured by their words, those in ``categories`` by their values; of the others the training set decides. Where
+    the rows of training depend on each other, a window has drifted only beyond what its own consecutive ``blocks``
+    show; without them each season and each common move is told, as of independent rows.
     """
 
     min_rows: int = 500
@@ -132,7 +132,9 @@ class Model:
 
     ``retention_days`` is how long the lake keeps what was predicted, by the day of the event (None: for ever).
     ``source_checks`` says what becomes of a cycle while checks of its sources fail: it is held until they pass or a
-    person lets it go on (``hold``), or its story only says so (``warn``). ``segments`` are columns by which live
+    person lets it go on (``hold``), or its story only says so (``warn``). ``training`` leaves rows out whose features
+    were corrected after they were known (``without_corrected``; not where that goes with the label, as a state does),
+    or learns them as they were known (``as_known``). ``segments`` are columns by which live
     figures are split: segment columns of the labels or features of the model (none: those of the labels). Without
     ``fairness`` what its ``FairAcross`` gates ask is asked of live answers too. ``sites`` are those of its team's sites
     where it is made and served (none: all of them); an environment that names no sites does not look at them.
@@ -174,6 +176,7 @@ class Model:
     quality: Quality = field(default_factory=Quality)
     fairness: tuple[Fairness, ...] = ()
     source_checks: Literal["hold", "warn"] = "hold"
+    training: Literal["without_corrected", "as_known"] = "without_corrected"
     sites: tuple[str, ...] = ()
     target: Target = field(default_factory=usual)
     inputs: Inputs = "matrix"

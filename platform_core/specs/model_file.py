@@ -187,6 +187,7 @@ class ModelFile(Strict):
     quality: Annotated[Quality, WrapValidator(declared)] = Quality()
     fairness: tuple[Annotated[Fairness, WrapValidator(declared)], ...] = Model.fairness
     source_checks: Literal["hold", "warn"] = Model.source_checks
+    training: Literal["without_corrected", "as_known"] = Model.training
     sites: tuple[str, ...] = Model.sites
     batch: BatchFile | None = None
     experiments: tuple[Annotated[ExperimentFile, WrapValidator(declared)], ...] = ()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import InvalidSpec
+from loopline.platform_core.features.changes import differ
+from loopline.platform_core.features.corrections import as_if_right
 from loopline.platform_core.features.label_check import labels_of
 from loopline.platform_core.features.reliance import refuse_short_reach
 from loopline.platform_core.features.view_features import ViewFeatures, view_features
 from loopline.platform_core.foundation.names import (
+    CORRECTS_SINCE,
     CREATED_AT,
     EVENT_TIME,
     GONE,
@@ -22,9 +25,12 @@ from loopline.platform_core.foundation.names import (
     view_table,
 )
 from loopline.platform_core.ingestion.holding import holding
+from loopline.platform_core.training.corrected import LEFT_OUT
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from loopline.platform_core.loop.quarantines import Window
     from loopline.platform_core.platform import Platform
@@ -53,6 +59,22 @@ def feature_fields(platform: Platform, team: Team, model: Model) -> list[ViewFea
 
 
 @dataclass(frozen=True)
+class Joined:
+    """A training set's rows, and for each whether one of its features was ``corrected`` since; None: none was."""
+
+    rows: pa.Table
+    corrected: NDArray[np.bool_] | None
+
+    def chosen(self, corrections: str) -> pa.Table:
+        """Return what is learnt from, by what becomes of rows that were corrected since."""
+        import pyarrow as pa
+
+        if corrections != LEFT_OUT or self.corrected is None:
+            return self.rows
+        return self.rows.filter(pa.array(~self.corrected)).combine_chunks()
+
+
+@dataclass(frozen=True)
 class Assembly:
     """Builds a model's rows as they were known at ``as_of``, from the given versions of tables.
 
@@ -69,20 +91,40 @@ class Assembly:
     left_out: tuple[Window, ...] = ()
     tries: bool = False
 
-    def rows(self) -> pa.Table:
+    def rows(self) -> Joined:
         """Return one row per known label: entities, event time, features, label, segments; in a fixed order."""
+        import numpy as np
         import pyarrow as pa
+        from pyarrow import compute
 
         entities, fields = list(self.model.labels.entities), feature_fields(self.platform, self.team, self.model)
         features = [name for _, names, _ in fields for name in names]
         segments = [name for name in self.model.labels.segments if name not in (*features, *entities)]
         labels = self.labels().select([*entities, EVENT_TIME, LABEL, *segments])
-        joined = self.platform.engine.point_in_time(labels, [self.view_rows(each) for each in fields])
+        views = [self.view_rows(each) for each in fields]
+        joined = self.platform.engine.point_in_time(labels, views)
+        corrected = self._corrected(labels, joined, views)
         columns = [*entities, EVENT_TIME, *features, LABEL, *segments]
         first = [EVENT_TIME, *entities]
         sortable = [name for name in columns if not pa.types.is_list(joined.schema.field(name).type)]
         order = [(name, "ascending") for name in first + [name for name in sortable if name not in first]]
-        return joined.select(columns).sort_by(order).combine_chunks()
+        places = compute.sort_indices(joined, order)
+        rows = joined.select(columns).take(places).combine_chunks()
+        return Joined(rows, None if corrected is None else corrected[np.asarray(places)])
+
+    def _corrected(self, labels: pa.Table, joined: pa.Table, views: Sequence[ViewRows]) -> NDArray[np.bool_] | None:
+        """Say of each label whether it would have other features had what was corrected by now come right at once."""
+        import numpy as np
+
+        righted = [(each.view, as_if_right(each.rows, each.view.entity, self.as_of)) for each in views]
+        there = [ViewRows(view, rows) for view, rows in righted if rows is not None]
+        if not there:
+            return None
+        found = np.zeros(len(labels), np.bool_)
+        other = self.platform.engine.point_in_time(labels, there)
+        for name in other.column_names[len(labels.column_names) :]:
+            found |= differ(joined[name], other[name])
+        return found
 
     def labels(self) -> pa.Table:
         """Compute labels from the raw rows that held by what had arrived, and keep those that were known.
@@ -115,8 +157,8 @@ class Assembly:
                 f"feature view {view.name!r} returns {missing}, which its table does not hold",
                 f"give the changed view version={view.version + 1} and materialize it",
             )
-        ended = [GONE] if GONE in held.column_names else []
-        return ViewRows(view, held.select([view.entity, EVENT_TIME, CREATED_AT, *fields.names, *ended]))
+        said = [name for name in (GONE, CORRECTS_SINCE) if name in held.column_names]
+        return ViewRows(view, held.select([view.entity, EVENT_TIME, CREATED_AT, *fields.names, *said]))
 
     def read(self, table: str) -> pa.Table:
         """Read a table at its pinned version."""

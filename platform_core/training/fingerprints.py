@@ -25,6 +25,8 @@ def spec_hash(model: Model) -> str:
         "contracts": sorted({s.contract for s in (labels.source, *(v.source for v in model.features))}),
         "functions": [sources(f) for f in (labels.compute, *(v.compute for v in model.features))],
     }
+    if model.training == "as_known":
+        declared["training"] = [model.training]
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 DEFAULT = Path("deploy/prices/aws-us-east-1.yaml")
 """The sheet where an environment file names none, if it is there."""
 HOUR = 3600.0
+CURRENCY = re.compile("[A-Z]{3}")
+"""A unit that is money, as in ISO 4217."""
+FINEST = 8
+"""Decimals of the smallest sum that is written."""
 _FIELDS = ("price", "what", "source", "read")
 _MACHINES = "machine_hours"
 _HOURS = ("cpu_hour", "memory_gb_hour", "gpu_hour")
@@ -53,6 +59,15 @@ class Prices:
         if machine is not None:
             return float(used["billed_seconds"]) * int(used.get("machines", 1)) * machine.price / HOUR
         return self.of(used["cpu_seconds"], used["memory_gb_seconds"], used["gpu_seconds"])
+
+
+def money(value: float, currency: str = "") -> str:
+    """Write a sum: ``1,234.50 USD``; below one with two figures, however small, as ``0.000096 USD``."""
+    least = 10.0**-FINEST
+    if 0 < abs(value) < least:
+        return f"less than {least:.{FINEST}f} {currency}".rstrip()
+    decimals = 1 - math.floor(math.log10(abs(value))) if 0 < abs(value) < 1 else 2
+    return f"{value:,.{min(decimals, FINEST)}f} {currency}".rstrip()
 
 
 def of_platform(platform: Platform) -> Prices | None:

@@ -47,7 +47,8 @@ def packaged(order: Order, data: Learnable, fitted: Fitted, folder: Path) -> Man
     scores[data.parts.train] = np.nan  # a model is surer of rows that it has learnt from than of any live one
     table, watched = with_readings(data.table, data.features, order.model)
     said = answered.of_training(order.model.target, fitted.raw, data.parts.train)
-    training_profile(table, watched, scores, order.model.drift, said).save(folder)
+    entities = order.model.labels.entities
+    training_profile(table, watched, scores, order.model.drift, said, entities).save(folder)
     held_out = slice(data.parts.train.stop, None)
     if estimation := order.model.target.estimation:
         target = order.model.target
@@ -115,6 +116,8 @@ def published(  # noqa: PLR0913, PLR0917 - all that a version says of itself
     }
     if order.pinned.left_out:
         tags["left_out"] = "; ".join(map(str, order.pinned.left_out))
+    if order.pinned.corrections:
+        tags["corrections"] = f"{order.pinned.corrected_rows} rows {order.pinned.corrections}"
     registry, signs = order.platform.registry, signer(order.platform.environment)
     if signs is not None:
         tags[TAG] = signs.drafted(order.ref.dotted, order.key, folder)

@@ -16,6 +16,7 @@ from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.loop import erasures, quarantines
 from loopline.platform_core.loop.quarantines import Window
 from loopline.platform_core.training.assembly import Assembly, feature_fields
+from loopline.platform_core.training.corrected import choice
 from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ class TrainingSet:
 
     ``spec_hash`` names the declarations, ``row_hash`` the rows; ``described`` are its labels in a few numbers.
     ``key`` named the raw rows of the labels when the set was pinned. ``left_out`` are the quarantines
-    that stood then: no row of an event in these windows is learnt from. ``erased_rows`` are missing since persons were
-    erased; then versions, hash and ``rows`` are those of what is left (``since_erasures``), and the id is what it was.
+    that stood then: no row of an event in these windows is learnt from. ``corrected_rows`` had features that were
+    corrected later; ``corrections`` says what became of them (``training.corrected``). ``erased_rows``
+    are missing since persons were erased; then versions, hash and ``rows`` are those of what is left
+    (``since_erasures``), and the id is what it was.
     """
 
     training_set_id: str
@@ -49,6 +52,8 @@ class TrainingSet:
     described: Mapping[str, float]
     key: tuple[str, ...] = ()
     left_out: tuple[Window, ...] = ()
+    corrections: str = ""
+    corrected_rows: int = 0
     erased_rows: int = 0
 
 
@@ -71,17 +76,22 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
     sources = [source.name for source in doubts.sources(model)]
     left_out = quarantines.windows(platform.ledger, team.name, sources)
     key = key_of(team, model.labels.source)
-    table = Assembly(platform, team, model, as_of, tables, key, left_out, tries=True).rows()
+    joined = Assembly(platform, team, model, as_of, tables, key, left_out, tries=True).rows()
+    corrections = choice(model, joined.rows, joined.corrected)
+    corrected_rows = int(joined.corrected.sum()) if corrections and joined.corrected is not None else 0
+    table = joined.chosen(corrections)
     if not len(table):
         besides = f" outside the quarantine of {', '.join(map(str, left_out))}" if left_out else ""
+        besides += f", but for {corrected_rows} whose features were corrected since" if corrected_rows else ""
+        instead = ', or give the model training="as_known"' if corrected_rows else ""
         raise NotFound(
             f"no label of {team.name}/{model.name} is known by {as_of.isoformat()}{besides}",
-            "wait until labels arrive, or choose a later as_of",
+            f"wait until labels arrive, or choose a later as_of{instead}",
         )
     described = model.target.described(model.target.encoded(table[LABEL]))
     hashes = spec_hash(model), row_hash(table)
     pins = TrainingSet("", team.name, model.name, as_of, tables, *hashes, len(table), described, key, left_out)
-    return _named(pins)
+    return _named(replace(pins, corrections=corrections, corrected_rows=corrected_rows))
 
 
 def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet) -> pa.Table:
@@ -99,7 +109,7 @@ def rows(platform: Platform, team: Team, model: Model, training_set: TrainingSet
     """
     pinned = training_set
     pins = pinned.as_of, pinned.tables, pinned.key, pinned.left_out
-    table = Assembly(platform, team, model, *pins).rows()
+    table = Assembly(platform, team, model, *pins).rows().chosen(pinned.corrections)
     found = row_hash(table)
     if found != pinned.row_hash:
         declared = "the same" if spec_hash(model) == training_set.spec_hash else "other ones now"
@@ -139,7 +149,8 @@ def to_json(training_set: TrainingSet) -> dict[str, Any]:
     plain = {**asdict(training_set), "as_of": training_set.as_of.isoformat()}
     plain |= plain.pop("described")
     left_out = [window.to_json() for window in training_set.left_out]
-    pins = {"key": list(training_set.key), "left_out": left_out, "erased_rows": training_set.erased_rows}
+    own = ("corrections", "corrected_rows", "erased_rows")
+    pins = {"key": list(training_set.key), "left_out": left_out, **{name: plain[name] for name in own}}
     return {name: value for name, value in (plain | pins).items() if name not in pins or value}  # named as ever
 
 

@@ -45,8 +45,22 @@ def tell(
         made = shop.pin()
         found = set() if made is None else examples(shop.rows(made))
         assert found == shop.truth.examples(hour), f"training set at {hour}"
+        made = shop.pin("without_corrected") if pinned_at is None else None
+        found = set() if made is None else examples(shop.rows(made))
+        wanted = right(shop.truth, hour) if pinned_at is None else set()
+        same = found <= wanted if shop.streams else found == wanted  # a record again is no deletion taken back
+        assert same, f"training set without corrected at {hour}"
     for made, rows in shop.pins:
         assert shop.rows(made).equals(rows)
+
+
+def right(truth: Truth, now: float) -> set[tuple[int, float, float | None, float | None, float]]:
+    """Return the examples whose features rested on no order that holds otherwise now, where that changes them."""
+    return {
+        each
+        for each in truth.examples(now)
+        if not any(truth.was_wrong(view.name, each[0], each[1], now) for view in VIEWS)
+    }
 
 
 def as_records(history: History) -> History:

@@ -19,7 +19,7 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.ingestion import arrivals
 from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
-from loopline.platform_core.ingestion.held_rows import changed_rows
+from loopline.platform_core.ingestion.held_rows import turned_rows
 from loopline.platform_core.ingestion.holding import holding
 from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.ingestion.letter_tally import Tallies
@@ -326,7 +326,7 @@ def test_what_changed_is_what_held_before_or_holds_now(tmp_path_factory: Any, dr
         version = lake.version(RAW)
         if version is None or version == than:
             continue
-        changed = _named(changed_rows(lake, RAW, version, than, key)) if than >= 0 else set()
+        changed = _named(turned_rows(lake, RAW, version, than, key).rows) if than >= 0 else set()
         before = _named(holding(lake.read(RAW, version=than), key)) if than >= 0 else set()
         now = _named(holding(lake.read(RAW, version=version), key))
         assert than < 0 or changed == before ^ now
