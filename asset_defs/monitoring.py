@@ -171,6 +171,7 @@ def _drift_metadata(watched: Watched, page: Path | None, kept: str = "") -> dict
     if watched.windows:
         columns = watched.windows[-1].columns
         drawn_ones = {n: c for n, c in columns.items() if c.drifted or len(columns) <= MANY}
+        metadata["window"] = watched.windows[-1].dates
         metadata |= {"rows": watched.windows[-1].rows, "columns_drifted": len(watched.windows[-1].drifted)}
         metadata |= figures({n: round(c.score, 4) for n, c in drawn_ones.items()}, "score/")
         metadata |= figures({n: round(c.threshold, 4) for n, c in drawn_ones.items()}, "threshold/")

@@ -48,8 +48,13 @@ def show(model: str, version: str | None, last: int, days: bool, every: bool) ->
         "model": ref,
         "version": number,
         "alarm": stands.reason if stands else "",
-        "windows": [{"window": name, "rows": one.rows, "columns": one.columns} for name, one in shown],
+        "windows": [
+            {"window": name, "since": one.since, "until": one.until, "rows": one.rows, "columns": one.columns}
+            for name, one in shown
+        ],
     }
+    if not days:
+        shown = [(f"{name} ({one.dates})", one) for name, one in shown]
     judged = f"{_table(shown, every)}\n{_alarm_line(stands)}" if shown else nothing
     return Answer(data, f"{ref} version {number}\n{judged}")
 

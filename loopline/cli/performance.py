@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs import Model
 
 ALL = "all rows"
-FIGURES = ("since", "version", "segment", "rows", "labels", "estimated", "realised")
-VERDICTS = ("since", "version", "metric", "of", "farthest", "gap", "allowed", "verdict", "groups")
+FIGURES = ("since", "until", "version", "segment", "rows", "labels", "estimated", "realised")
+VERDICTS = ("since", "until", "version", "metric", "of", "farthest", "gap", "allowed", "verdict", "groups")
 
 
 class Cell(NamedTuple):
     """What the figures of one line have in common."""
 
     since: str
+    until: str
     version: str
     segment: str
 
@@ -98,8 +99,12 @@ def _lines(own: Sequence[Measured]) -> list[list[Any]]:
     """Put what was estimated beside what was realised."""
     cells: dict[Cell, dict[bool, Measured]] = {}
     for m in own:
-        cells.setdefault(Cell(f"{m.since:%Y-%m-%d}", m.version, m.segment or ALL), {})[m.estimated] = m
+        cells.setdefault(Cell(*_days(m), m.version, m.segment or ALL), {})[m.estimated] = m
     return [_line(cell, cells[cell]) for cell in sorted(cells, key=_order)]
+
+
+def _days(one: Measured | FairnessAt) -> tuple[str, str]:
+    return f"{one.since:%Y-%m-%d}", f"{one.until:%Y-%m-%d}"
 
 
 def _order(cell: Cell) -> tuple[str, tuple[int, str], bool, str]:
@@ -128,4 +133,4 @@ def _verdict(f: FairnessAt) -> list[Any]:
     gap = f"{gap} [{low}, {high}]"
     shares = all(abs(group.value) <= 1 for group in f.groups)
     groups = ", ".join(f"{group.name} {group.value:{'.2f' if shares else '.4g'}}" for group in f.groups)
-    return [f"{f.since:%Y-%m-%d}", f.version, f.metric, f.column, f.group, gap, f.within, f.verdict, groups]
+    return [*_days(f), f.version, f.metric, f.column, f.group, gap, f.within, f.verdict, groups]

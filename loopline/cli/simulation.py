@@ -1,9 +1,10 @@
-"""A window of predictions with one column moved, held against the profile of the live version; nothing is written."""
+"""Windows of predictions with one column moved, held against the profile of the live version; nothing is written."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from loopline.platform_core.errors import NotFound, Unsupported
 from loopline.platform_core.loop import packages
 from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.monitor.alarm import Alarm, alarm
-from loopline.platform_core.monitor.answers import answers
 from loopline.platform_core.monitor.columns import NumericColumn
 from loopline.platform_core.monitor.drift_verdicts import WindowVerdict
 from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.traffic import traffic, with_own_answers
 from loopline.platform_core.monitor.values import SCORE, objects
 from loopline.platform_core.monitor.window import judge_window
 
@@ -40,7 +41,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Simulated:
-    """Verdicts without and with the move, where the rows came from, and whether and when it would alarm.
+    """Verdicts on the newest window without and with the move, and whether and when it would alarm.
 
     ``anyway`` is the alarm of the same rows without the move; ``added`` are the columns that drift by the move alone.
     """
@@ -67,20 +68,26 @@ class Simulated:
 def simulate(  # noqa: PLR0913, PLR0917 - which rows, and how they move
     platform: Platform, ref: ModelRef, rule: Drift, move: Move, rows: int | None, learnt: bool = False
 ) -> Simulated:
-    """Judge a window of ``rows`` rows (the rule's smallest when None) as it is, and moved.
+    """Judge the newest windows of ``rows`` rows (the rule's smallest when None) as they are, and moved.
 
-    ``learnt`` takes rows of the training set although there are enough predictions.
+    There are as many as the rule looks at; of fewer each stands again, as if it lasted. ``learnt`` takes rows of the
+    training set although there are enough predictions.
 
     Raises:
         NotFound: nothing is live, or the column is not the model's. Unsupported: the column is a category.
     """
     version, profile = _live(platform, ref)
     _movable(profile, move.column)
-    rows_from, window = _window(platform, ref, version, profile, rows or rule.min_rows, learnt)
-    before = judge_window(profile, window, rule.min_rows)
-    after = judge_window(profile, moved(window, move), rule.min_rows)
-    lasting, anyway = (alarm(rule, [verdict] * rule.windows) for verdict in (after, before))
-    return Simulated(version, rows_from, before, after, alarm(rule, [after]), lasting, anyway)
+    rows = rows or rule.min_rows
+    rows_from, windows = LIVE, [] if learnt else _answered(platform, ref, version, profile, rows)
+    if not windows:
+        rows_from, windows = SAMPLE, [_drawn(profile, rows, seed) for seed in range(rule.windows)]
+    before, after = [], []
+    for window in windows[-rule.windows :]:
+        before.append(judge_window(profile, window, rule.min_rows))
+        after.append(judge_window(profile, moved(window, move), rule.min_rows))
+    lasting, anyway = (alarm(rule, [*islice(cycle(each), rule.windows)]) for each in (after, before))
+    return Simulated(version, rows_from, before[-1], after[-1], alarm(rule, after[-1:]), lasting, anyway)
 
 
 def moved(window: pa.Table, move: Move) -> pa.Table:
@@ -112,15 +119,15 @@ def _movable(profile: Profile, name: str) -> None:
     raise NotFound(f"the model has no column {name!r}", fix)
 
 
-def _window(  # noqa: PLR0913, PLR0917 - which rows of which version
-    platform: Platform, ref: ModelRef, version: str, profile: Profile, rows: int, learnt: bool
-) -> tuple[str, pa.Table]:
-    """Return the newest answered rows of the version, or rows of its training set while there are not enough."""
-    live = pa.table({}) if learnt else answers(platform.lake, ref, version, None)
-    if live.num_rows >= rows and not learnt:
-        return LIVE, live.slice(live.num_rows - rows)
-    chosen = np.random.default_rng(0).permutation(profile.sample.num_rows)[:rows]
+def _answered(platform: Platform, ref: ModelRef, version: str, profile: Profile, rows: int) -> list[pa.Table]:
+    """Cut what the endpoint answered into windows of about so many rows, as the monitor does."""
+    found = traffic(platform, ref, version, profile, None)
+    return [with_own_answers(window, version) for window in found.windows(rows, len(found.rows))]
+
+
+def _drawn(profile: Profile, rows: int, seed: int) -> pa.Table:
+    chosen = np.random.default_rng(seed).permutation(profile.sample.num_rows)[:rows]
     sample = profile.sample.take(np.sort(chosen))
     features: list[dict[str, Any]] = sample.drop_columns([SCORE]).to_pylist()
     texts = pa.array([json.dumps(row, default=str) for row in features], pa.string())
-    return SAMPLE, pa.table({"features": texts, SCORE: sample.column(SCORE)})
+    return pa.table({"features": texts, SCORE: sample.column(SCORE)})

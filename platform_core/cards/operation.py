@@ -52,10 +52,10 @@ def quality(known: Known) -> Table:
 def drift(known: Known) -> Table:
     """Say which windows of live rows were unlike the training set."""
     rows = [
-        (str(one.number), one.until.event_time[:10], str(one.verdict.rows), ", ".join(one.verdict.drifted) or "nothing")
+        (str(one.number), one.verdict.dates, str(one.verdict.rows), ", ".join(one.verdict.drifted) or "nothing")
         for one in known.drift
     ]
-    return Table("Newest windows of live rows", ("window", "until", "rows", "drifted"), rows)
+    return Table("Newest windows of live rows", ("window", "dates", "rows", "drifted"), rows)
 
 
 def fairness(known: Known) -> Table:

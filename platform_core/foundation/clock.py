@@ -13,6 +13,7 @@ from loopline.platform_core.foundation.files import write
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SETTLED_NS = 100_000_000
+_DAY = "YYYY-MM-DD"
 
 
 def micros(instant: datetime) -> int:
@@ -23,6 +24,15 @@ def micros(instant: datetime) -> int:
 def instant_of(micros: int) -> datetime:
     """Return the instant of so many µs since 1970, in UTC."""
     return _EPOCH + micros * _MICROSECOND
+
+
+def dates(since: str, until: str) -> str:
+    """Say from when to when (ISO 8601, "" where it is not known): in days, or in minutes within one day."""
+    first, last = since[: len(_DAY)], until[: len(_DAY)]
+    if first != last:
+        return " to ".join(filter(None, (first, last)))
+    minutes = [text[len(_DAY) + 1 : len(_DAY) + 6] for text in (since, until)]
+    return f"{first} {minutes[0]} to {minutes[1]}" if all(minutes) else first
 
 
 class Clock(abc.ABC):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.foundation.clock import dates
 from loopline.platform_core.monitor.drift_verdicts import JOINT
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def _explained(names: Sequence[str], what: str, windows: Sequence[WindowVerdict]
     moved = {name: _figure(name, most[name]) for name in sorted(most, key=lambda name: -_beyond(most[name]))}
     more = [f"and {len(moved) - NAMED} more"] if len(moved) > NAMED else []
     size = max(_times(verdict) for verdict in most.values())
+    when = dates(windows[0].since, windows[-1].until)
+    what = f"{what} ({when})" if when else what
     return Alarm(tuple(names), f"{what}: {'; '.join([*list(moved.values())[:NAMED], *more])}", moved, size)
 
 

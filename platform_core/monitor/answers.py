@@ -1,13 +1,11 @@
-"""What a version answered, in order of event time, cut into windows."""
+"""What a version, or an endpoint, answered, in order of event time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,12 +23,14 @@ COLUMNS = ("event_time", "request_id", "row", "version", "score", "features")
 def answers(  # noqa: PLR0913, PLR0917 - rows are of a model's version, between two places
     lake: Lake,
     ref: ModelRef,
-    version: str,
+    version: str | None,
     after: Place | None,
     until: Place | None = None,
     columns: Sequence[str] = COLUMNS,
 ) -> pa.Table:
     """Read the answered rows of a version after one place up to another, in order; ``columns`` hold ``COLUMNS``.
+
+    Without a version they are those of every version.
 
     What a shadow said is left out: no caller met it, and what was asked would count twice. So is what happened more
     than a day after it was answered, and a row that comes in after its place was judged: windows never change. A
@@ -38,13 +38,14 @@ def answers(  # noqa: PLR0913, PLR0917 - rows are of a model's version, between 
     """
     table = prediction_table(*ref)
     if lake.version(table) is None:
-        return pa.table({name: [] for name in columns})
+        return log_table.schema().empty_table().select(columns)
     held = lake.read(table, until=date.min).column_names  # columns that came later are not there before their first row
     wanted = [name for name in held if name in {*columns, "role", "logged_at"}]
     rows = lake.read(table, columns=wanted, since=_day(after), until=_day(until))
     for name in set(columns) - set(held):
         rows = rows.append_column(name, pa.nulls(len(rows), log_table.schema().field(name).type))
-    rows = rows.filter(pc.and_(pc.equal(rows.column("version"), version), pc.is_valid(rows.column("score"))))
+    rows = rows.filter(pc.is_valid(rows.column("score")))
+    rows = rows.filter(pc.equal(rows.column("version"), version)) if version is not None else rows
     rows = rows.filter(pc.not_equal(rows.column("role"), SHADOW_ROLE))
     rows = rows.filter(_happened(rows))
     if after is not None:
@@ -67,13 +68,6 @@ def resumed(lake: Lake, ref: ModelRef, where: Place, noted_at: datetime) -> Plac
     ahead = rows.filter(pc.invert(_happened(rows))).select(Place._fields)
     is_ahead = any(place(ahead.slice(row, 1)) == where for row in range(len(ahead)))
     return Place(noted_at.isoformat(), "", 0) if is_ahead else where
-
-
-def cut(rows: pa.Table, min_rows: int, at_most: int) -> list[pa.Table]:
-    """Cut rows into even windows of at least ``min_rows``, at most ``at_most`` of them; none if there are too few."""
-    windows = min(rows.num_rows // max(min_rows, 1), at_most)
-    ends = np.linspace(0, rows.num_rows, windows + 1).astype(int).tolist() if windows else []
-    return [rows.slice(start, end - start) for start, end in pairwise(ends)]
 
 
 def place(rows: pa.Table) -> Place:

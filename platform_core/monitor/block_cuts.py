@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from loopline.platform_core.monitor.columns.base import Rows
+from loopline.platform_core.monitor.rounds import bounds
 
 FEWEST_BLOCKS, MOST_BLOCKS = 8, 100
 """Fewer blocks of a length tell nothing of what is usual; of more, so many are taken at even steps."""
@@ -18,7 +21,6 @@ MOST_ROWS = 2_000
 HOUR, DAY = 3_600, 86_400
 SPANS_SECONDS = (HOUR, 6 * HOUR, DAY, 7 * DAY, 28 * DAY, 91 * DAY)
 
-Rows = NDArray[np.int64]
 By = Literal["rows", "seconds"]
 
 
@@ -38,12 +40,16 @@ def in_order(times: Rows | None, rows: int, random: np.random.Generator) -> Rows
     return drawn[np.argsort(times[drawn], kind="stable")] if times is not None else np.arange(rows)
 
 
-def cuts(order: Rows, times: Rows | None, least_rows: int) -> Iterator[Cut]:
-    """Cut rows in order into blocks of each length of which there are enough; ``times`` are seconds, a row."""
+def cuts(order: Rows, times: Rows | None, least_rows: int, numbers: Rows | None = None) -> Iterator[Cut]:
+    """Cut rows in order into blocks of each length of which there are enough; ``times`` are seconds, a row.
+
+    Of a panel ``numbers`` are the rounds of the rows: none is cut.
+    """
     length = max(min(least_rows, len(order) // FEWEST_BLOCKS), LEAST_ROWS)
     while len(order) // length >= FEWEST_BLOCKS:
-        blocks = [_looked_at(block) for block in even(_by_rows(order, length), MOST_BLOCKS)]
-        yield Cut("rows", length, blocks, len(order) // length)
+        found = _by_rows(order, length) if numbers is None else _by_rounds(order, length, numbers)
+        blocks = [_looked_at(block) for block in even(found, MOST_BLOCKS)]
+        yield Cut("rows", length, blocks, len(found))
         length *= 2
     if times is not None and len(order):
         yield from _cuts_by_time(order, times)
@@ -57,6 +63,11 @@ def shuffled(cut: Cut, order: Rows, random: np.random.Generator) -> list[Rows]:
 def _by_rows(order: Rows, length: int) -> list[Rows]:
     starts = np.linspace(0, len(order) - length, len(order) // length).astype(int)
     return [order[start : start + length] for start in starts]
+
+
+def _by_rounds(order: Rows, length: int, numbers: Rows) -> list[Rows]:
+    cut = bounds(numbers[order], length, len(order))
+    return [order[start:end] for start, end in pairwise(cut.tolist())]
 
 
 def _cuts_by_time(order: Rows, times: Rows) -> Iterator[Cut]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from loopline.platform_core.foundation.distance import Floats, measurable
 from loopline.platform_core.foundation.names import EVENT_TIME
 from loopline.platform_core.monitor import joint
-from loopline.platform_core.monitor.block_cuts import Cut, Rows, cuts, even, in_order, shuffled
+from loopline.platform_core.monitor.block_cuts import Cut, cuts, even, in_order, shuffled
 from loopline.platform_core.monitor.blocks import MISSING, Spread, by_draws, dependent, measure_name, spread
-from loopline.platform_core.monitor.columns.base import Scorer
+from loopline.platform_core.monitor.columns.base import Rows, Scorer
 from loopline.platform_core.monitor.drift_verdicts import JOINT
 from loopline.platform_core.monitor.profile import Profile, build_profile
+from loopline.platform_core.monitor.rounds import Panel, numbered, panel, rounds
 from loopline.platform_core.monitor.values import SCORE, is_answer
 from loopline.platform_core.specs.model import Drift
 
@@ -25,16 +27,25 @@ JOINT_LENGTHS = 2
 """... and lengths, in rows as in seconds: the shortest, and one that is four times as long or more."""
 
 
-def training_profile(
-    table: pa.Table, features: Sequence[str], scores: Floats, rule: Drift, answered: pa.Table | None = None
+def training_profile(  # noqa: PLR0913, PLR0917 - what a profile is built of
+    table: pa.Table,
+    features: Sequence[str],
+    scores: Floats,
+    rule: Drift,
+    answered: pa.Table | None = None,
+    entities: Sequence[str] = (),
 ) -> Profile:
     """Profile a training set and, if the rule wants them, its blocks, as long as windows and longer.
+
+    ``entities`` are the columns by which it is known whether the rows are a panel.
 
     Raises:
         ContractBroken: a column can be neither measured nor counted, or has a name that the monitor gives away.
     """
     profile = build_profile(table, features, scores, rule=rule, answered=answered)
-    return with_blocks(profile, table, scores, rule.min_rows, answered=answered) if rule.blocks else profile
+    if not rule.blocks:
+        return profile
+    return with_blocks(profile, table, scores, rule.min_rows, answered=answered, entities=entities)
 
 
 def with_blocks(  # noqa: PLR0913, PLR0917 - what a profile was built of
@@ -44,21 +55,45 @@ def with_blocks(  # noqa: PLR0913, PLR0917 - what a profile was built of
     least_rows: int,
     seed: int = 0,
     answered: pa.Table | None = None,
+    entities: Sequence[str] = (),
 ) -> Profile:
     """Add to a profile what blocks of its training set show; ``table`` and ``scores`` are those it was built of."""
     times = _seconds(table)
     random = np.random.default_rng(seed)
     order = in_order(times, table.num_rows, random)
-    lengths = list(cuts(order, times, least_rows))
+    known, numbers = _panel(table, entities, order, times)
+    if known is not None and numbers is not None:
+        times = (numbers * known.seconds).astype(np.int64)  # so that no hour or day cuts a round
+    lengths = list(cuts(order, times, least_rows, numbers))
     scored = order[measurable(scores[order])]
     found = [
         *_measured(_features(profile, table), lengths, order, random),
-        *_measured(_score(profile, scores, answered), list(cuts(scored, times, least_rows)), scored, random),
+        *_measured(_score(profile, scores, answered), list(cuts(scored, times, least_rows, numbers)), scored, random),
     ]
     if any(one is not None and one.dependent for _, one in found):
         found += [(JOINT, one) for one in _together(profile, table, lengths)]
     seconds = float(times.max() - times.min()) if times is not None and len(times) else 0.0
-    return replace(profile, blocks=dependent(table.num_rows, seconds, found))
+    return replace(profile, blocks=dependent(table.num_rows, seconds, found, known))
+
+
+def _panel(
+    table: pa.Table, entities: Sequence[str], order: Rows, times: Rows | None
+) -> tuple[Panel | None, Rows | None]:
+    """Find the panel that a training set is, and the round of each of its rows; None where it is none.
+
+    Where all its entities together name a row only once, such as an order, the first one may come back: it decides
+    which version answers.
+    """
+    known = [name for name in entities if name in table.column_names]
+    if times is None or not known:
+        return None, None
+    for by in (known, known[:1])[: len(known)]:  # one entity is looked at once
+        keys = numbered([table.column(name) for name in by])
+        if found := panel(times, keys):
+            numbers = np.zeros(len(order), np.int64)
+            numbers[order] = rounds(times[order], keys[order], found.seconds)
+            return msgspec.structs.replace(found, by=by), numbers
+    return None, None
 
 
 Measures = tuple[list[str], Scorer]

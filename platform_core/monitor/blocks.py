@@ -20,6 +20,7 @@ import numpy as np
 from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.metrics.intervals import student
 from loopline.platform_core.monitor.block_cuts import DAY, FEWEST_BLOCKS, HOUR, By, Cut
+from loopline.platform_core.monitor.rounds import Panel
 
 TAIL = 0.1
 """Share of the blocks that tells how the far ones thin out."""
@@ -92,11 +93,15 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class Blocks(msgspec.Struct, frozen=True):
-    """Spreads of the measures whose blocks depend, by name, each for several lengths; rows and span of training."""
+    """Spreads of the measures whose blocks depend, by name, each for several lengths; rows and span of training.
+
+    Where the training set is a ``panel``, windows hold whole rounds of it as these blocks do.
+    """
 
     rows: int
     seconds: float
     measures: dict[str, list[Spread]]
+    panel: Panel | None = None
 
     def bound(self, measure: str, rows: int, seconds: float | None, chance: float) -> tuple[float, Spread] | None:
         """Return how far blocks as long as a window reach, by rows or time, and which; None: no farther than chance."""
@@ -148,13 +153,16 @@ def spread(cut: Cut, scores: Sequence[tuple[int, float]], chance: tuple[float, f
     )
 
 
-def dependent(rows: int, seconds: float, spreads: Iterable[tuple[str, Spread | None]]) -> Blocks:
+def dependent(
+    rows: int, seconds: float, spreads: Iterable[tuple[str, Spread | None]], panel: Panel | None = None
+) -> Blocks:
     """Keep the measures that depend at any length."""
     measures: dict[str, list[Spread]] = {}
     for name, one in spreads:
         if one is not None:
             measures.setdefault(name, []).append(one)
-    return Blocks(rows, seconds, {name: each for name, each in measures.items() if any(one.dependent for one in each)})
+    kept = {name: each for name, each in measures.items() if any(one.dependent for one in each)}
+    return Blocks(rows, seconds, kept, panel)
 
 
 def span(seconds: float) -> str:

@@ -143,11 +143,14 @@ def judged_days(platform: Platform, ref: ModelRef, version: str) -> list[Day]:
 
 def _judge(profile: Profile, day: date, windows: Sequence[Counted]) -> Day | None:
     same = [window.profile for window in windows if window.profile.digest == profile.digest]
-    return (
-        Day(day, len(same), judge(profile, replace(merge(same), seconds=DAY_SECONDS)))
-        if len(same) >= FEWEST_WINDOWS
-        else None
-    )
+    if len(same) < FEWEST_WINDOWS:
+        return None
+    return _dated(Day(day, len(same), judge(profile, replace(merge(same), seconds=DAY_SECONDS))))
+
+
+def _dated(day: Day) -> Day:
+    date = day.day.isoformat()
+    return replace(day, verdict=replace(day.verdict, since=date, until=date))
 
 
 def _record(platform: Platform, ref: ModelRef, version: str, day: Day) -> None:
@@ -171,4 +174,4 @@ def _counted(row: Mapping[str, Any]) -> Counted:
 
 
 def _from_json(details: Mapping[str, Any]) -> Day:
-    return Day(date.fromisoformat(details["day"]), details["windows"], from_details(details["verdict"]))
+    return _dated(Day(date.fromisoformat(details["day"]), details["windows"], from_details(details["verdict"])))

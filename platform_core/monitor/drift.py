@@ -1,4 +1,4 @@
-"""The drift monitor: windows of what the live version answered, judged and written down; a page shows one."""
+"""The drift monitor: windows of what the endpoint was asked, judged by the live version's profile and written down."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms import events
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import crossing, packages, raw
+from loopline.platform_core.loop import crossing, packages
 from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor.alarm import Alarm, alarm
-from loopline.platform_core.monitor.answers import COLUMNS, answers, cut, place, resumed
+from loopline.platform_core.monitor.answers import place, resumed
 from loopline.platform_core.monitor.days import Counted, Day, judge_days, keep
 from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict, WindowVerdict
-from loopline.platform_core.monitor.drift_windows import WINDOW, Window, entries, from_entry, judged
+from loopline.platform_core.monitor.drift_windows import WINDOW, Place, Window, entries, from_entry, judged
 from loopline.platform_core.monitor.profile import Profile
 from loopline.platform_core.monitor.served import as_table
+from loopline.platform_core.monitor.traffic import traffic, with_own_answers
 from loopline.platform_core.monitor.window import judge_table, judge_window, lasted, profile_window
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from loopline.platform_core.contracts.serving import Served
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
@@ -33,7 +36,6 @@ AT_MOST = 12
 """Windows judged in one call while a monitor keeps up: of many waiting rows, larger windows are made."""
 AT_MOST_LATE = 60
 """Windows judged in one call of a monitor that is late, each as large as its last ones: only beyond do they grow."""
-LOOKED_AT = (*COLUMNS, raw.RAW)
 USUAL = 5
 """Newest windows whose size is the usual one."""
 
@@ -58,7 +60,7 @@ class _Watch:
 
 
 def watch(platform: Platform, team: Team, model: Model) -> Watched:
-    """Judge the compacted predictions of the live stable version since its last window.
+    """Judge the compacted predictions of the endpoint since its last window by the profile of the stable version.
 
     Of several alarms the newest is returned; while nothing new is there, the one that stands.
 
@@ -112,22 +114,32 @@ def _package(platform: Platform, ref: ModelRef, served: Served) -> Path:
 
 
 def _judge_waiting(on: _Watch, profile: Profile, past: Sequence[Window]) -> list[Window]:
-    after = past[-1].until if past else None
-    waiting = answers(on.platform.lake, on.ref, on.version, after, columns=LOOKED_AT)
+    waiting = traffic(on.platform, on.ref, on.version, profile, after := _judged_until(on))
     new: list[Window] = []
     counted: list[Counted] = []
     usual = [window.verdict.rows for window in past[-USUAL:]]
-    for rows in cut(waiting, on.model.drift.min_rows, at_most(waiting.num_rows, usual)):
-        window, number = as_table(rows, profile.sample.schema), len(past) + len(new) + 1
+    for rows in waiting.windows(on.model.drift.min_rows, at_most(waiting.whole, usual)):
+        window, number = _as_table(on, profile, rows), len(past) + len(new) + 1
         counted.append(Counted(number, place(rows), profile_window(profile, window, lasted(rows))))
         verdict = judge_table(profile, window, counted[-1].profile)
         verdict = verdict.without_words() if crossing.at_site(on.platform) else verdict
+        verdict = replace(verdict, since=place(rows.slice(0, 1)).event_time, until=place(rows).event_time)
         new.append(Window(number, after, place(rows), verdict))
         after = new[-1].until
     keep(on.platform, on.ref, on.version, counted)  # first, so that no window of the ledger is without its counts
     for judged_now in new:
         _record(on, judged_now)
     return new
+
+
+def _judged_until(on: _Watch) -> Place | None:
+    """Return where the newest window of any version ends: windows of versions follow each other without a gap."""
+    newest = on.platform.ledger.entries(on.ref, [WINDOW], limit=1, newest_first=True)
+    return next((resumed(on.platform.lake, on.ref, from_entry(e).until, e.at) for e in newest), None)
+
+
+def _as_table(on: _Watch, profile: Profile, rows: pa.Table) -> pa.Table:
+    return as_table(with_own_answers(rows, on.version), profile.sample.schema)
 
 
 def at_most(rows: int, usual: Sequence[int]) -> int:
@@ -156,10 +168,11 @@ def _draw(on: _Watch, profile: Profile, window: Window) -> Path:
     page = _page(on, window)
     if page.exists() or on.platform.drift_report.fetch(on.ref.dotted, page):
         return page
-    rows = answers(on.platform.lake, on.ref, on.version, window.after, window.until, LOOKED_AT)
-    title = f"{on.ref} version {on.version}, window {window.number}: drift against the training set"
+    rows = traffic(on.platform, on.ref, on.version, profile, window.after, window.until).rows
+    named = " of ".join(filter(None, (f"window {window.number}", window.verdict.dates)))
+    title = f"{on.ref} version {on.version}, {named}: drift against the training set"
     page.parent.mkdir(parents=True, exist_ok=True)
-    return on.platform.drift_report.render(profile.sample, as_table(rows, profile.sample.schema), page, title)
+    return on.platform.drift_report.render(profile.sample, _as_table(on, profile, rows), page, title)
 
 
 def _record(on: _Watch, window: Window) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from loopline.platform_core.foundation.clock import dates
+
 JOINT = "(joint)"
 """All features together, judged like one more column."""
 
@@ -31,11 +33,22 @@ class ColumnVerdict:
 
 @dataclass(frozen=True)
 class WindowVerdict:
-    """What a window shows: a verdict a column; none while there are not ``enough`` rows to judge by."""
+    """What a window shows: a verdict a column; none while there are not ``enough`` rows to judge by.
+
+    ``since`` and ``until`` are the times of its first and last event (ISO 8601), "" where they are not known. Without
+    ``score`` among its columns another version answered some of its rows.
+    """
 
     rows: int
     enough: bool
     columns: Mapping[str, ColumnVerdict]
+    since: str = ""
+    until: str = ""
+
+    @property
+    def dates(self) -> str:
+        """Say from when to when."""
+        return dates(self.since, self.until)
 
     @property
     def drifted(self) -> tuple[str, ...]:
@@ -53,7 +66,8 @@ def from_details(details: Mapping[str, Any]) -> WindowVerdict:
     A score that was beyond all numbers stands there as null.
     """
     columns = {name: ColumnVerdict(**{**entry, "score": _score(entry)}) for name, entry in details["columns"].items()}
-    return WindowVerdict(details["rows"], details["enough"], columns)
+    ends = details.get("since", ""), details.get("until", "")
+    return WindowVerdict(details["rows"], details["enough"], columns, *ends)
 
 
 def _score(entry: Mapping[str, Any]) -> float:

@@ -113,8 +113,9 @@ def merge(windows: Sequence[WindowProfile]) -> WindowProfile:
 
 
 def judge(profile: Profile, window: WindowProfile) -> WindowVerdict:
-    """Judge what was counted, column by column."""
-    verdicts = {name: _judge(profile, name, window.columns[name], window.seconds) for name in profile.columns}
+    """Judge what was counted, column by column; what was answered only where answers were counted."""
+    names = [name for name in profile.columns if window.columns[name].rows or not is_answer(name)]
+    verdicts = {name: _judge(profile, name, window.columns[name], window.seconds) for name in names}
     return WindowVerdict(window.rows, enough=True, columns=verdicts)
 
 

@@ -46,13 +46,13 @@ def test_an_alarm_is_told_with_its_columns(world):
     for number, amount in enumerate((0.05, 0.4, 0.5), 1):
         window(number, amount)
     text = world.run("drift", "show", "returns").stdout
-    assert "1       500   quiet" in text
-    assert "3       500   amount  numeric  0.500  0.150      mean 20 → 31" in text
-    assert "alarm: drifted in 2 of 3 windows: amount 0." in text
+    assert "1 (2011-03-01)  500   quiet" in text
+    assert "3 (2011-03-01)  500   amount  numeric  0.500  0.150      mean 20 → 31" in text
+    assert "alarm: drifted in 2 of 3 windows (2011-03-01): amount 0." in text
     assert "mean 20 → 31" in text.splitlines()[-1]
     said = world.json("drift", "show", "returns", "--last", "1")
     assert said["alarm"].startswith("drifted in 2 of 3 windows")
-    assert [one["window"] for one in said["windows"]] == ["3"]
+    assert [(one["window"], one["until"][:10]) for one in said["windows"]] == [("3", "2011-03-01")]
     assert said["windows"][0]["columns"]["amount"]["moved"] == "mean 20 → 31"
 
 
@@ -87,7 +87,7 @@ def test_days_are_shown(world):
         judged(DAY, {"day": f"2011-03-0{day}", "windows": 4}, 0.2)
     text = world.run("drift", "show", "returns", "--days").stdout
     assert "2011-03-02  500   amount" in text
-    assert "alarm: drifted in 2 of 3 windows" in text
+    assert "alarm: drifted in 2 of 3 windows (2011-03-01 to 2011-03-02)" in text
 
 
 def test_what_was_not_judged_is_not_quiet(world):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from loopline.platform_core.foundation import clock as clocks
-from loopline.platform_core.foundation.clock import ReplayClock, WallClock
+from loopline.platform_core.foundation.clock import ReplayClock, WallClock, dates
 
 NOON = datetime(2011, 3, 1, 12, tzinfo=UTC)
 
@@ -64,3 +64,18 @@ def test_an_environment_chooses(tmp_path: Path) -> None:
     """With a replay file it is that file's time, else the machine's."""
     assert isinstance(clocks.chosen(None), WallClock)
     assert isinstance(clocks.chosen(tmp_path / "clock"), ReplayClock)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "said"),
+    [
+        ("2011-03-01T10:00:00+00:00", "2011-03-28T09:30:00+00:00", "2011-03-01 to 2011-03-28"),
+        ("2011-03-01T10:00:00+00:00", "2011-03-01T14:05:00+00:00", "2011-03-01 10:00 to 14:05"),
+        ("2011-03-01", "2011-03-01", "2011-03-01"),
+        ("", "2011-03-28T09:30:00+00:00", "2011-03-28"),
+        ("", "", ""),
+    ],
+)
+def test_a_stretch_of_time_is_said_in_days_or_within_one(since: str, until: str, said: str) -> None:
+    """By minutes where both lie on one day and have some; by what is known of it."""
+    assert dates(since, until) == said

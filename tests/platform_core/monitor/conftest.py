@@ -24,6 +24,7 @@ from loopline.platform_core.monitor.profile import Profile, build_profile
 from loopline.platform_core.monitor.quality_figures import Measured, history
 from loopline.platform_core.monitor.quality_history import measured
 from loopline.platform_core.platform import Platform
+from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
 from loopline.platform_core.specs import Drift, Model, Source, Team, labels
 from loopline.platform_core.specs.personal import Pseudonyms
 from loopline.platform_core.testing.engine_tables import put_contract
@@ -73,14 +74,26 @@ class Shop:
 
     def deploy(self, version: str = "1") -> Path:
         """Make a package with its profile and let it answer as the stable version."""
-        package = self.platform.home / "packages" / REF.dotted / version
-        package.mkdir(parents=True)
-        self._profiled().save(package)
-        example = pa.table({"amount": [1.0]})
-        self.platform.registry.publish(Publication(REF.dotted, package, None, example))  # type: ignore[arg-type]
-        stable = Served(version, package, "cycle-1")
+        package = self.publish(version, self._profiled(), FEATURES)
+        self.promote(version)
+        return package
+
+    def promote(self, version: str) -> None:
+        """Let a version that has a package answer as the stable one."""
+        stable = Served(version, self.platform.home / "packages" / REF.dotted / version, "cycle-1")
         now = self.platform.clock.now()
         change(self.platform, REF, stable, None, 0, actor="test", reason="test", cycle="cycle-1", now=now)
+
+    def publish(self, version: str, profile: Profile, features: Sequence[str], view: str = "shop.orders.v1") -> Path:
+        """Make a package of a version that takes features from a view, and register it."""
+        package = self.platform.home / "packages" / REF.dotted / version
+        package.mkdir(parents=True)
+        profile.save(package)
+        fields, views = [FeatureField(name, "online") for name in features], [ViewField(view, "order_id", [*features])]
+        about = (REF.dotted, "pickle", "", fields, views, ["order_id"], {}, 0.5, "", "cycle-1", Parity(0, 0.0, ""))
+        Manifest(*about).save(package)
+        example = pa.table({"amount": [1.0]})
+        self.platform.registry.publish(Publication(REF.dotted, package, None, example))  # type: ignore[arg-type]
         return package
 
     def _profiled(self) -> Profile:

@@ -151,6 +151,19 @@ def test_a_team_may_ask_to_hear_of_every_season() -> None:
     assert training_profile(learnt, ("price",), scores, Drift(blocks=False)).blocks is None
 
 
+@pytest.mark.parametrize("entities", [("shop",), ("shop", "sale"), ("shop", "kind"), ("nowhere", "shop")])
+def test_a_panel_is_known_by_its_entities_or_the_first_of_them(entities: tuple[str, ...]) -> None:
+    """Where the second one names each row anew, shops come back; what the table does not have names nothing."""
+    learnt = panel().slice(0, 20 * SHOPS)
+    learnt = learnt.append_column("shop", pa.array([number % SHOPS for number in range(20 * SHOPS)]))
+    learnt = learnt.append_column("sale", pa.array(range(20 * SHOPS)))
+    scores = np.asarray(learnt["score"].to_numpy())
+    found = training_profile(learnt, ("visits",), scores, Drift(), entities=entities).blocks.panel
+    by = {("shop", "kind"): ["shop", "kind"]}.get(entities, ["shop"])
+    assert (found.seconds, found.entities, found.by) == (WEEK, SHOPS, by)
+    assert training_profile(learnt, ("visits",), scores, Drift(), entities=("sale",)).blocks.panel is None
+
+
 def test_few_blocks_make_a_wide_bound() -> None:
     """Ten blocks are held to Student's t: what lies a little beyond the farthest of them has not drifted yet."""
     blocks = reference().blocks

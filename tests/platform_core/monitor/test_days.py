@@ -149,7 +149,7 @@ def test_a_slow_drift_alarms_by_the_day(shop) -> None:
         shop.answered += 86_400
     days = judged_days(shop.platform, shop.ref, "1")
     assert [day.verdict.drifted for day in days] == [("amount",)] * 2
-    assert found.alarm.reason.startswith("by day: drifted in 2 of 3 windows: amount 0.1")
+    assert found.alarm.reason.startswith("by day: drifted in 2 of 3 windows (2011-03-01 to 2011-03-02): amount 0.1")
 
 
 def test_days_of_one_window_are_never_read(shop, monkeypatch) -> None:

@@ -9,19 +9,22 @@ import sys
 from dataclasses import asdict, replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from loopline.cli.simulation import LIVE, Move, simulate
 from loopline.platform_core.alarms import standing
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.monitor.answers import answers, cut
+from loopline.platform_core.monitor.answers import answers
 from loopline.platform_core.monitor.drift import AT_MOST, at_most, last_report, report, watch
 from loopline.platform_core.monitor.drift_verdicts import JOINT, ColumnVerdict
 from loopline.platform_core.monitor.drift_windows import WINDOW, Place, judged
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.monitor.profile import SAMPLE
+from loopline.platform_core.monitor.rounds import bounds
 from loopline.platform_core.sites import Sites
+from tests.platform_core.monitor.conftest import FEATURES
 
 
 def look(shop):
@@ -155,7 +158,7 @@ def test_an_alarm_of_scores_that_were_no_numbers_stands(shop) -> None:
             Entry(WINDOW, shop.start, *shop.ref, version="1", details={**details, "verdict": verdict})
         )
     found = watch(shop.platform, shop.team, shop.model).alarm
-    assert found.reason == "drifted in 2 of 3 windows: amount inf (from 0.12): mean 20 → inf"
+    assert found.reason == "drifted in 2 of 3 windows (2011-03-01): amount inf (from 0.12): mean 20 → inf"
 
 
 def test_an_alarm_amid_many_windows_is_not_missed(shop) -> None:
@@ -178,16 +181,31 @@ def test_a_page_is_drawn_on_demand(shop) -> None:
     assert "500 of 500 rows" in drawn.read_text()
 
 
-def test_only_answers_of_the_live_version_count(shop) -> None:
-    """Failed requests and other versions' rows are left out; a new version begins with its own first window."""
+def test_windows_hold_what_all_versions_were_asked(shop) -> None:
+    """Inputs of all rows count, scores only where one version answered; a new version goes on where the last ended.
+
+    Failed requests are left out, and rows of versions that lack a feature, take it from elsewhere, or are gone.
+    """
     shop.deploy()
+    shop.deploy("2")
+    profile = shop._profiled()
+    shop.publish("3", profile, ["amount"])
+    shop.publish("4", profile, FEATURES, view="shop.orders.v2")
+    shop.promote("1")
     shop.answer(500)
     shop.answer(300, version="2")
     shop.answer_scores([None] * 400)
-    assert [window.rows for window in look(shop).windows] == [500]
-    shop.deploy("2")
-    shop.answer(200, version="2")
-    assert [window.rows for window in look(shop).windows] == [500]
+    for version in ("3", "4", "5"):
+        shop.answer(600, version=version, factor=100)
+    (window,) = look(shop).windows
+    assert (window.rows, window.drifted) == (800, ())
+    assert ("score" in window.columns, "amount" in window.columns) == (False, True)
+    shop.promote("2")
+    shop.answer(499, version="2")
+    assert look(shop).windows == []
+    shop.answer(1, version="2")
+    (window,) = look(shop).windows
+    assert (window.rows, "score" in window.columns) == (500, True)
     assert [window.number for window in judged(shop.platform, shop.ref, "2")] == [1]
 
 
@@ -235,11 +253,10 @@ def test_rows_of_one_instant_are_told_apart(shop) -> None:
 
 
 @pytest.mark.parametrize(("rows", "sizes"), [(0, []), (4, []), (5, [5]), (9, [9]), (11, [5, 6])])
-def test_windows_are_even(shop, rows: int, sizes: list[int]) -> None:
+def test_windows_are_even(rows: int, sizes: list[int]) -> None:
     """Rows are cut into as many windows as they fill, without a rest."""
-    table = shop.learn(rows)
-    assert [window.num_rows for window in cut(table, 5, AT_MOST)] == sizes
-    assert len(cut(shop.learn(1_000), 5, AT_MOST)) == AT_MOST
+    assert np.diff(bounds(np.arange(rows), 5, AT_MOST)).tolist() == sizes
+    assert len(bounds(np.arange(1_000), 5, AT_MOST)) == AT_MOST + 1
 
 
 def test_a_late_monitor_makes_more_windows_not_larger_ones() -> None:
