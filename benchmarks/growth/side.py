@@ -21,7 +21,8 @@ from benchmarks.growth.home import MODEL, NAMES, ORDERS, Home, age, home, landed
 from loopline.platform_core.features.materialize import materialize
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion.landing import pending
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop import cycles, history
+from loopline.platform_core.loop.sentences import OBSERVED
 from loopline.platform_core.monitor import quality_history, skew
 from loopline.platform_core.monitor.predictions import compact
 from loopline.platform_core.platform import Platform
@@ -117,6 +118,7 @@ def _ledger(made: Home) -> dict[str, float]:
     ledger = platform.ledger
     asked: dict[str, Callable[[], Any]] = {
         "ledger: newest 5 of a model": lambda: ledger.entries(ref, newest_first=True, limit=5),
+        "ledger: newest 30 decisions on a model": lambda: history.newest(ledger, ref, 30, without=OBSERVED),
         "ledger: open cycles": lambda: cycles.open_cycles(ledger),
     }
     found = {what: _seconds(ask) for what, ask in asked.items()}

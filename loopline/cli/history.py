@@ -32,8 +32,7 @@ def history(model: str, at: datetime | None, everything: bool) -> Answer:
         ref = referenced(platform, model)
         if at is not None:
             return _account(ref, at, past.live_at(platform.ledger, ref, at))
-        story = past.story(platform.ledger, ref)
-    told = [one for one in story if everything or one.entry.kind not in OBSERVED]
+        told = past.story(platform.ledger, ref, without=() if everything else OBSERVED)
     said = "\n".join(one.text for one in told) or f"nothing happened to {ref} yet"
     return Answer({"model": ref, "entries": told}, said)
 

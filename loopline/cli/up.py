@@ -45,7 +45,7 @@ def up(call: Call, port: int, no_web: bool, registry_ui: bool) -> None:
                 port=port, web=not no_web, registry_ui=registry_ui, report=partial(_show_event, update), stop=stop
             )
             app = stack.enter_context(running(options=options))
-        call.show(Answer(app.facts(), _welcome(app)))
+        call.show(Answer(app.facts(), welcome(app)))
         _wait(stop, app.platform.environment.path)
         click.echo("ending everything in order", err=True)
 
@@ -60,12 +60,14 @@ def _wait(stop: threading.Event, environment: Path) -> None:
             return
 
 
-def _welcome(app: App) -> str:
+def welcome(app: App) -> str:
+    """Say what runs, and where."""
     rows = [
         ("portal", app.portal_url or "not started"),
         ("Dagster", app.ui_url or "not started"),
         *([("registry", app.registry_url)] if app.registry_url else []),
         ("inference server", app.endpoint or "elsewhere"),
+        *([("gRPC", app.grpc_endpoint)] if app.grpc_endpoint else []),
         ("features", f"{app.features_url}/docs"),
         ("environment", f"{app.platform.environment.name} ({app.platform.environment.path})"),
         ("state and logs", app.home),

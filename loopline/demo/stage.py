@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from datetime import time as clock_time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
+from loopline.demo import found
 from loopline.demo.days import asked
 from loopline.demo.replay import Script
 from loopline.platform_core import plugins
@@ -18,25 +21,27 @@ from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.platform import Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
-    from loopline.demo.declared import Day, Story
+    from loopline.demo.declared import Day, Request, Story
     from loopline.platform_core.foundation.clock import ReplayClock
     from loopline.platform_core.specs import Model, Source, Team
 
 ENVIRONMENT = Path(__file__).with_name("environment.yaml")
 MARK = ".loopline-demo"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The platform on the data's own clock, the team whose files are replayed, and the story."""
+    """The platform on the data's own clock, the team whose files are replayed, and the story, by its ``name``."""
 
     platform: Platform
     team: Team
     days: Sequence[Day]
     story: Story
+    name: str
 
     @property
     def ref(self) -> ModelRef:
@@ -72,12 +77,33 @@ class Stage:
 
     def script(self, first: date, last: date | None) -> Script:
         """Return what happens from one day to another."""
-        chosen = [day for day in self.days if day.date >= first and (last is None or day.date <= last)]
-        asks = self.story.asks
-        requests = (
-            asks(self.platform, self.team, chosen) if asks else asked(self.platform, self.team, self.model, chosen)
-        )
-        return Script(chosen, requests, self.land)
+        return Script(self._chosen(first, last), apart(Stage.requests, self.name, first, last), self.land)
+
+    def requests(self, first: date, last: date | None) -> Mapping[date, Sequence[Request]]:
+        """Return what is asked on each day."""
+        chosen, asks = self._chosen(first, last), self.story.asks
+        return asks(self.platform, self.team, chosen) if asks else asked(self.platform, self.team, self.model, chosen)
+
+    def _chosen(self, first: date, last: date | None) -> list[Day]:
+        return [day for day in self.days if day.date >= first and (last is None or day.date <= last)]
+
+
+def apart(function: Callable[..., T], name: str, *arguments: object) -> T:
+    """Call a function of a stage, and of what can be pickled, in a process of its own; return what it returns.
+
+    What reads many rows holds hundreds of MB until its process ends, and the demo's may stay for days (``--keep``).
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_on_stage, function, name, *arguments).result()
+
+
+def _on_stage(function: Callable[..., T], name: str, *arguments: object) -> T:
+    """Set the stage of the parent again, by what ``open_stage`` left in the environment."""
+    stage = _stage(name)
+    try:
+        return function(stage, *arguments)
+    finally:
+        stage.platform.close()
 
 
 def fresh_home(parent: Path) -> Path:
@@ -95,8 +121,8 @@ def fresh_home(parent: Path) -> Path:
     return home
 
 
-def open_stage(home: Path, story: Story, environment: Path | None = None) -> Stage:
-    """Bind the platform in a home, to the laptop's vendors or another environment's, and read the story's files.
+def open_stage(home: Path, name: str, environment: Path | None = None) -> Stage:
+    """Bind the platform in a home, to the laptop's vendors or another environment's, and read a story's files.
 
     Of all teams that are installed only the story's runs.
 
@@ -104,12 +130,18 @@ def open_stage(home: Path, story: Story, environment: Path | None = None) -> Sta
         InvalidEnvironment: that environment has a clock of its own. Refused: its lake holds tables already.
     """
     file = environment or ENVIRONMENT
-    os.environ |= {"LOOPLINE_HOME": str(home), "LOOPLINE_ENVIRONMENT": str(file), plugins.ONLY: story.team}
-    team = plugins.installed(only=[story.team]).team(story.team)
-    platform = Platform.open(file)
+    os.environ |= {"LOOPLINE_HOME": str(home), "LOOPLINE_ENVIRONMENT": str(file), plugins.ONLY: found.story(name).team}
+    stage = _stage(name)
     if environment is not None:
-        _refuse_what_is_used(platform)
-    return Stage(platform, team, list(story.days(team)), story)
+        _refuse_what_is_used(stage.platform)
+    return stage
+
+
+def _stage(name: str) -> Stage:
+    story = found.story(name)
+    team = plugins.installed(only=[story.team]).team(story.team)
+    platform = Platform.open(Path(os.environ["LOOPLINE_ENVIRONMENT"]))
+    return Stage(platform, team, list(story.days(team)), story, name)
 
 
 def _refuse_what_is_used(platform: Platform) -> None:

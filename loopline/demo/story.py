@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import sys
 import time
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,7 @@ from loopline.demo.client import Client
 from loopline.demo.likeness import NOTHING, Asked
 from loopline.demo.replay import Replay, Script
 from loopline.demo.show import LAG_DAYS, Show
-from loopline.demo.stage import Stage, fresh_home, history_lands, open_stage
+from loopline.demo.stage import Stage, apart, fresh_home, history_lands, open_stage
 from loopline.demo.teller import Teller
 from loopline.platform_core import environment as environments
 from loopline.platform_core.errors import LooplineError, Refused
@@ -32,7 +35,9 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from loopline.demo.client import Tally
     from loopline.platform_core.foundation.names import ModelRef
+    from loopline.platform_core.loop.ledger import Entry
     from loopline.up.app import App
 
 
@@ -56,29 +61,42 @@ def main(  # noqa: PLR0913 - one an option
     found.known(told)
     home = fresh_home(environments.home())
     found.bring_team(home)
+    with ExitStack() as running_apps:
+        app, ref, outcome = _played(running_apps, home, told, say, days, environment, asked)
+        _to_stdout(json.dumps(outcome.facts) if output == "json" else outcome.text)
+        if keep:
+            _let_go()
+            _wait_for_ctrl_c(app, ref, say)
+    return 0 if outcome.held else 1
+
+
+def _played(  # noqa: PLR0913, PLR0917 - what main was told
+    stack: ExitStack,
+    home: Path,
+    told: str,
+    say: Callable[[str], None],
+    days: int | None,
+    environment: Path | None,
+    asked: Asked,
+) -> tuple[App, ModelRef, outcomes.Outcome]:
+    """Run everything until ``stack`` ends it, and tell the story; what it needed is let go with this frame."""
     story = found.story(told)
     say(f"Loopline: {story.about}, on the data's own clock.")
-    stage, go_live = open_stage(home, story, environment), story.go_live
+    stage, go_live = open_stage(home, told, environment), story.go_live
     patience = PATIENCE if environment else 1.0
     options = Options(timeout_seconds=Options.timeout_seconds * patience)
     teller = Teller(stage.platform.ledger, say)
     landed = history_lands(stage, go_live)
     teller.say(f"{landed} daily files from {stage.days[0].date} to {go_live} lie in the landing folder")
     last = go_live + timedelta(days=days) if days else None
-    with running(home=home, environment=stage.platform.environment.path, options=options) as app:
-        serving = app.platform.serving  # the stage was set before there was a port
-        server = (
-            f"inference server {app.endpoint}" if app.endpoint else f"endpoint {serving.endpoint(stage.ref.dotted)}"
-        )
-        teller.say(f"everything runs: portal {app.portal_url}, Dagster {app.ui_url}, {server}")
-        client = Client(serving.caller(stage.ref.dotted))
-        replay = Replay(stage.clock, client, days_per_second=story.days_per_second / patience)
-        show = Show(stage, app, teller, replay, patience=patience)
-        outcome = _told(show, last, asked)
-        _to_stdout(json.dumps(outcome.facts) if output == "json" else outcome.text)
-        if keep:
-            _wait_for_ctrl_c(app, stage.ref, say)
-    return 0 if outcome.held else 1
+    app = stack.enter_context(running(home=home, environment=stage.platform.environment.path, options=options))
+    serving = app.platform.serving  # the stage was set before there was a port
+    server = f"inference server {app.endpoint}" if app.endpoint else f"endpoint {serving.endpoint(stage.ref.dotted)}"
+    teller.say(f"everything runs: portal {app.portal_url}, Dagster {app.ui_url}, {server}")
+    client = Client(serving.caller(stage.ref.dotted))
+    replay = Replay(stage.clock, client, days_per_second=story.days_per_second / patience)
+    show = Show(stage, app, teller, replay, patience=patience)
+    return app, stage.ref, _told(show, last, asked)
 
 
 def _told(show: Show, last: date | None, asked: Asked) -> outcomes.Outcome:
@@ -96,7 +114,11 @@ def _told(show: Show, last: date | None, asked: Asked) -> outcomes.Outcome:
         show.replay.end()
         show.replay.client.close()
         show.teller.listen()
-    return outcomes.of(show.stage, show.teller, show.replay.client.tally, trouble, asked)
+    return apart(_outcome, show.stage.name, show.teller.entries, show.replay.client.tally, trouble, asked)
+
+
+def _outcome(stage: Stage, entries: list[Entry], tally: Tally, trouble: str, asked: Asked) -> outcomes.Outcome:
+    return outcomes.of(stage, Teller(stage.platform.ledger, _to_stderr, entries=entries), tally, trouble, asked)
 
 
 def _first_model(show: Show, last: date | None) -> Script:
@@ -191,6 +213,13 @@ def _cycles(show: Show) -> list[Cycle]:
 
 def _state(show: Show, cycle: Cycle) -> str:
     return cycles.cycle(show.stage.platform.ledger, cycle.cycle_id).state
+
+
+def _let_go() -> None:
+    """Give memory that nothing holds any more back to the system; glibc keeps it until it is asked."""
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def _wait_for_ctrl_c(app: App, ref: ModelRef, say: Callable[[str], None]) -> None:

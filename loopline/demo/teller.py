@@ -6,6 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select
+
+from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.sentences import OBSERVED, tell
 
 if TYPE_CHECKING:
@@ -32,7 +35,9 @@ class Teller:
 
     def listen(self) -> list[Entry]:
         """Tell what came since the last call, and return it."""
-        new = self.ledger.entries()[len(self.entries) :]
+        last = self.entries[-1].entry_id if self.entries else 0
+        column = tables.entries.c.entry_id
+        new = self.ledger.selected(select(tables.entries).where(column > last).order_by(column))
         self.entries += new
         for entry in new:
             if entry.kind not in QUIET:

@@ -16,7 +16,10 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 from loopline.web_guard import LOCAL, Guard
 
-FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": errors.Failure} for status in (400, 404, 409, 503)}
+FAILURES: dict[int | str, dict[str, Any]] = {
+    **{status: {"model": errors.Failure} for status in (400, 404, 409, 503)},
+    "default": {"model": errors.Failure, "description": "What else is wrong"},
+}
 
 
 def create_app(

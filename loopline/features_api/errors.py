@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from loopline.platform_core.errors import (
     BadRequest,
@@ -22,7 +23,8 @@ from loopline.platform_core.errors import (
 )
 from loopline.platform_core.redaction import redacted
 
-UNAVAILABLE = 503
+METHOD_NOT_ALLOWED, UNAVAILABLE = 405, 503
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Problem(BaseModel):
@@ -54,11 +56,21 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> JSONResponse:
         fix = "see /docs for the routes and what they take"
-        return _answer(error.status_code, f"{request.method} {request.url.path}: {error.detail}", fix, error.headers)
+        problem = f"{request.method} {request.url.path}: {error.detail}"
+        return _answer(error.status_code, problem, fix, headers_of(request, error))
 
     @app.exception_handler(Exception)
     def defect(_: Request, error: Exception) -> JSONResponse:
         return _answer(500, redacted(f"{type(error).__name__}: {error}"), "this is a defect of the service: report it")
+
+
+def headers_of(request: Request, error: HTTPException) -> Mapping[str, str] | None:
+    """Return an error's headers; ``Allow`` names the methods of every route of the path, not of the first one only."""
+    if error.status_code != METHOD_NOT_ALLOWED:
+        return error.headers
+    routes, scope = request.app.router.routes, request.scope
+    found = (m for m in METHODS if any(r.matches({**scope, "method": m})[0] is Match.FULL for r in routes))
+    return {**(error.headers or {}), "Allow": ", ".join(found)}
 
 
 def answer(error: LooplineError) -> JSONResponse:

@@ -71,7 +71,7 @@ class SourceOut(BaseModel):
     model_config = _example(
         team="retail",
         name="orders",
-        contract="contracts/orders.v1.yaml",
+        contract="contracts/orders.v2.yaml",
         contract_version="1.0.0",
         arrives="daily",
         description="",

@@ -25,8 +25,14 @@ def _columns(item: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": column, "examples": [example]}
 
 
-def _object(required: list[str], **fields: Any) -> dict[str, Any]:
-    return {"schema": {"type": "object", "required": required, "properties": {**_NAMES, **fields}}}
+def _object(required: list[str], forms: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    """Describe a body that has exactly one of ``forms``; a field that is not told is refused."""
+    plain = {"type": "object", "required": required, "properties": {**_NAMES, **fields}, "additionalProperties": False}
+    return {"schema": {**plain, "oneOf": forms}}
+
+
+def _form(description: str, *needed: str, without: tuple[str, ...]) -> dict[str, Any]:
+    return {"title": description, "required": list(needed), "properties": dict.fromkeys(without, False)}
 
 
 _STATES = {
@@ -50,7 +56,13 @@ ONLINE: dict[str, Any] = {
         "required": True,
         "content": {
             "application/json": _object(
-                ["team", "entities"], entities=_columns(_KEY, {"customer_id": [12346]}), at=_TIME
+                ["team", "entities"],
+                [
+                    _form("of features", "features", without=("model",)),
+                    _form("of a model", "model", without=("features",)),
+                ],
+                entities=_columns(_KEY, {"customer_id": [12346]}),
+                at=_TIME,
             )
         },
     },
@@ -61,7 +73,15 @@ TRAINING: dict[str, Any] = {
         "required": True,
         "content": {
             "application/json": _object(
-                ["team"], version={"type": "string"}, rows=_columns({}, {"customer_id": [12346]}), as_of=_TIME
+                ["team"],
+                [
+                    _form("of rows", "features", "rows", without=("model", "version")),
+                    _form("of a model", "model", without=("features", "rows", "version")),
+                    _form("of a model's version", "model", "version", without=("features", "rows", "as_of")),
+                ],
+                version={"type": "string"},
+                rows=_columns({}, {"customer_id": [12346]}),
+                as_of=_TIME,
             ),
             ARROW: {"schema": {"type": "string", "format": "binary"}},
         },

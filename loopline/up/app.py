@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.errors import Refused
+from loopline.platform_core.errors import Refused, Unsupported
 from loopline.up.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -65,6 +66,14 @@ class App:
         return Own(self.platform)
 
     @property
+    def grpc_endpoint(self) -> str | None:
+        """Return where the inference server listens for gRPC; None where it does not, or is elsewhere."""
+        if self.endpoint is not None:
+            with suppress(Unsupported):
+                return self.platform.serving.grpc_endpoint("any")
+        return None
+
+    @property
     def dagster(self) -> Dagster:
         """Return a client of Dagster's GraphQL.
 
@@ -90,6 +99,7 @@ class App:
             "ui": self.ui_url,
             "graphql": self.graphql_url,
             "inference": self.endpoint,
+            "grpc": self.grpc_endpoint,
             "features": self.features_url,
             "portal": self.portal_url,
             "registry": self.registry_url,

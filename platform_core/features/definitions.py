@@ -36,7 +36,8 @@ def compute_view(frames: Frames, view: FeatureView, raw: pa.Table) -> pa.Table:
         TaskFailed: its function raised.
     """
     what = f"feature view {view.name!r}"
-    demand(raw.column_names, (view.entity, view.time, ARRIVED_AT), f"raw rows of {what}")
+    _demand_key(view, raw.column_names)
+    demand(raw.column_names, (ARRIVED_AT,), f"raw rows of {what}")
     if isinstance(view.compute, Windows):
         return _windowed(view, view.compute, raw, what)
     rows = frames.ordered(raw, _first(raw, view.time, view.entity), view.entity)
@@ -129,8 +130,24 @@ def _first(raw: pa.Table, *keys: str) -> list[str]:
     return [name for name in (*keys, LINE) if name in raw.column_names]
 
 
+def _demand_key(view: FeatureView, columns: Sequence[str]) -> None:
+    """Refuse a view whose entity or time is no column of its source.
+
+    Raises:
+        InvalidSpec: with all that it lacks, and the source's columns.
+    """
+    named = {"entity": view.entity, "time": view.time}
+    missing = [f"{name!r} ({role})" for role, name in named.items() if name not in columns]
+    if missing:
+        own = ", ".join(name for name in columns if not name.startswith("_"))
+        raise InvalidSpec(
+            f"feature view {view.name!r}: its source {view.source.name!r} has no column {', '.join(missing)}",
+            f"entity and time must be columns of its source: name two of {own}, or add them to {view.source.contract}",
+        )
+
+
 def _feature_names(view: FeatureView, schema: nw.Schema, what: str) -> list[str]:
-    demand(list(schema), (view.entity, view.time), what)
+    demand(list(schema), (view.entity, view.time), f"rows that {what} returns")
     names = [name for name in schema if name not in (view.entity, view.time)]
     _refuse_names(names, what)
     return names

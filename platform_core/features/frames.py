@@ -61,14 +61,14 @@ def _place(compute: FrameFunction, error: Exception) -> str:
 
 
 def demand(columns: Sequence[str], names: Sequence[str], what: str) -> None:
-    """Refuse a frame that lacks a column.
+    """Refuse a frame that lacks columns.
 
     Raises:
-        InvalidSpec: with the columns that there are.
+        InvalidSpec: with all that it lacks, and the columns that there are.
     """
-    for name in names:
-        if name not in columns:
-            raise InvalidSpec(f"{what}: no column {name!r}", f"use one of {', '.join(columns)}")
+    missing = [repr(name) for name in names if name not in columns]
+    if missing:
+        raise InvalidSpec(f"{what}: no column {', '.join(missing)}", f"use one of {', '.join(columns)}")
 
 
 def instant(schema: nw.Schema, name: str, alias: str, what: str) -> nw.Expr:

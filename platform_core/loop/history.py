@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.deployments import CHANGED, served
-from loopline.platform_core.loop.freezes import FROZEN, THAWED
+from loopline.platform_core.loop.freezes import EVERYTHING, FROZEN, THAWED
+from loopline.platform_core.loop.ledger import merged
 from loopline.platform_core.loop.sentences import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from sqlalchemy import Select
+
     from loopline.platform_core.contracts.serving import Served
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.ledger import Entry, Ledger
 
+_entry = tables.entries.c
 REASONS = (
     "cycle.opened",
     "cycle.reopened",
+    "cycle.doubted",
+    "cycle.went_on",
     "training_set.pinned",
     "model.registered",
     "gate.judged",
@@ -99,11 +105,14 @@ def live_at(ledger: Ledger, ref: ModelRef, at: datetime) -> Account:
     )
 
 
-def story(ledger: Ledger, ref: ModelRef, until: datetime | None = None) -> list[StoryEntry]:
-    """Tell everything that happened to a model, and the freezes of all, in the order in which it was recorded."""
-    everything = type(ref)("", "")
-    own = [*ledger.entries(ref, until=until), *ledger.entries(everything, until=until)]
-    return [StoryEntry(entry, tell(entry)) for entry in sorted(own, key=lambda entry: entry.entry_id or 0)]
+def story(
+    ledger: Ledger, ref: ModelRef, until: datetime | None = None, without: Sequence[str] = ()
+) -> list[StoryEntry]:
+    """Tell what happened to a model, ``without`` some kinds, and the freezes of all, in the order of its recording."""
+    queries = _queries(ledger, ref, without)
+    if until is not None:
+        queries = [query.where(_entry.at <= until) for query in queries]
+    return [StoryEntry(entry, tell(entry)) for entry in ledger.selected(merged(queries))]
 
 
 def newest(
@@ -113,19 +122,26 @@ def newest(
 
     Those recorded ``before`` an entry, and ``without`` some kinds, if given.
     """
-    column = tables.entries.c
-    own = and_(column.team == ref.team, column.model == ref.model, column.kind.not_in(without))
-    everything = and_(column.kind.in_((FROZEN, THAWED)), column.team == "", column.model == "")
-    query = select(tables.entries).where(or_(own, everything)).order_by(column.entry_id.desc()).limit(limit)
-    return ledger.selected(query if before is None else query.where(column.entry_id < before))
+    queries = _queries(ledger, ref, without)
+    if before is not None:
+        queries = [query.where(_entry.entry_id < before) for query in queries]
+    return ledger.selected(merged(queries, limit, newest_first=True))
 
 
 def of_cycle(ledger: Ledger, ref: ModelRef, cycle: str) -> list[Entry]:
     """Return what a cycle of a model did, oldest first: its reasons and the changes that it made."""
-    column = tables.entries.c
-    own = (column.team == ref.team, column.model == ref.model, column.cycle == cycle)
-    query = select(tables.entries).where(*own, column.kind.in_((*REASONS, CHANGED))).order_by(column.entry_id)
-    return ledger.selected(query)
+    return ledger.selected(merged([_of(ref, kind).where(_entry.cycle == cycle) for kind in (*REASONS, CHANGED)]))
+
+
+def _queries(ledger: Ledger, ref: ModelRef, without: Sequence[str]) -> list[Select[Any]]:
+    """Ask for each kind by itself where some are left out: most of what a model has ever told may be of these."""
+    kinds = [kind for kind in ledger.kinds(ref) if kind not in without] if without else [None]
+    return [_of(ref, kind) for kind in kinds] + [_of(EVERYTHING, kind) for kind in (FROZEN, THAWED)]
+
+
+def _of(ref: ModelRef, kind: str | None) -> Select[Any]:
+    query = select(tables.entries).where(_entry.team == ref.team, _entry.model == ref.model)
+    return query if kind is None else query.where(_entry.kind == kind)
 
 
 def _came(changes: Sequence[Entry]) -> Entry:
@@ -139,7 +155,8 @@ def _came(changes: Sequence[Entry]) -> Entry:
 
 
 def _why(ledger: Ledger, ref: ModelRef, at: datetime, cycles: Sequence[str], came: Entry) -> list[str]:
-    told = [e for e in ledger.entries(ref, REASONS, until=at) if e.cycle in cycles]
+    known = [_of(ref, kind).where(_entry.at <= at, _entry.cycle.in_(cycles)) for kind in REASONS]
+    told = ledger.selected(merged(known))
     if came.details.get("back"):
         told.append(came)
     return [tell(entry) for entry in sorted(told, key=lambda entry: entry.entry_id or 0)]

@@ -11,7 +11,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, insert, select, text
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    false,
+    func,
+    insert,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from loopline.platform_core.errors import LooplineError, StoreUnavailable
@@ -21,6 +33,7 @@ from loopline.platform_core.redaction import redacted
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
 
+_Query = Select[Any] | CompoundSelect[Any]
 Json = Any
 """What ``json.dumps`` accepts and ``json.loads`` returns."""
 
@@ -101,14 +114,23 @@ class Ledger:
         version: str | None = None,
     ) -> list[Entry]:
         """Read entries in the order in which they were recorded; ``since`` and ``until`` (included) by ``at``."""
-        order = tables.entries.c.entry_id
-        query = _filtered(ref, kinds, since, until, version)
-        return self.selected(query.order_by(order.desc() if newest_first else order).limit(limit))
+        found = _filtered(ref, kinds, since, until, version)
+        return self.selected(merged(found, limit, newest_first=newest_first))
 
-    def selected(self, query: Select[Any]) -> list[Entry]:
+    def kinds(self, ref: ModelRef) -> list[str]:
+        """Return the kinds of a model's entries, by one look into an index for each of them."""
+        column = tables.entries.c
+        own = select(func.min(column.kind).label("kind")).where(column.team == ref.team, column.model == ref.model)
+        found = own.cte(recursive=True)
+        later = own.where(column.kind > found.c.kind).correlate(found).scalar_subquery()
+        found = found.union_all(select(later).where(found.c.kind.is_not(None)))
+        with self.reading() as connection:
+            return [kind for (kind,) in connection.execute(select(found.c.kind)) if kind is not None]
+
+    def selected(self, query: _Query) -> list[Entry]:
         """Read the entries that a query over the whole ``tables.entries`` selects."""
         with self.reading() as connection:
-            return [_entry(row) for row in connection.execute(query).mappings()]
+            return [_entry(row) for row in connection.execute(query).mappings().all()]
 
 
 def append(connection: Connection, entry: Entry, once: str | None = None) -> int:
@@ -137,9 +159,26 @@ def append(connection: Connection, entry: Entry, once: str | None = None) -> int
 
 def newest(connection: Connection, ref: ModelRef, kinds: Sequence[str], version: str | None = None) -> Entry | None:
     """Return a model's last entry of these kinds (and about a version), inside a transaction."""
-    query = _filtered(ref, kinds, version=version).order_by(tables.entries.c.entry_id.desc()).limit(1)
+    query = merged(_filtered(ref, kinds, version=version), 1, newest_first=True)
     row = connection.execute(query).mappings().one_or_none()
     return _entry(row) if row else None
+
+
+def merged(queries: Sequence[Select[Any]], limit: int | None = None, *, newest_first: bool = False) -> _Query:
+    """Put queries over the whole ``tables.entries`` together, in the order in which entries were recorded.
+
+    An index gives each of them in that order. Of one query for several kinds SQLite reads every entry of the model
+    instead; PostgreSQL sorts all that it finds, but for the limit that each query gets of its own.
+    """
+    if len(queries) == 1:
+        return _ordered(queries[0], limit, newest_first)
+    each = queries if limit is None else [select(_ordered(one, limit, newest_first).subquery()) for one in queries]
+    return _ordered(union_all(*each), limit, newest_first)
+
+
+def _ordered(query: _Query, limit: int | None, newest_first: bool) -> _Query:
+    order = query.selected_columns.entry_id
+    return query.order_by(order.desc() if newest_first else order).limit(limit)
 
 
 _COLUMNS = ("kind", "at", "team", "model", "cycle", "version", "actor", "reason")
@@ -151,18 +190,21 @@ def _filtered(
     since: datetime | None = None,
     until: datetime | None = None,
     version: str | None = None,
-) -> Select[Any]:
+) -> list[Select[Any]]:
+    """Return a query for each kind, for ``merged``."""
     column = tables.entries.c
     query = select(tables.entries)
     if ref is not None:
         query = query.where(column.team == ref.team, column.model == ref.model)
-    if kinds is not None:
-        query = query.where(column.kind.in_(kinds))
     if version is not None:
         query = query.where(column.version == version)
     if since is not None:
         query = query.where(column.at >= since)
-    return query if until is None else query.where(column.at <= until)
+    if until is not None:
+        query = query.where(column.at <= until)
+    if kinds is None:
+        return [query]
+    return [query.where(column.kind == kind) for kind in dict.fromkeys(kinds)] or [query.where(false())]
 
 
 def _entry(row: RowMapping) -> Entry:

@@ -97,6 +97,7 @@ entries = Table(
     Index("entries_by_model", "team", "model", "kind", "entry_id"),
     Index("entries_of_model", "team", "model", "entry_id"),
     Index("entries_by_kind", "kind", "entry_id"),
+    Index("entries_by_version", "kind", "team", "model", "version", "entry_id"),
     Index("entries_by_time", "at"),
 )
 append_only(entries, "the ledger is append-only", "entry_id = NEW.entry_id OR unique_key = NEW.unique_key")

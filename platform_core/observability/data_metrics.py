@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Integer, func, select
+from sqlalchemy import func, select
 
 from loopline.platform_core.features.declaration import ref_of
 from loopline.platform_core.features.extents import Extents
 from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.entry_kinds import LANDED, REFUSED
+from loopline.platform_core.loop.entry_kinds import REFUSED
 from loopline.platform_core.observability.families import Family, seconds
+from loopline.platform_core.observability.landings import Landings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,6 +25,7 @@ _entry = tables.entries.c
 _SOURCE = ("team", "source")
 _VIEW = ("team", "view", "version")
 _extents: WeakKeyDictionary[Ledger, Extents] = WeakKeyDictionary()
+_landings: WeakKeyDictionary[Ledger, Landings] = WeakKeyDictionary()
 DAY = 86_400
 
 
@@ -43,17 +45,13 @@ def _landed(ledger: Ledger, arrives: dict[tuple[str, str], str], now: datetime) 
         "dead": Family("loopline_dead_letters_total", "counter", "Rows that broke their contract.", _SOURCE),
     }
     age = Family("loopline_landing_age_seconds", "gauge", "Age of the newest landing.", (*_SOURCE, "arrives"))
-    source = _entry.details["source"].as_string().label("source")
-    sums = [func.sum(_entry.details[name].as_string().cast(Integer)).label(name) for name in summed]
-    query = select(source, func.count().label("landings"), func.max(_entry.at).label("newest"), *sums)
-    with ledger.reading() as connection:
-        rows = connection.execute(query.where(_entry.kind == LANDED).group_by(source)).mappings().all()
-    for row in rows:
-        place = tuple(row["source"].split("/", 1))
-        landings.add(row["landings"], *place)
-        age.add(seconds(row["newest"], now), *place, arrives.get(place, "gone"))
-        for name, family in summed.items():
-            family.add(row[name] or 0, *place)
+    for source, total in _landings.setdefault(ledger, Landings()).totals(ledger).items():
+        team, _, name = source.partition("/")
+        place = (team, name)
+        landings.add(total.landings, *place)
+        age.add(seconds(total.newest, now), *place, arrives.get(place, "gone"))
+        for what, family in summed.items():
+            family.add(getattr(total, what), *place)
     for family in (landings, *summed.values()):
         family.begin_at_zero(arrives)
     yield from (landings, *summed.values(), age)

@@ -21,11 +21,11 @@ MOST_AHEAD = timedelta(days=1)
 class Column:
     """A column of the accepted rows.
 
-    ``name`` is what the column is called after landing, ``physical_name`` in the arriving file; ``format`` reads
-    dates and timestamps, in strptime's form, whichever the file has. ``timestamp`` columns become UTC µs. A column
-    that is not ``required`` may hold nulls, and may be absent from a file whose columns the contract all names.
-    ``personal`` is a column whose ``classification`` says that it names or finds a person. ``entity`` is the entity
-    whose key it holds under another name, where the contract says so.
+    ``name`` is what the column is called after landing, ``physical_name`` in the arriving file; ``format`` is the
+    pattern of dates and timestamps, as it stands in the contract and ``jdk_pattern`` reads it. ``timestamp`` columns
+    become UTC µs. A column that is not ``required`` may hold nulls, and may be absent from a file whose columns the
+    contract all names. ``personal`` is a column whose ``classification`` says that it names or finds a person.
+    ``entity`` is the entity whose key it holds under another name, where the contract says so.
     """
 
     name: str

@@ -20,6 +20,7 @@ class FeatureView:
 
     ``compute`` takes the source's accepted rows (contract columns) and returns one row per entity and event
     time: the ``entity`` column, the ``time`` column and one column a feature; every other column is a feature.
+    ``entity`` and ``time`` must be columns of the source too: by them its rows are ordered, and new ones are found.
 
     ``served`` says where the server finds the newest values: ``"online"`` in the online store by entity, or in
     the ``"request"`` itself, for what is only known when the caller asks (the order that is being placed).

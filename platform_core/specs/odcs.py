@@ -15,7 +15,7 @@ from loopline.platform_core.foundation import validation
 from loopline.platform_core.foundation.files import stamp
 from loopline.platform_core.foundation.located_yaml import Located, Place, load
 from loopline.platform_core.specs.contract_file import PERSONAL, Column, ColumnType, RowContract, Rule
-from loopline.platform_core.specs.jdk_pattern import strptime_of
+from loopline.platform_core.specs.jdk_pattern import form_of
 
 if TYPE_CHECKING:
     from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
@@ -102,7 +102,10 @@ class _Property:
         """Return the column, its type and format checked."""
         name, kind = self.spec.name or "", self.spec.logicalType or ""
         if not name.isidentifier() or name.startswith("_"):
-            raise self.invalid(("name",), f"{name!r} is no column name", "use letters, digits and _, but not _ first")
+            fix = "use letters, digits and _, but not _ first"
+            if plain := "_".join(re.findall(r"[A-Za-z0-9]+", name)).lower().lstrip("0123456789_"):
+                fix = f"write 'name: {plain}', and 'physicalName: {name}' as the file has it ({fix})"
+            raise self.invalid(("name",), f"{name!r} is no column name", fix)
         if kind not in TYPES:
             raise self.invalid(("logicalType",), f"{name}: type {kind!r} is not known", f"use {', '.join(TYPES)}")
         form = self.time_format()
@@ -137,15 +140,16 @@ class _Property:
             yield self.rule("unique")
 
     def time_format(self) -> str | None:
-        """Return the format of a time as strptime's; the standard's are the JDK's."""
+        """Return the format of a time as it stands in the file, checked."""
         form = self.options.get("format")
         if form is None:
             return None
         try:
-            return strptime_of(str(form))
+            form_of(str(form))
         except ValueError as error:
             problem, fix = error.args
             raise self.option("format", f"{form!r} is no date pattern: {problem}", fix) from error
+        return str(form)
 
     @property
     def required(self) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from loopline.platform_core.specs.jdk_pattern import form_of
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -66,7 +68,7 @@ def _carefully(text: pl.Expr, column: Column) -> pl.Expr:
         lower = text.str.to_lowercase()
         return pl.when(lower.is_in(TRUE)).then(statement=True).when(lower.is_in(FALSE)).then(statement=False)
     if column.type == "date":
-        return text.str.strptime(pl.Date, column.format or "%Y-%m-%d", strict=False)
+        return _patterned(text, column.format or "%Y-%m-%d", pl.Date())
     return _instant(text, column.format)
 
 
@@ -90,13 +92,20 @@ def _whole(text: pl.Expr) -> pl.Expr:
 def _instant(text: pl.Expr, form: str | None) -> pl.Expr:
     """Read instants; without a zone in the text they are UTC. The default is ISO 8601."""
     if form is not None:
-        if "%z" in form or "%:z" in form or "%#z" in form:
-            return text.str.strptime(pl.Datetime("us", "UTC"), form, strict=False)
-        return text.str.strptime(pl.Datetime("us"), form, strict=False).dt.replace_time_zone("UTC")
+        if any(zone in form_of(form).strptime for zone in ("%z", "%:z", "%#z")):
+            return _patterned(text, form, pl.Datetime("us", "UTC"))
+        return _patterned(text, form, pl.Datetime("us")).dt.replace_time_zone("UTC")
     iso = text.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
     zoned = iso.str.strptime(pl.Datetime("us", "UTC"), "%Y-%m-%dT%H:%M:%S%.f%:z", strict=False)
     bare = iso.str.strptime(pl.Datetime("us"), "%Y-%m-%dT%H:%M:%S%.f", strict=False)
     return pl.coalesce(zoned, bare.dt.replace_time_zone("UTC"))
+
+
+def _patterned(text: pl.Expr, pattern: str, kind: pl.Date | pl.Datetime) -> pl.Expr:
+    """Read texts that have a pattern's shape."""
+    form = form_of(pattern)
+    shaped = text if form.shape is None else pl.when(text.str.contains(form.shape)).then(text)
+    return shaped.str.strptime(kind, form.strptime, strict=False)
 
 
 def to_arrow(frame: pl.DataFrame) -> pa.Table:

@@ -133,5 +133,5 @@ def _orders(platform: Platform) -> pa.Table:
     names = text.split(b"\n", 1)[0].decode().strip().split(",")
     options = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True)
     rows = csv.read_csv(pa.BufferReader(text), convert_options=options)
-    good = platform.engine.check_rows(rows, read_contract(folder / "contracts" / "orders.v1.yaml")).good
+    good = platform.engine.check_rows(rows, read_contract(folder / "contracts" / "orders.v2.yaml")).good
     return good.append_column(ARRIVED_AT, good["invoiced_at"])

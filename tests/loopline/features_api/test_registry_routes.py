@@ -203,6 +203,18 @@ BAD = [
 ]
 
 
+def test_a_wrong_method_is_told_every_right_one(ask):
+    """Also where two routes of a path take a method each."""
+    for path, allowed in {
+        "/features": "GET",
+        "/features/shop/spending/versions/1": "GET, DELETE",
+        "/consumers": "GET, POST",
+        "/features/online": "POST",
+    }.items():
+        answer = ask("PUT", path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed), path
+
+
 def test_every_error_has_a_problem_and_a_fix(ask):
     """Whatever is sent, the answer has the one shape, and bad input is never our defect."""
     for method, path, body, status in BAD:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import jsonschema
 import pyarrow as pa
 import pytest
 
@@ -139,6 +140,39 @@ def test_openapi_tells_both_routes(ask: Ask) -> None:
     online = paths["/features/online"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert online["properties"].keys() == {"team", "features", "model", "entities", "at"}
     assert ARROW in paths["/features/training-set"]["post"]["requestBody"]["content"]
+
+
+def test_openapi_tells_which_fields_go_together(ask: Ask) -> None:
+    """What the schema refuses, the service refuses, and what it takes is never refused for its form."""
+    paths = ask("GET", "/openapi.json").json()["paths"]
+    features, entities = {"features": ["history:spend"]}, {"entities": {"customer_id": [1]}}
+    rows, model = {"rows": {"customer_id": [1], "event_time": ["2020-01-02T00:00:00Z"]}}, {"model": "large"}
+    as_of = {"as_of": "2020-01-03T00:00:00Z"}
+    bodies = {
+        "/features/online": [
+            (features | entities, True),
+            (model | entities, True),
+            (features | model | entities, False),
+            (entities, False),
+            (features | entities | as_of, False),
+        ],
+        "/features/training-set": [
+            (features | rows | as_of, True),
+            (model | as_of, True),
+            (model | {"version": "1"}, True),
+            (features, False),
+            (model | rows, False),
+            (model | as_of | {"version": "1"}, False),
+            (features | rows | {"version": "1"}, False),
+        ],
+    }
+    for path, tried in bodies.items():
+        schema = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        for body, good in tried:
+            sent = {"team": "shop", **body}
+            assert jsonschema.Draft202012Validator(schema).is_valid(sent) == good, (path, body)
+            answer = ask("POST", path, json=sent)
+            assert (answer.status_code != 400) == good, (path, body, answer.text)
 
 
 def test_a_page_of_another_site_reads_and_announces_nothing(ask: Ask) -> None:

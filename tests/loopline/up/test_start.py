@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from loopline.cli.up import welcome
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import StoreUnavailable
@@ -18,6 +19,7 @@ from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.resources.local.serving import LocalServing
 from loopline.up import start as steps
 from loopline.up.app import App
 from loopline.up.ports import HeldPorts
@@ -82,3 +84,18 @@ def test_a_model_that_cannot_be_served_does_not_stop_the_start(supervisor, tmp_p
     steps._reapply(App(platform, supervisor, (), {}, HeldPorts()), Waiting(supervisor, threading.Event(), 30))
     platform.close()
     assert told == [Event("old/gone", "not served", "model 'old.gone' has no version '1' → list its versions")]
+
+
+@pytest.mark.parametrize(
+    ("grpc_port", "endpoint", "told"),
+    [(8081, "http://h", "127.0.0.1:8081"), (None, "http://h", None), (8081, None, None)],
+)
+def test_where_grpc_is_listened_for_is_told(grpc_port, endpoint, told, supervisor, tmp_path):
+    """In the welcome and to programs; nothing where nobody listens, or the server is elsewhere."""
+    serving = LocalServing(root=str(tmp_path), port=8080, grpc_port=grpc_port)
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    platform = Platform(Environment("test", tmp_path / "test.yaml", {"serving": serving}, url, None, tmp_path))
+    app = App(platform, supervisor, (), {}, HeldPorts(), endpoint=endpoint)
+    assert app.facts()["grpc"] == told
+    assert [line.split() for line in welcome(app).splitlines() if "gRPC" in line] == ([["gRPC", told]] if told else [])
+    platform.close()

@@ -46,7 +46,7 @@ def accepted() -> pl.DataFrame:
     folder = Path(retail.__file__).parent
     with lzma.open(folder / "data" / "online_retail.csv.xz") as file:
         rows = pl.read_csv(file.read(), infer_schema=False)
-    contract = read_contract(folder / "contracts" / "orders.v1.yaml")
+    contract = read_contract(folder / "contracts" / "orders.v2.yaml")
     return pl.DataFrame(PolarsEngine().check_rows(rows.to_arrow(), contract).good)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -13,6 +14,8 @@ from deltalake import DeltaTable, write_deltalake
 
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation import names
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.monitor import days
 from loopline.platform_core.testing.lake import numbered, numbers
 from loopline.resources.delta.commits import OURS
 from loopline.resources.delta.lake import DeltaLake
@@ -54,6 +57,7 @@ def test_a_folder_has_no_dot_and_the_table_keeps_its_name(lake: DeltaLake, tmp_p
         (names.prediction_table("shop", "churn"), "Requests that model churn of team shop answered"),
         (names.realised_table("shop", "churn"), "Answers of model churn of team shop whose label has come"),
         (names.scores_table("shop", "churn"), "Daily scores of model churn of team shop"),
+        (days.table(ModelRef("shop", "churn")), "What was counted in each drift window of model churn of team shop"),
         (names.scorecard_table("figures"), "The platform's scorecard: figures"),
     ],
 )
@@ -64,6 +68,13 @@ def test_every_table_says_what_it_holds(lake: DeltaLake, tmp_path: Path, table: 
     assert "." not in log.parent.name
     assert str(DeltaTable(log.parent).metadata().description).startswith(holds)
     assert lake.tables() == [table]
+
+
+def test_the_docs_list_every_table_that_says_what_it_holds() -> None:
+    """Who reads the lake with another tool finds each kind of table there."""
+    page = Path(__file__).parents[3] / "docs/how-to/open-the-lake-elsewhere.md"
+    listed = re.findall(r"^\| `[^`]+` \| `([^`]+)` \|", page.read_text(), re.MULTILINE)
+    assert {table.split("/")[1] for table in listed} == set(names.HOLDS)
 
 
 def test_a_name_lasts(lake: DeltaLake, tmp_path: Path) -> None:

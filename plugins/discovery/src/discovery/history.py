@@ -12,7 +12,7 @@ from loopline.specs import Source, feature_view, labels, minutes
 with (files("discovery") / "data" / "articles.csv").open(encoding="utf-8") as file:
     ARTICLES = {line["stock_code"]: float(line["share"]) for line in csv.DictReader(file)}
 """The catalogue: what share of customers ordered each article in the log's first year, the most popular first."""
-orders = Source("orders", contract="contracts/orders.v1.yaml", arrives="daily")
+orders = Source("orders", contract="contracts/orders.v2.yaml", arrives="daily")
 MONTH, MONTHS = 30 * 24 * 60, 6
 MOST = 60
 """Articles of a customer's past, and of an order, that are looked at."""

@@ -7,7 +7,7 @@ from narwhals.selectors import numeric
 
 from loopline.specs import Source, feature_view, minutes, weekday
 
-orders = Source("orders", contract="contracts/orders.v1.yaml", arrives="daily")
+orders = Source("orders", contract="contracts/orders.v2.yaml", arrives="daily")
 TAKES_BACK = nw.col("invoice").str.starts_with("C")
 """A line of a cancellation: it takes an article of an earlier order back."""
 
