@@ -76,9 +76,10 @@ ci: $(TOOLS) ## What .ci/run runs: check, test, demo, the heavy tests that are d
 	@scripts/system-packages.sh
 	$(BIN)/python -m scripts.ci
 
-cluster: $(TOOLS) ## A Kubernetes of its own, left running to look at; Ctrl-C ends it
+cluster: $(TOOLS) ## A Kubernetes of its own with what the chart needs beside it, left running; INSTALL=yes: and the chart
+	@scripts/system-packages.sh
 	@scripts/cluster.sh
-	$(BIN)/python -m scripts.cluster
+	INSTALL=$(INSTALL) $(BIN)/python -m scripts.cluster
 
 images: $(TOOLS) ## Images of a release as OCI archives with a bill of materials, without Docker
 	$(BIN)/python -m scripts.images

@@ -15,6 +15,7 @@ from scripts.cluster import images
 from scripts.cluster.python_layer import interpreter
 from scripts.cluster.settings import NODE_ADDRESS
 from tests.cluster.endpoints_in_pods import BUCKET, storage
+from tests.cluster.installed_chart import REACHED
 from tests.cluster.kubernetes_cluster import OBJECT_STORE_PORT
 from tests.cluster.let_in import let_in
 from tests.conftest import RedisServer
@@ -55,7 +56,7 @@ def _installed(site: Site, secret: dict[str, str], rest_seconds: float) -> dict[
     made = {"teamDefaults": {"createNamespace": False}, "serving": {"createNamespace": False}}
     began = time.monotonic()
     with helm.Config(kubeconfig_path=site.cluster.kubeconfig, namespace=PLACE) as config:
-        config.install(CHART, RELEASE, merged(profile, own, made))
+        config.install(CHART, RELEASE, merged(profile, REACHED, own, made))
     return _measured(site, f"app.kubernetes.io/instance={RELEASE}", began, rest_seconds)
 
 

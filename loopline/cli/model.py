@@ -23,6 +23,7 @@ model = LazyGroup(
         "status": ("loopline.cli.model:status", "What is live, what is on its way, and how it does."),
         "promote": ("loopline.cli.model_promote:promote", "Let a version be rolled out, now or by a pull request."),
         "trials": ("loopline.cli.model_trials:trials", "What the search of a version tried, and how good each was."),
+        "refresh": ("loopline.cli.model_refresh:refresh", "Let a new image or size reach endpoints now."),
         "retire": ("loopline.cli.model_retire:retire", "End the endpoint of a model that is no more."),
         "card": ("loopline.cli.model_card:card", "What a version is, learnt from and does, as a card."),
         "annex": ("loopline.cli.model_card:annex", "The same under the headings of the EU AI Act's Annex IV."),

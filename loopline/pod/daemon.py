@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Event
 
+from loopline.platform_core.environment import home
 from loopline.platform_core.errors import StoreUnavailable
+from loopline.platform_core.foundation import liveness
 from loopline.platform_core.foundation.signals import set_by_signals
 from loopline.pod.lease import Lease
 
@@ -18,19 +21,21 @@ GRACE_SECONDS = 20
 _log = logging.getLogger("loopline.pod")
 
 
-def work(lease: Lease, argv: Sequence[str], stop: Event) -> int:
-    """Wait for the lease, then run the daemon for as long as it is ours; returns an exit code.
+def work(lease: Lease, argv: Sequence[str], stop: Event, beat: Callable[[], None] = lambda: None) -> int:
+    """Wait for the lease, then run the daemon for as long as it is ours; returns an exit code. ``beat`` at each look.
 
     Whoever loses the lease kills its daemon at once and ends: another one may have begun, and two start runs twice.
     """
     _log.warning("waiting for the lease")
     while not _taken(lease):
+        beat()
         if stop.wait(LOOK_SECONDS):
             return 0
     _log.warning("the lease is ours: starting the daemon")
     daemon = subprocess.Popen(argv)  # noqa: S603 - our own command
     try:
         while not stop.wait(LOOK_SECONDS):
+            beat()
             if daemon.poll() is not None:
                 _log.error("the daemon ended by itself with %s", daemon.returncode)
                 return 1
@@ -64,7 +69,7 @@ def main() -> int:
     url = settings.of_environment().storage.replace("+psycopg2", "", 1)
     argv = (sys.executable, "-m", "loopline.up.daemon", "run", *sys.argv[1:])
     with set_by_signals() as stop:
-        return work(Lease(url, LEASE), argv, stop)
+        return work(Lease(url, LEASE), argv, stop, partial(liveness.beat, home()))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from loopline.asset_defs.keys import (
     NIGHTLY_JOBS,
     STEPS_ARE_PODS,
 )
+from loopline.platform_core.foundation.pod_template import PodTemplate
 
 LIBRARY = "dagster_k8s"
 RUN_OF = "LOOPLINE_RUN_OF"
@@ -62,6 +63,7 @@ class RunPods(BaseModel):
     node_selector: Mapping[str, str] = Field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     priority_class: str | None = None
+    pod_template: PodTemplate = PodTemplate()
     kubeconfig: Path | None = None
 
     @field_validator("jobs")
@@ -89,6 +91,8 @@ def launcher_settings(team: str, chosen: RunPods) -> dict[str, Any]:
     The pod keeps to Pod Security's ``restricted``, is tried once, and becomes ``loopline pod run``. What a job's or a
     run's tags may change of it is how much it asks for: quota and limit range hold all the same.
     """
+    extras = chosen.pod_template
+    pod = extras.spec(_pod(chosen) | {"containers": [_container(team, chosen)]})
     return {
         "job_image": chosen.image,
         "job_namespace": chosen.namespace,
@@ -102,8 +106,9 @@ def launcher_settings(team: str, chosen: RunPods) -> dict[str, Any]:
         "only_allow_user_defined_k8s_config_fields": {"container_config": {"resources": True}},
         "only_allow_user_defined_env_vars": [],
         "run_k8s_config": {
-            "container_config": _container(team, chosen),
-            "pod_spec_config": _pod(chosen),
+            "container_config": pod.pop("containers")[0],
+            "pod_spec_config": pod,
+            "pod_template_spec_metadata": extras.metadata({}),
             "job_spec_config": {"backoffLimit": 0, "ttlSecondsAfterFinished": KEEP_SECONDS},
         },
     }

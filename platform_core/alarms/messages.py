@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms.debounce import STANDS, News
+from loopline.platform_core.alarms.pages import alarms_page
 from loopline.platform_core.contracts.notifier import SEVERITIES, Message
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def message(notifier: str, one: Standing, what: News, note: str = "") -> Message
         since=one.since,
         until=one.until,
         subject=alarm.about,
-        link=alarm.link,
+        link=alarm.link or alarms_page(),
         note="; ".join(part for part in (_grown(one, what), note, late) if part),
     )
 

@@ -1,4 +1,4 @@
-"""Where a person sees more: pages of Dagster's web server, as far as this process knows where it is."""
+"""Where a person sees more: pages of Dagster's web server and the portal, where this process knows their addresses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 DAGSTER_URL = "LOOPLINE_DAGSTER_URL"
 """Variable with the web server's address as people reach it; ``loopline up`` sets it."""
+PORTAL_URL = "LOOPLINE_PORTAL_URL"
+"""Variable with the portal's address as people reach it."""
 REPOSITORY = "__repository__"
 
 
@@ -49,3 +51,9 @@ class Pages:
 
     def _at(self, place: str) -> str:
         return f"{self.base}/{place}" if self.base else ""
+
+
+def alarms_page() -> str:
+    """Return the portal's page of alarms; "" where nobody said how people reach it."""
+    base = os.environ.get(PORTAL_URL, "").rstrip("/")
+    return f"{base}/alarms" if base else ""

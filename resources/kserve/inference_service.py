@@ -53,7 +53,8 @@ def predictor(serving: KServeServing, group: str, place: str = "") -> Manifest:
         "runtime": serving.runtime or OWN_RUNTIME,
         "protocolVersion": "v2",
     }
-    return {**spec, "containers": beside, "model": model, "labels": labels(group), "minReplicas": serving.replicas}
+    metadata = serving.pod_template.metadata({"labels": labels(group)})
+    return {**spec, "containers": beside, "model": model, **metadata, "minReplicas": serving.replicas}
 
 
 def _service(serving: KServeServing, group: str) -> Manifest:

@@ -9,7 +9,6 @@ from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.contracts.state_store import together
 from loopline.resources.kserve.apart import VERSION, part_name
 from loopline.resources.kserve.inference_service import around, predictor
-from loopline.resources.kubernetes.endpoint_manifests import labels
 from loopline.resources.object_store.groups import version_place
 from loopline.resources.object_store.states import ObjectStates
 
@@ -56,7 +55,7 @@ class OwnServer:
         return {
             **made,
             "name": part_name(version),
-            "labels": {**labels(group), VERSION: part_name(version)},
+            "labels": {**made["labels"], VERSION: part_name(version)},
             "containers": [],  # nothing is replayed
             "model": {**made["model"], "storageUri": uri},
         }

@@ -102,11 +102,11 @@ class ForeignRuntimes:
             "metadataHeaders": [KEYS_HEADER, TIME_HEADER, LENGTH_HEADER],
             "metadataAnnotations": list(note.notes),
         }
+        own = {"labels": {**labels(group), apart.VERSION: apart.part_name(version)}, "annotations": note.notes}
         return {
             **placement(serving, group),
+            **serving.pod_template.metadata(own),
             "name": apart.part_name(version),
-            "labels": {**labels(group), apart.VERSION: apart.part_name(version)},
-            "annotations": note.notes,
             "model": answers,
             "logger": logger,
         }

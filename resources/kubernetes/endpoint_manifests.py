@@ -53,7 +53,7 @@ def manifests(serving: KubernetesServing, group: str, model: str) -> list[Manife
     if serving.replicas_max > serving.replicas:
         found.append(_autoscaler(serving, group))
     if serving.http_gateway:
-        found.append(_route(serving.http_gateway, group, model))
+        found.append(_route(serving, group, model))
     return named(found, serving.namespace, group)
 
 
@@ -68,8 +68,12 @@ def named(objects: list[Manifest], namespace: str, group: str) -> list[Manifest]
 def _deployment(serving: KubernetesServing, group: str) -> Manifest:
     spec: Manifest = {
         "selector": {"matchLabels": labels(group)},
+        "minReadySeconds": serving.min_ready_seconds,
         "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": {"labels": labels(group)}, "spec": pod(serving, group)},
+        "template": {
+            "metadata": serving.pod_template.metadata({"labels": labels(group)}),
+            "spec": pod(serving, group),
+        },
     }
     if serving.replicas_max <= serving.replicas:  # otherwise the number is the autoscaler's
         spec["replicas"] = serving.replicas
@@ -81,7 +85,7 @@ def pod(serving: PodServing, group: str, place: str = "") -> Manifest:
 
     The relay begins before the server and ends after it; they share process ids, by which they know each other.
     """
-    return {
+    own = {
         **placement(serving, group),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -102,6 +106,7 @@ def pod(serving: PodServing, group: str, place: str = "") -> Manifest:
             *(_secret(number, name) for number, name in enumerate(serving.secrets)),
         ],
     }
+    return serving.pod_template.spec(own)
 
 
 def placement(serving: PodServing, group: str) -> Manifest:
@@ -251,15 +256,16 @@ def _autoscaler(serving: KubernetesServing, group: str) -> Manifest:
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": name, "spec": spec}
 
 
-def _route(gateway: str, group: str, model: str) -> Manifest:
+def _route(serving: KubernetesServing, group: str, model: str) -> Manifest:
     """Send a model's requests to its group; a gateway is ``namespace/name``."""
-    namespace, _, name = gateway.rpartition("/")
+    namespace, _, name = serving.http_gateway.rpartition("/")
     parent = {"name": name} | ({"namespace": namespace} if namespace else {})
     rule = {
         "matches": [{"path": {"type": "PathPrefix", "value": f"/v2/models/{model}"}}],
         "backendRefs": [{"name": object_name(group), "port": HTTP_PORT}],
     }
-    spec = {"parentRefs": [parent], "rules": [rule]}
+    names = {"hostnames": list(serving.hostnames)} if serving.hostnames else {}
+    spec = {"parentRefs": [parent], **names, "rules": [rule]}
     route = {"name": route_name(model)}
     return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": route, "spec": spec}
 

@@ -28,7 +28,7 @@ def manifest(settings: Settings, requirements: Requirements, key: str, packed: s
     evicted or preempted fails the Job by a rule of its own, so that its condition says so even when the pod is gone.
     Of several workers each pod has a number; when one fails the Job has failed, and ends the others.
     """
-    workers = requirements.workers
+    workers, extras = requirements.workers, settings.pod_template
     several = {"completionMode": "Indexed", "completions": workers, "parallelism": workers} if workers > 1 else {}
     return {
         "apiVersion": "batch/v1",
@@ -40,8 +40,8 @@ def manifest(settings: Settings, requirements: Requirements, key: str, packed: s
             "podFailurePolicy": {"rules": [_DISRUPTED]},
             "ttlSecondsAfterFinished": int(settings.keep_days * _DAY_SECONDS),
             "template": {
-                "metadata": {"labels": MANAGED, "annotations": {TASK: packed}},
-                "spec": _pod(settings, requirements, account),
+                "metadata": extras.metadata({"labels": MANAGED, "annotations": {TASK: packed}}),
+                "spec": extras.spec(_pod(settings, requirements, account)),
             },
         },
     }

@@ -10,16 +10,17 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core import environment
 from loopline.platform_core.errors import LooplineError, Refused
-from loopline.platform_core.foundation import logs
+from loopline.platform_core.foundation import liveness, logs
 from loopline.platform_core.foundation.signals import set_by_signals
 from loopline.platform_core.platform import Platform
 from loopline.resources.kubernetes.link import Link, api_message
@@ -184,7 +185,7 @@ class Mirror:
         try:
             return self.link.resource(API_VERSION, kind)
         except ResourceNotFoundError as error:
-            fix = "apply the definitions in the chart's folder crds"
+            fix = "let the chart bring its definitions: helm upgrade with mirror.enabled"
             raise Refused(f"this cluster knows no {kind} of {API_VERSION}", fix) from error
 
     def _call(self, call: Any, **how: Any) -> Any:
@@ -221,8 +222,8 @@ def _conditions(one: Mirrored, found: Mapping[str, Any], generation: int) -> lis
     return made
 
 
-def run(mirror: Mirror, every_seconds: float, stop: Event) -> None:
-    """Go round until told to stop; what is away now is asked again in the next round."""
+def run(mirror: Mirror, every_seconds: float, stop: Event, beat: Callable[[], None] = lambda: None) -> None:
+    """Go round until told to stop, with a ``beat`` after each; what is away now is asked again in the next round."""
     told = ""
     while not stop.is_set():
         try:
@@ -236,6 +237,7 @@ def run(mirror: Mirror, every_seconds: float, stop: Event) -> None:
             if api_message(error) != told:
                 _LOG.warning("the API refuses to list: %s", api_message(error))
             told = api_message(error)
+        beat()
         stop.wait(every_seconds)
 
 
@@ -269,7 +271,8 @@ def main() -> None:
     budget = Budget(given.calls_a_minute)
     try:
         with set_by_signals() as stop:
-            run(Mirror(platform.ledger, link, given.namespace, budget, dict(given.of)), given.every, stop)
+            mirror = Mirror(platform.ledger, link, given.namespace, budget, dict(given.of))
+            run(mirror, given.every, stop, partial(liveness.beat, environment.home()))
     finally:
         link.close()
         platform.close()

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import Refused
+from loopline.platform_core.foundation.pod_template import PodTemplate
 from loopline.resources.kubernetes import room
 from loopline.resources.kubernetes.by_team import TEAM, of_its_team
 from loopline.resources.kubernetes.endpoint_manifests import (
@@ -90,6 +91,7 @@ class PodServing(GroupedServing):
     node_selector: Mapping[str, str] = Field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     priority_class: str | None = None
+    pod_template: PodTemplate = PodTemplate()
     _link: Link | None = PrivateAttr(default=None)
     _problems: dict[tuple[object, ...], tuple[float, str]] = PrivateAttr(default_factory=dict)
     _by_team: dict[str, Self] = PrivateAttr(default_factory=dict)

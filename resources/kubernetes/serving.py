@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from loopline.resources.kubernetes.endpoint_manifests import (
     GRPC_PORT,
     HTTP_PORT,
@@ -26,16 +28,20 @@ class KubernetesServing(PodServing):
     ``secrets`` maps Secrets to where their entries are files. They need no variables of the loop's own stores.
     ``namespace`` and ``service_account`` may hold ``{team}``: each team's endpoints run in its own namespace, where
     ``environment_map`` and Secrets are as well.
-    ``replicas`` run, up to ``replicas_max`` while they use more than ``busy_percent`` of their cores. With
-    ``http_gateway`` (``namespace/name`` of a Gateway) each model gets an HTTPRoute, and ``address`` is that gateway's;
-    without, callers reach the group's Service inside the cluster. A version is refused whose package, ``memory_factor``
-    times its size in each worker, does not fit into ``memory_gb`` beside what the group's servers hold. Needs
+    One pod is replaced after the other, once the new one has answered for ``min_ready_seconds``: where it does not, the
+    others stay. ``replicas`` run, up to ``replicas_max`` while they use more than ``busy_percent`` of their cores. With
+    ``http_gateway`` (``namespace/name`` of a Gateway) each model gets an HTTPRoute, for requests to the ``hostnames``
+    (to any, if none is named), and ``address`` is that gateway's; without, callers reach the group's Service inside the
+    cluster. A version is refused whose package, ``memory_factor`` times its size in each worker, does not fit into
+    ``memory_gb`` beside what the group's servers hold. ``pod_template`` adds what a cluster asks of every pod. Needs
     the extras ``kubernetes`` and ``object-store``.
     """
 
     _absent: ClassVar[str] = "install the Gateway API's definitions, or leave serving.http_gateway out"
 
     http_gateway: str = ""
+    hostnames: tuple[str, ...] = ()
+    min_ready_seconds: int = Field(10, ge=0)
 
     def _objects_of(self, model: str) -> list[Manifest]:
         return manifests(self, self.group(model), model)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.foundation.pod_template import PodTemplate
 from loopline.resources.kubernetes.names import team_word
 
 
@@ -53,7 +54,8 @@ class Settings(Vendor):
 
     ``namespace`` and ``service_account`` may hold ``{team}``: each team's tasks run in its own namespace, as its own
     account. ``environment_from`` names Secrets whose entries become variables, ``claims`` maps volume claims to where
-    they are mounted. ``gpu_resource`` is what a GPU is called, and ``gpu_node_selector`` where it is looked for.
+    they are mounted; ``pod_template`` adds what a cluster asks of every pod. ``gpu_resource`` is what a GPU is called,
+    and ``gpu_node_selector`` where it is looked for.
 
     What cannot start now is told within 30 seconds, and then waits (``waiting: wait``, up to ``patience_minutes``) or
     fails (``waiting: fail``). ``keep_days`` is how long a Job, and by it the answer to its key, stays. Of a task with
@@ -72,6 +74,7 @@ class Settings(Vendor):
     node_selector: Mapping[str, str] = Field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     priority_class: str | None = None
+    pod_template: PodTemplate = PodTemplate()
     gpu_resource: str = "nvidia.com/gpu"
     gpu_node_selector: Mapping[str, str] = Field(default_factory=dict)
     largest_node: Largest | None = None

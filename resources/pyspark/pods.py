@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from loopline.platform_core.foundation.pod_template import PodTemplate
 from loopline.resources.kubernetes.quantities import gigabytes
 
 CONTAINER, SCRATCH = "executor", "/tmp"  # noqa: S108 - the pod's own
@@ -50,6 +51,7 @@ class Pods(BaseModel):
     priority_class: str | None = None
     env: Mapping[str, str] = Field(default_factory=dict)
     environment_from: tuple[str, ...] = ()
+    pod_template: PodTemplate = PodTemplate()
     driver_port: int = Field(7078, ge=1024, le=65_500)
 
     @property
@@ -117,7 +119,9 @@ class Pods(BaseModel):
         }
         if self.priority_class:
             spec["priorityClassName"] = self.priority_class
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": MANAGED}, "spec": spec}
+        extras = self.pod_template
+        metadata = extras.metadata({"labels": MANAGED})
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": extras.spec(spec)}
 
 
 def _own_pod(namespace: str) -> str | None:

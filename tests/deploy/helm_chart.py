@@ -8,15 +8,28 @@ from functools import cache
 import helm_python as helm
 import yaml
 
+from loopline.platform_core import environment
 from tests.cluster.installed_chart import CHART, merged
 
 PROFILES = sorted(CHART.glob("values-*.yaml"))
 NAMESPACE = "mlops"
 KUBERNETES = "1.35"
-LEAST = {"image": {"repository": "r.test/loopline"}, "teams": {"retail": None}}
+RANGES = {"cidrs": ["10.0.0.0/8"]}
+LEAST = {
+    "image": {"repository": "r.test/loopline"},
+    "teams": {"retail": None},
+    "stores": dict.fromkeys(("postgresql", "redis", "objectStore", "mlflow"), RANGES),
+    "networkPolicy": {"apiServer": RANGES},
+}
 """What an installation has to say."""
+TLS = """
+    tls: {certificate: /etc/loopline-tls/tls.crt, key: /etc/loopline-tls/tls.key}
+    secrets: {loopline-tls: /etc/loopline-tls}"""
+ENCRYPTED = (CHART / "files" / "environment.yaml").read_text().replace("\n  drift_report:", f"{TLS}\n  drift_report:")
+"""The shipped environment file, whose inference servers speak TLS."""
 EVERYTHING = {
     **LEAST,
+    "environment": {"text": ENCRYPTED},
     "teams": {
         "retail": None,
         "ad_tech": {
@@ -39,7 +52,7 @@ EVERYTHING = {
 
 def profile(path):
     """Return a profile's values with what an installation has to say."""
-    return merged(LEAST, yaml.safe_load(path.read_text()))
+    return merged(LEAST, yaml.safe_load(path.read_text()), {"image": {"repository": "r.test/loopline"}})
 
 
 def texts(values):
@@ -72,3 +85,17 @@ def pods(rendered):
     """Return the pods that objects make, by their name."""
     found = {name: one["spec"]["template"] for name, one in of_kind(rendered, "Deployment").items()}
     return found | of_kind(rendered, "Pod")
+
+
+def container_of(deployment):
+    """Return a Deployment's first container."""
+    return deployment["spec"]["template"]["spec"]["containers"][0]
+
+
+def read(rendered, namespace, folder, monkeypatch, *only):
+    """Read the environment file of a namespace, as a process there does."""
+    for name in ("LOOPLINE_STORE", "LOOPLINE_REDIS", "LOOPLINE_MLFLOW", "LOOPLINE_LEDGER", "LOOPLINE_DAGSTER_STORAGE"):
+        monkeypatch.setenv(name, "s3://bucket")
+    for file, text in of_kind(rendered, "ConfigMap", namespace)["loopline-environment"]["data"].items():
+        folder.joinpath(file).write_text(text)
+    return environment.read(folder / "environment.yaml", only=only)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -13,9 +16,11 @@ import pytest
 import yaml
 
 from loopline.platform_core import environment
+from loopline.platform_core.alarms import rounds
 from loopline.platform_core.errors import InvalidEnvironment
+from loopline.platform_core.foundation import liveness
 from loopline.pod.settings import DagsterSettings
-from loopline.resources.kubernetes.endpoint_manifests import pod
+from loopline.resources.kubernetes.endpoint_manifests import manifests, pod
 from loopline.resources.kubernetes.names import MANAGED
 from loopline.resources.pyspark.admission import VERBS
 from loopline.resources.pyspark.pods import Pods
@@ -26,17 +31,20 @@ from tests.deploy.helm_chart import (
     LEAST,
     NAMESPACE,
     PROFILES,
+    container_of,
     merged,
     objects,
     of_kind,
     pods,
     profile,
+    read,
     texts,
 )
 
 DEPLOY = CHART.parents[1]
 KSERVE = {
     "collector": {"enabled": True},
+    "certificates": {"source": "none"},
     "environment": {
         "text": "bindings: {serving: {vendor: kserve, store: s3://b/p, image: x}}\n"
         "dagster: {run_pods: '${LOOPLINE_RUN_PODS:-}'}"
@@ -63,8 +71,9 @@ every = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 
 
 def test_there_is_a_profile_for_each_place():
-    """A laptop's cluster and three clouds."""
-    assert [one.stem for one in PROFILES] == ["values-aws", "values-azure", "values-google", "values-laptop-cluster"]
+    """A laptop's cluster and three clouds; OpenShift's is laid over one of them."""
+    places = ["aws", "azure", "google", "laptop-cluster", "openshift"]
+    assert [one.stem for one in PROFILES] == [f"values-{place}" for place in places]
 
 
 @every
@@ -139,16 +148,31 @@ def test_the_watchdog_stands_in_the_portal_s_pod():
     portal, watchdog = of_kind(objects(EVERYTHING), "Deployment")["loopline-portal"]["spec"]["template"]["spec"][
         "containers"
     ]
-    assert watchdog["args"] == ["loopline.cli", "watchdog"]
+    assert watchdog["args"][:2] == ["loopline.cli", "watchdog"]
     home = {"name": "home", "mountPath": "/var/lib/loopline"}
     assert home in watchdog["volumeMounts"]
     assert home in portal["volumeMounts"]
-    assert not {"ports", "livenessProbe"} & set(watchdog)
+    assert "ports" not in watchdog
 
 
-def container_of(deployment):
-    """Return a Deployment's first container."""
-    return deployment["spec"]["template"]["spec"]["containers"][0]
+def test_what_listens_on_no_port_shows_a_sign_of_life(tmp_path):
+    """Daemon, watchdog and mirror: the probe's own command says no while there is none, and once it is too old."""
+    deployments = of_kind(objects(EVERYTHING), "Deployment")
+    looked_at = [container_of(deployments[f"loopline-{name}"]) for name in ("daemon", "mirror")]
+    looked_at.append(deployments["loopline-portal"]["spec"]["template"]["spec"]["containers"][1])
+    for container in looked_at:
+        program, *options, look = container["livenessProbe"]["exec"]["command"]
+        assert container["startupProbe"]["exec"]["command"] == [program, *options, look]
+        (path,) = re.findall(r"'(/var/lib/loopline/[\w.]+)'", look)
+        sign = tmp_path / Path(path).name
+        sign.unlink(missing_ok=True)
+        ask = [sys.executable, *options, look.replace(path, str(sign))]
+        said = [subprocess.run(ask, check=False, capture_output=True).returncode]
+        liveness.beat(tmp_path) if sign.name == liveness.FILE else rounds.write_round(tmp_path, {})
+        said.append(subprocess.run(ask, check=False, capture_output=True).returncode)
+        os.utime(sign, (0, 0))
+        said.append(subprocess.run(ask, check=False, capture_output=True).returncode)
+        assert said == [1, 0, 1]
 
 
 def test_a_team_has_a_namespace_of_its_own():
@@ -165,12 +189,16 @@ def test_a_team_has_a_namespace_of_its_own():
     assert container_of(of_kind(rendered, "Deployment")["loopline-code-retail"])["image"] == "r.test/loopline:0.1.0"
 
 
-def test_endpoints_have_a_quota_where_one_is_said():
-    """None unless it is; in a team's own namespace that of the team holds."""
-    assert of_kind(objects(EVERYTHING), "ResourceQuota", "mlops-serving") == {}
+def test_endpoints_have_a_quota_and_limits_as_teams_have():
+    """What is said of it is laid over; in a team's own namespace that of the team holds."""
+    given = objects(EVERYTHING)
+    hard = of_kind(given, "ResourceQuota", "mlops-serving")["loopline-serving"]["spec"]["hard"]
+    assert set(hard) == set(of_kind(given, "ResourceQuota", "mlops-retail")["loopline-retail"]["spec"]["hard"])
+    limits = [of_kind(given, "LimitRange", f"mlops-{one}")[f"loopline-{one}"]["spec"] for one in ("serving", "retail")]
+    assert limits[0] == limits[1]
     said = {"serving": {"quota": {"requests.cpu": "40", "pods": 100}}}
     found = of_kind(objects(merged(EVERYTHING, said)), "ResourceQuota", "mlops-serving")
-    assert found["loopline-serving"]["spec"] == {"hard": {"requests.cpu": "40", "pods": 100}}
+    assert found["loopline-serving"]["spec"]["hard"] == hard | {"requests.cpu": "40", "pods": 100}
     beside = [one for one in objects(merged(BY_TEAM, said)) if one["kind"] == "ResourceQuota"]
     places = [one["metadata"]["namespace"] for one in beside]
     assert sorted(places) == ["mlops-ad-tech", "mlops-retail"]
@@ -194,8 +222,7 @@ def test_teams_may_do_nothing_in_each_other_s_namespace():
         for one in of_kind(rendered, "ClusterRoleBinding").values()
         for subject in one["subjects"]
     }
-    assert given["loopline-code"] == [["list"], ["list"]]
-    (shown,) = [rules for name, rules in given.items() if name != "loopline-code"]
+    (shown,) = given.values()  # the mirror's, which the values ask for
     assert shown == [["get", "list", "create", "patch", "delete"], ["patch"]]
 
 
@@ -234,15 +261,6 @@ def test_the_mirror_is_there_where_it_is_wanted():
     looking = of_kind(rendered, "ClusterRole")["mlops-loopline-loops"]
     assert looking["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
     assert {verb for rule in looking["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
-
-
-def read(rendered, namespace, folder, monkeypatch, *only):
-    """Read the environment file of a namespace, as a process there does."""
-    for name in ("LOOPLINE_STORE", "LOOPLINE_REDIS", "LOOPLINE_MLFLOW", "LOOPLINE_LEDGER", "LOOPLINE_DAGSTER_STORAGE"):
-        monkeypatch.setenv(name, "s3://bucket")
-    for file, text in of_kind(rendered, "ConfigMap", namespace)["loopline-environment"]["data"].items():
-        folder.joinpath(file).write_text(text)
-    return environment.read(folder / "environment.yaml", only=only)
 
 
 USED = {"server": {"LOOPLINE_STORE", "LOOPLINE_REDIS"}, "relay": {"LOOPLINE_STORE"}, "shadow": {"LOOPLINE_STORE"}}
@@ -467,9 +485,96 @@ def test_nothing_is_reached_from_outside_but_features_behind_keys():
     for namespace, name in {"mlops-serving": "loopline-environment", "mlops-retail": "loopline-environment"}.items():
         file = yaml.safe_load(of_kind(rendered, "ConfigMap", namespace)[name]["data"]["environment.yaml"])
         serving = file["bindings"]["serving"]
-        assert serving["secrets"] == {"loopline-keys": "/etc/loopline-keys"}
+        assert serving["secrets"] == {"loopline-keys": "/etc/loopline-keys", "loopline-tls": "/etc/loopline-tls"}
         assert serving["gateway"] == {"keys": "/etc/loopline-keys/keys.json"}
         assert serving["http_gateway"] == "gateways/public"
+
+
+def test_a_tag_alone_is_one_of_the_platform_s_repository():
+    """So is a digest; the platform's own digest is not taken then."""
+    digest = f"sha256:{'a' * 64}"
+    for own, image in (({"tag": "8"}, "r.test/loopline:8"), ({"digest": digest}, f"r.test/loopline@{digest}")):
+        values = merged(LEAST, {"image": {"digest": f"sha256:{'b' * 64}"}, "teams": {"retail": {"image": own}}})
+        assert container_of(of_kind(objects(values), "Deployment")["loopline-code-retail"])["image"] == image
+
+
+def test_nothing_of_the_whole_cluster_is_made_unless_asked_for():
+    """No role, no definition; with namespaces that are there already nothing at all that has no namespace."""
+    mine = {"teamDefaults": {"createNamespace": False}, "serving": {"createNamespace": False}}
+    assert [one["kind"] for one in objects(merged(LEAST, mine)) if "namespace" not in one["metadata"]] == []
+    assert {one["kind"] for one in objects(LEAST) if "namespace" not in one["metadata"]} == {"Namespace"}
+    asked = objects(merged(LEAST, {"rbac": {"clusterWide": True}}))
+    (role,) = of_kind(asked, "ClusterRole").values()
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}]
+    defined = of_kind(objects(merged(LEAST, {"mirror": {"enabled": True}})), "CustomResourceDefinition")
+    assert len(defined) == 3
+    assert {one["metadata"]["annotations"]["helm.sh/resource-policy"] for one in defined.values()} == {"keep"}
+
+
+def test_accounts_and_rights_may_be_somebody_else_s():
+    """Neither is made; pods name the accounts all the same."""
+    values = merged(EVERYTHING, {"rbac": {"create": False}, "serviceAccount": {"create": False}})
+    rendered = objects(values)
+    kinds = {one["kind"] for one in rendered}
+    assert not {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} & kinds
+    named = {one["spec"]["serviceAccountName"] for one in pods(rendered).values()}
+    assert named == {"loopline-platform", "loopline-code", "loopline-mirror"}
+
+
+def test_a_training_reaches_no_address_that_is_not_named():
+    """What selects a team's tasks opens names, stores and other tasks alone; whoever means the internet says so."""
+    for path in PROFILES[:4]:
+        for one in of_kind(objects(profile(path)), "NetworkPolicy", "mlops-retail").values():
+            ranges = {
+                to["ipBlock"]["cidr"] for rule in one["spec"].get("egress", ()) for to in rule["to"] if "ipBlock" in to
+            }
+            assert not {"0.0.0.0/0", "::/0"} & ranges, (path.stem, one["metadata"]["name"])
+
+
+def test_what_endpoints_need_outlives_the_release():
+    """Account, environment and policies of their namespace are kept, so that a lost pod is replaced, unless said."""
+    needed = {"ServiceAccount", "ConfigMap", "NetworkPolicy"}
+    for values, places in ((LEAST, {"mlops-serving"}), (BY_TEAM, {"mlops-retail", "mlops-ad-tech"})):
+        kept = [
+            one
+            for one in objects(values)
+            if one["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep" and one["kind"] in needed
+        ]
+        assert {one["metadata"]["namespace"] for one in kept} == places
+        for place in places:
+            names = {(one["kind"], one["metadata"]["name"]) for one in kept if one["metadata"]["namespace"] == place}
+            policies = {("NetworkPolicy", f"loopline-{name}") for name in ("deny", "stores", "endpoints")}
+            assert names == policies | {("ServiceAccount", "loopline-serving"), ("ConfigMap", "loopline-environment")}
+    gone = objects(merged(LEAST, {"serving": {"keep": False}}))
+    assert not [one for one in gone if one["kind"] in needed and "annotations" in one["metadata"]]
+    for values, said in (
+        (LEAST, "They go on answering"),
+        (merged(LEAST, {"serving": {"keep": False}}), "is not replaced"),
+    ):
+        assert said in texts(values)["loopline/templates/NOTES.txt"]
+
+
+def test_links_in_alarms_open_from_outside():
+    """Dagster's and the portal's addresses as people reach them; the watchdog itself asks inside the cluster."""
+    values = merged(LEAST, {"webserver": {"url": "https://dagster.test"}, "portal": {"url": "https://loop.test/ml"}})
+    portal, watchdog = pods(objects(values))["loopline-portal"]["spec"]["containers"]
+    given = {one["name"]: one["value"] for one in watchdog["env"]}
+    assert (given["LOOPLINE_DAGSTER_URL"], given["LOOPLINE_PORTAL_URL"]) == (
+        "https://dagster.test",
+        "https://loop.test/ml",
+    )
+    assert {"dagster.test", "loop.test"} <= set(given["LOOPLINE_HOSTS"].split(","))
+    assert watchdog["args"][-2:] == ["--dagster", "http://loopline-webserver.mlops.svc:3000"]
+    assert portal["args"][-1] == "https://dagster.test"
+    only = pods(objects(merged(LEAST, {"portal": {"url": "https://loop.test"}})))["loopline-portal"]
+    assert "LOOPLINE_DAGSTER_URL" not in str(only)  # no link that opens inside the cluster alone
+
+
+def test_a_model_s_route_carries_the_hostnames(monkeypatch, tmp_path):
+    """So that one Gateway may serve others beside it."""
+    serving = read(objects(EVERYTHING), "mlops-retail", tmp_path, monkeypatch, "serving").bindings["serving"]
+    (route,) = [one for one in manifests(serving, "retail.m", "retail.m") if one["kind"] == "HTTPRoute"]
+    assert route["spec"]["hostnames"] == ["models.test"]
 
 
 def test_without_exposure_models_get_no_route():

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from helm_python import HelmError
 from kubernetes import client
 
 from loopline.graphql import Dagster
@@ -29,6 +30,15 @@ def test_it_is_installed_and_every_part_answers(installation):
     said = installation.helm.test(RELEASE, timeout=READY_SECONDS, logs=True)["logs"]
     for part in ("loopline", "retail", "kiln", "daemon", "/metrics", "/health"):
         assert f"{part} answers" in said
+
+
+def test_a_kind_that_the_cluster_does_not_know_is_asked_for_before_anything_is_made(installation, kubernetes_api):
+    """By the value that wants it; nothing of that release is there."""
+    wanted = values({"monitoring": {"rules": {"enabled": True}}})
+    with pytest.raises(HelmError, match=r"monitoring.rules.enabled: this cluster knows no .*PrometheusRule"):
+        installation.helm.install(CHART, "another", wanted)
+    selector = "app.kubernetes.io/instance=another"
+    assert client.AppsV1Api(kubernetes_api).list_deployment_for_all_namespaces(label_selector=selector).items == []
 
 
 def test_an_upgrade_and_its_rollback_lose_no_request_and_nothing_that_was_known(installation, kubernetes_api):

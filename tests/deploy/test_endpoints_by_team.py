@@ -33,7 +33,7 @@ from tests.cluster.endpoints_in_pods import (
     signed_in,
     storage_in_file,
 )
-from tests.cluster.installed_chart import CHART, merged
+from tests.cluster.installed_chart import CHART, REACHED, merged
 from tests.cluster.kserve_controller import KServeController, controlling
 from tests.s3_server import SECRET, VARIABLE
 
@@ -95,9 +95,11 @@ def values(vendor: str, name: str) -> dict[str, object]:
     repository, _, tag = images.RELEASED.partition(":")
     return merged(
         yaml.safe_load(CHART.joinpath("values-laptop-cluster.yaml").read_text()),
+        REACHED,
         {
             "image": {"repository": repository, "tag": tag},
             "teams": {team: {} for team in TEAMS},
+            "teamDefaults": {"resources": {"limits": {"memory": "4Gi"}}},
             "stores": {"secret": "nobody-makes-it"},
             "serving": {"namespace": f"{name}-{{team}}"},
             "environment": {"text": json.dumps({"name": name, "bindings": bindings})},

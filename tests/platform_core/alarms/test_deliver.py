@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import update
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms import Alarm, deliveries
 from loopline.platform_core.alarms.deliver import _Round, deliver
+from loopline.platform_core.alarms.pages import PORTAL_URL
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.freezes import freeze, thaw
@@ -54,6 +56,16 @@ def test_once_wrong_once_over(platform, day, night):
     told = [entry for entry in platform.ledger.entries(kinds=["alarm.told"]) if entry.details["notifier"] == "day"]
     assert [(entry.details["what"], entry.details["causes"]) for entry in told] == [("raised", ["a"]), ("over", ["a"])]
     assert [entry.details["message"] for entry in told] == [identity for identity, _ in day.inbox]
+
+
+def test_a_message_without_a_page_of_its_own_links_to_the_portal(platform, day, monkeypatch):
+    """Where somebody said how people reach it; what has a page keeps that."""
+    monkeypatch.setenv(PORTAL_URL, "https://loop.test/ml/")
+    alarms.raise_alarm(platform, alarm("a"))
+    alarms.raise_alarm(platform, replace(alarm("b"), link="https://dagster.test/x"))
+    deliver(platform)
+    looks = [line for _, text in day.inbox for line in text.splitlines() if line.startswith("look: ")]
+    assert looks == ["look: https://loop.test/ml/alarms", "look: https://dagster.test/x"]
 
 
 def test_each_is_told_what_concerns_it(platform, day, night):

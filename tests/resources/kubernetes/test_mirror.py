@@ -25,7 +25,7 @@ from loopline.resources.kubernetes.settings import PlainSignIn
 from tests.deploy import helm_chart as chart
 from tests.platform_core.loop.conftest import REF, Loop, platform_on
 
-CRDS = Path(__file__).parents[3] / "deploy" / "helm" / "loopline" / "crds"
+CRDS = Path(__file__).parents[3] / "deploy" / "helm" / "loopline" / "files" / "definitions"
 RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")
 ONE = "/apis/loopline.dev/v1alpha1/namespaces/{namespace}/{plural}"
 
@@ -329,7 +329,7 @@ class TestOnACluster:
         monkeypatch.setattr(mirroring, "API_VERSION", "loopline.dev/v9")
         with pytest.raises(Refused, match="this cluster knows no LoopModel") as caught:
             mirror.round()
-        assert "crds" in caught.value.fix
+        assert "mirror.enabled" in caught.value.fix
 
 
 def allowed(api: client.ApiClient, path: str) -> bool:

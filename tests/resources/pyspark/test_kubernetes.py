@@ -19,8 +19,9 @@ from scripts.cluster.python_layer import interpreter
 from scripts.cluster.settings import NODE_ADDRESS, Place
 from tests.cluster import chart_policies
 from tests.cluster.endpoints_in_pods import BUCKET, object_store, storage  # noqa: F401 - a fixture
+from tests.cluster.installed_chart import REACHED
 from tests.cluster.kubernetes_cluster import OBJECT_STORE_PORT, images_built, images_folder
-from tests.deploy.helm_chart import EVERYTHING, LEAST, objects, of_kind
+from tests.deploy.helm_chart import EVERYTHING, LEAST, merged, objects, of_kind
 
 pytestmark = pytest.mark.timeout(3000)
 NUMBERS = count(1)
@@ -64,7 +65,8 @@ def namespace(kubernetes_api: Any, kubernetes_core: Any, team_namespace: str) ->
     rbac.create_namespaced_role_binding(team_namespace, binding)
     team = {"namespace": team_namespace, "spark": {"enabled": True}}
     stores = {"objectStore": {"ports": [OBJECT_STORE_PORT]}}
-    chart_policies.write(kubernetes_api, {**LEAST, "teams": {"team": team}, "stores": stores}, [team_namespace])
+    values = merged({**LEAST, "teams": {"team": team}}, REACHED, {"stores": stores})
+    chart_policies.write(kubernetes_api, values, [team_namespace])
     return team_namespace
 
 

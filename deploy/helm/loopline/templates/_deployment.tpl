@@ -33,7 +33,8 @@ spec:
         {{- if eq .root.Values.mesh.kind "linkerd" }}
         linkerd.io/inject: enabled
         {{- end }}
-        loopline.dev/environment: {{ include "loopline.environmentText" (dict "root" .root "place" .) | sha256sum | trunc 16 }} # a change starts it anew
+        {{- with .root.Values.podAnnotations }}{{ toYaml . | nindent 8 }}{{ end }}
+        loopline.dev/environment: {{ include "loopline.environmentText" (dict "root" .root "place" .) | sha256sum | trunc 16 | quote }} # a change starts it anew
     spec: {{- include "loopline.pod" . | nindent 6 }}
 {{- end }}
 
@@ -46,11 +47,7 @@ terminationGracePeriodSeconds: {{ .grace | default 45 }}
 restartPolicy: Never
 {{- end }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 1000
-  runAsGroup: 1000
-  fsGroup: 1000
-  seccompProfile: {type: RuntimeDefault}
+  {{- toYaml (merge (dict) .root.Values.podSecurityContext (dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault"))) | nindent 2 }}
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -59,6 +56,10 @@ imagePullSecrets:
 {{- end }}
 {{- with .root.Values.scheduling.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- $extra := include "loopline.podTemplate" .root | fromYaml }}
+{{- with $extra.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .root.Values.scheduling.priorityClass }}
 priorityClassName: {{ . }}
@@ -82,7 +83,7 @@ containers:
     {{- include "loopline.container" . | nindent 4 }}
   {{- with .beside }}
   - name: {{ .name }}
-    {{- include "loopline.container" (mergeOverwrite (omit $ "port" "probes" "beside" "mounts") .) | nindent 4 }}
+    {{- include "loopline.container" (mergeOverwrite (omit $ "port" "probes" "beside" "mounts" "values") .) | nindent 4 }}
   {{- end }}
 volumes:
   - name: home
@@ -107,6 +108,9 @@ volumes:
   - name: secret-{{ $secret }}
     secret: {secretName: {{ $secret }}, defaultMode: 0440}
   {{- end }}
+  {{- with $extra.volumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 
 {{- define "loopline.container" -}}
@@ -115,7 +119,7 @@ imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 command: [{{ .root.Values.image.python | quote }}, -m]
 args: {{- toYaml .arguments | nindent 2 }}
 env:
-  {{- range $name, $value := merge (dict) (.variables | default dict) .root.Values.environment.variables (include "loopline.variables" .root | fromYaml) }}
+  {{- range $name, $value := merge (dict) (.variables | default dict) .root.Values.environment.variables (include "loopline.trust" .root | fromYaml) (include "loopline.variables" .root | fromYaml) }}
   - {name: {{ $name }}, value: {{ $value | quote }}}
   {{- end }}
 envFrom:
@@ -156,6 +160,9 @@ volumeMounts:
   {{- range $secret, $path := include "loopline.mounts" . | fromYaml }}
   - {name: secret-{{ $secret }}, mountPath: {{ $path }}, readOnly: true}
   {{- end }}
+  {{- with (include "loopline.podTemplate" .root | fromYaml).volume_mounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 
 {{/* Whether a pod is a team's code location and carries out what was merged */}}
@@ -180,12 +187,22 @@ LOOPLINE_ENVIRONMENT: /etc/loopline/environment.yaml
 LOOPLINE_LOG: json
 LOOPLINE_WORKSPACE: /etc/loopline-workspace/workspace.yaml
 LOOPLINE_HOSTS: {{ include "loopline.hosts" . }}
-LOOPLINE_DAGSTER_URL: http://{{ .Release.Name }}-webserver.{{ .Release.Namespace }}.svc:3000
+{{- if or .Values.webserver.url (not .Values.portal.url) }}
+LOOPLINE_DAGSTER_URL: {{ .Values.webserver.url | default (include "loopline.dagster" .) }} # of links in alarms
+{{- end }}
+{{- with .Values.portal.url }}
+LOOPLINE_PORTAL_URL: {{ . }}
+{{- end }}
 PYTHONUNBUFFERED: "1"
 PYTHONDONTWRITEBYTECODE: "1"
 PYTHONWARNINGS: ignore
 GIT_PYTHON_REFRESH: quiet
 OMP_NUM_THREADS: "1"
+{{- end }}
+
+{{/* Where the cluster's own pods ask Dagster's web server */}}
+{{- define "loopline.dagster" -}}
+http://{{ .Release.Name }}-webserver.{{ .Release.Namespace }}.svc:3000
 {{- end }}
 
 {{/* Names by which our web servers may be asked: those of their Services, and what the values add */}}
@@ -195,6 +212,9 @@ OMP_NUM_THREADS: "1"
 {{- range $component := list "webserver" "portal" "features" -}}
 {{- $service := printf "%s-%s" $root.Release.Name $component -}}
 {{- $hosts = concat $hosts (list $service (printf "%s.%s" $service $root.Release.Namespace) (printf "%s.%s.svc" $service $root.Release.Namespace) (printf "%s.%s.svc.cluster.local" $service $root.Release.Namespace)) -}}
+{{- end -}}
+{{- range list .Values.portal.url .Values.webserver.url -}}
+{{- with . }}{{ $hosts = append $hosts (urlParse .).hostname }}{{ end -}}
 {{- end -}}
 {{ concat $hosts .Values.portal.names .Values.features.names .Values.expose.hostnames | uniq | join "," }}
 {{- end }}
@@ -227,6 +247,14 @@ spec:
   maxUnavailable: 1
   selector:
     matchLabels: {{- include "loopline.labels" . | nindent 6 }}
+{{- end }}
+
+{{/* A process without a port: takes root, file (its sign of life) and seconds after which that is too old */}}
+{{- define "loopline.aliveProbes" -}}
+{{- $look := printf "import os, sys, time; sys.exit(time.time() - os.stat('/var/lib/loopline/%s').st_mtime > %d)" .file (int .seconds) -}}
+{{- $exec := dict "command" (list .root.Values.image.python "-S" "-c" $look) -}}
+startupProbe: {{ dict "exec" $exec "periodSeconds" 5 "timeoutSeconds" 10 "failureThreshold" 120 | toJson }}
+livenessProbe: {{ dict "exec" $exec "periodSeconds" 30 "timeoutSeconds" 10 "failureThreshold" 3 | toJson }}
 {{- end }}
 
 {{/* An HTTP process: ready says whether it may be asked, alive whether it hangs */}}
