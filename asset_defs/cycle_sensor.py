@@ -126,8 +126,7 @@ def _ended(platform: Platform, cycle: Cycle, runs: list[dg.DagsterRunStatus]) ->
     verdict = gates.verdict_of(platform.ledger, cycle.ref, version) if version else None
     now = platform.clock.now()
     if verdict is not None and not verdict.passed:
-        failed = ", ".join(reading.gate for reading in verdict.failed)
-        cycles.close_cycle(platform.ledger, cycle.cycle_id, "rejected", f"gates not passed: {failed}", now)
+        turn.reject(platform, cycle, verdict)
         return True
     if runs[0] == dg.DagsterRunStatus.CANCELED:
         cycles.close_cycle(platform.ledger, cycle.cycle_id, "failed", "its run was cancelled in Dagster", now)

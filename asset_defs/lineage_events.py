@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 import dagster as dg
 
-from loopline.asset_defs.keys import CYCLE_TAG, MODEL_TAG, SOURCE_TAG
+from loopline.asset_defs.keys import CYCLE_TAG, GATES, MODEL_TAG, SOURCE_TAG
 from loopline.asset_defs.keys import key as key_of
 from loopline.platform_core.contracts.lineage import Check, Dataset, Field, Happened, Run, RunEvent
 from loopline.platform_core.features.view_ref import ViewRef
@@ -86,7 +86,7 @@ class RunStory:
         inputs, outputs = self._inputs(step), tuple(self._dataset(key) for key in sorted(step.planned, key=_name))
         assert step.began is not None
         yield RunEvent("START", _instant(step.began), run, inputs, outputs, self._whole, tags=self._tags)
-        if step.made:
+        if step.made or step.how == "COMPLETE":  # of a version that its gates refuse nothing is deployed
             outputs = tuple(self._output(key, step.made[key]) for key in sorted(step.made, key=_name))
         yield RunEvent(step.how, ended, run, inputs, outputs, self._whole, step.problem, self._tags)
 
@@ -95,7 +95,7 @@ class RunStory:
         run = Run(f"{self._job(name)}.checks", uuid5(UUID(self.run.run_id), f"{name}.checks"))
         said: dict[dg.AssetKey, list[Check]] = {}
         for one in step.checked.values():  # without its words, which may hold rows
-            blocks = bool(one.blocking) and one.severity == dg.AssetCheckSeverity.ERROR
+            blocks = (bool(one.blocking) or one.check_name == GATES) and one.severity == dg.AssetCheckSeverity.ERROR
             said.setdefault(one.asset_key, []).append(Check(one.check_name, one.passed, blocks))
         inputs = tuple(replace(self._dataset(key), checks=tuple(said[key])) for key in sorted(said, key=_name))
         yield RunEvent("START", at, run, inputs, (), self._whole, tags=self._tags)

@@ -1,4 +1,6 @@
-"""Running rollouts are judged at each tick; a run is started only when there is a step to take."""
+"""Running rollouts are judged at each tick: harm is undone at once, any other step is a run's."""
+
+import time
 
 import dagster as dg
 
@@ -7,11 +9,15 @@ from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.experiments import running as experiment
+from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import deployments, rollouts
 from loopline.platform_core.loop.rollouts import RolloutRecord
 from loopline.platform_core.loop.step_log import StepLog
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
+
+AGAIN_SECONDS = 60
+"""After so long a run that was to finish a change is started again."""
 
 
 def rollout_sensor(team: Team) -> dg.SensorDefinition:
@@ -29,27 +35,54 @@ def rollout_sensor(team: Team) -> dg.SensorDefinition:
         everyones = rollouts.looked_after(platform.ledger)
         StepLog.of(platform).keep({record.ref.dotted for record in everyones})
         records = [record for record in everyones if record.ref.team == team.name]
-        said, requests = [f"{len(records)} rollouts bake or are watched", *_repaired(platform, team)], []
+        requests, said = _unfinished(context.instance, platform, team)
+        said.insert(0, f"{len(records)} rollouts bake or are watched")
         for record in records:
             try:
-                requests.append(_request(context.instance, platform, team, record))
+                request = _request(context.instance, platform, team, record)
+                requests |= {record.rollout_id: request} if request else {}
             except LooplineError as error:  # one model's trouble is not another's
                 said.append(str(error))
-        wanted = [request for request in requests if request]
+        wanted = list(requests.values())
         return dg.SensorResult(run_requests=wanted, skip_reason=None if wanted else "; ".join(said))
 
     return rollout
 
 
-def _repaired(platform: Platform, team: Team) -> list[str]:
-    """Carry out what was decided and not done: also of a rollout that is over, no endpoint may stay behind."""
+def _unfinished(
+    instance: dg.DagsterInstance, platform: Platform, team: Team
+) -> tuple[dict[str, dg.RunRequest], list[str]]:
+    """Carry out what was decided and not done: also of a rollout that is over, no endpoint may stay behind.
+
+    The endpoint is asked here and now. The registry's client takes seconds and memory to load: a run shows it there.
+
+    Returns:
+        The runs by the rollout that each names, and what is in trouble.
+    """
+    requests: dict[str, dg.RunRequest] = {}
     said = []
     for ref in deployments.unfinished(platform.ledger, team.name):
+        record = rollouts.newest(platform.ledger, ref)
         try:
-            deployments.repair(platform, ref)
+            if record is None or ref.model not in {model.name for model in team.models}:
+                deployments.repair(platform, ref)
+                continue
+            deployments.ask(platform, ref)
         except LooplineError as error:
             said.append(str(error))
-    return said
+        else:
+            if not _ran_lately(instance, ref):
+                requests[record.rollout_id] = _run_of(record, "show in the registry what its endpoint was asked for")
+    return requests, said
+
+
+def _ran_lately(instance: dg.DagsterInstance, ref: ModelRef) -> bool:
+    """Say whether a step of the model is under way, or began less than a minute ago: one that fails is not at once."""
+    tags = {MODEL_TAG: str(ref)}
+    if in_progress(instance, ROLLOUT_JOB, tags):
+        return True
+    newest = instance.get_run_records(dg.RunsFilter(job_name=ROLLOUT_JOB, tags=tags), limit=1)
+    return bool(newest) and time.time() - newest[0].create_timestamp.timestamp() < AGAIN_SECONDS
 
 
 def _request(
@@ -61,7 +94,13 @@ def _request(
     decision = rollouts.look(platform, team.model(record.ref.model), record, now)
     if decision.action == "wait" and not experiment.due(platform, record, now):
         return None
+    if decision.action == "roll_back":  # here and now: a run may take half a minute to begin on a busy machine
+        rollouts.take_back(platform, record, decision, now)
+    return _run_of(record, decision.reason)
+
+
+def _run_of(record: RolloutRecord, cause: str) -> dg.RunRequest:
     return dg.RunRequest(
         run_config={"ops": {"take_step": {"config": {"rollout_id": record.rollout_id}}}},
-        tags={CYCLE_TAG: record.cycle, MODEL_TAG: str(record.ref), CAUSE_TAG: decision.reason[:200]},
+        tags={CYCLE_TAG: record.cycle, MODEL_TAG: str(record.ref), CAUSE_TAG: cause[:200]},
     )

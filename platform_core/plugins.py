@@ -60,7 +60,8 @@ class Installed:
         for broken in self.quarantined:
             if broken.team == name:
                 raise InvalidSpec(str(broken), "mend the line, then run 'loopline plugin check'")
-        raise NotFound(f"no team {name!r} is installed", f"installed are {[t.name for t in self.teams]}")
+        known = ", ".join(names()) or "none: install a team's package, or make one with 'loopline new team'"
+        raise NotFound(f"no team {name!r} is installed", f"use one of {known}")
 
     def here(self, bound: Environment) -> tuple[Team, ...]:
         """Return the teams whose data is where an environment's bindings are, of those that load."""

@@ -1,37 +1,39 @@
-"""``loopline cycle start`` and ``loopline cycle list``."""
+"""``loopline cycle start``, ``loopline cycle list`` and ``loopline cycle show``."""
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from loopline.cli.command import Command, Instant, progress
+from loopline.cli.command import Command, Instant
 from loopline.cli.lazy import LazyGroup
 from loopline.cli.output import Answer, table
-from loopline.cli.subject import declared, opened, person, referenced
+from loopline.cli.subject import any_cycle, declared, opened, person, referenced
 
 if TYPE_CHECKING:
     from loopline.cli.cycle_state import Standing
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.loop.cycles import Cycle
     from loopline.platform_core.platform import Platform
+    from loopline.platform_core.specs import Model, Team
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 
 cycle = LazyGroup(
     "cycle",
     {
         "start": ("loopline.cli.cycle:start", "Open a cycle: train, judge, roll out."),
-        "list": ("loopline.cli.cycle:show", "Every cycle of a model, with cause and verdict."),
+        "list": ("loopline.cli.cycle:every", "Every cycle of a model, with cause and verdict."),
+        "show": ("loopline.cli.cycle:show", "One cycle: its holds, what it waits for, and its story."),
         "cost": ("loopline.cli.cycle_cost:cost", "What a model's trainings used, and what that costs."),
         "close": ("loopline.cli.cycle_ends:close", "End an open cycle as failed."),
         "proceed": ("loopline.cli.cycle_ends:proceed", "Let a cycle learn though checks of its data fail."),
     },
-    "Turns of the loop: open one, list them, end one.",
+    "Turns of the loop: open one, list them, show one, end one.",
 )
 
 
@@ -47,7 +49,8 @@ def start(  # noqa: PLR0913, PLR0917 - an option each
 ) -> Answer:
     """Open a cycle of MODEL, without cool-down or daily budget; the running platform picks it up within seconds.
 
-    A freeze, or a cycle that is open, forbids it. With --wait the exit code is 1 unless a version is on its way.
+    A freeze, or a cycle that is open, forbids it. With --wait it says on stderr what it waits for and what to do, and
+    the exit code is 1 unless a version answers, or is on its way.
     """
     from uuid import uuid4
 
@@ -62,15 +65,16 @@ def start(  # noqa: PLR0913, PLR0917 - an option each
             platform.ledger, ref, declaration.drift, cause, key, now, force=True, changed_at=changed_at
         )
         if wait:
-            with progress(f"cycle {opened_now.cycle_id}") as update:
-                return _outcome(ref, _waited(platform, opened_now, timeout_seconds, update))
+            click.echo(f"cycle {opened_now.cycle_id} is open; its data is looked at", err=True)
+            _look_at_data(team, declaration, opened_now)
+            return _outcome(ref, _waited(platform, opened_now, timeout_seconds))
     said = f"cycle {opened_now.cycle_id} is open; follow it with 'loopline model status {ref}'"
     return Answer({"model": ref, "cycle": opened_now.cycle_id, "cause": cause, "state": "open"}, said)
 
 
 @click.command("list", cls=Command)
 @click.argument("model")
-def show(model: str) -> Answer:
+def every(model: str) -> Answer:
     """List the cycles of MODEL, oldest first."""
     from loopline.platform_core.loop import cycles
 
@@ -82,21 +86,70 @@ def show(model: str) -> Answer:
     return Answer({"model": ref, "cycles": found}, table(rows, header) if rows else f"{ref} has had no cycle yet")
 
 
-def _waited(platform: Platform, one: Cycle, timeout_seconds: float, update: Callable[[str], None]) -> Standing:
-    """Wait until the cycle needs no more waiting for.
+@click.command("show", cls=Command)
+@click.argument("name", metavar="CYCLE")
+def show(name: str) -> Answer:
+    """Show CYCLE, or the newest one of the model of that name: when it was held and by what, who let it go, its story.
+
+    Of one that is open it says what it waits for and what to do; of one that was promoted, since when an endpoint
+    answers with its version.
+    """
+    from loopline.cli.cycle_waits import waits_for
+    from loopline.platform_core.loop import arrival, history
+    from loopline.platform_core.loop.cycle_holds import holds
+    from loopline.platform_core.loop.sentences import tell
+
+    with opened(only=()) as platform:
+        one = any_cycle(platform, name)
+        told = history.of_cycle(platform.ledger, one.ref, one.cycle_id)
+        waits = waits_for(platform, one) if one.state == "open" else None
+        answers = arrival.answers(platform.ledger, one)
+    held = holds(told)
+    data = {"cycle": one, "holds": held, "waits": waits, "answers": answers, "entries": told}
+    since = f"since {answers.since:%Y-%m-%d %H:%M:%S} UTC" if answers.since else None
+    lines = [
+        ("cycle", f"{one.cycle_id} of {one.ref}"),
+        ("state", f"{one.state.replace('_', ' ')}{f': {one.verdict}' if one.verdict else ''}"),
+        ("cause", one.cause),
+        *(("held", str(hold).removeprefix("held ")) for hold in held),
+        ("waits for", waits.what if waits else None),
+        ("to do", waits.fix if waits else None),
+        ("answers", "not yet: its endpoint loads it" if answers.awaited else since),
+    ]
+    return Answer(data, "\n".join([table([line for line in lines if line[1]]), "", *map(tell, told)]))
+
+
+def _look_at_data(team: Team, declaration: Model, one: Cycle) -> None:
+    """Look at the cycle's data as its sensor does, which may not run: what holds it is in the ledger then.
+
+    Who starts a cycle may have no way to the lake, and the sensor looks all the same.
+    """
+    from loopline.platform_core import turn
+    from loopline.platform_core.errors import LooplineError
+
+    with contextlib.suppress(LooplineError), opened(only=("lake", "event_source")) as platform:
+        if platform.environment.is_here(team.name):
+            turn.held_by(platform, team, declaration, one)
+
+
+def _waited(platform: Platform, one: Cycle, timeout_seconds: float) -> Standing:
+    """Wait until the cycle needs no more waiting for, and say on stderr what for whenever that changes.
 
     Raises:
         StoreUnavailable: it still does after so many seconds.
     """
     from loopline.cli.cycle_state import standing
+    from loopline.cli.cycle_waits import Waits, waits_for
     from loopline.platform_core.errors import StoreUnavailable
 
-    give_up = time.monotonic() + timeout_seconds
+    give_up, said = time.monotonic() + timeout_seconds, ""
     while not (found := standing(platform, one)).settled:
+        waits = waits_for(platform, one) if found.state == "open" else Waits(found.sentence, "wait for its endpoint")
+        if str(waits) != said:
+            said = str(waits)
+            click.echo(said, err=True)
         if time.monotonic() > give_up:
-            problem = f"cycle {one.cycle_id} is still open after {timeout_seconds:.0f} s: {found.sentence}"
-            raise StoreUnavailable(problem, "see that 'loopline up' runs, and read its runs in Dagster's UI")
-        update(found.sentence)
+            raise StoreUnavailable(f"it is not over after {timeout_seconds:.0f} s: {waits.what}", waits.fix)
         time.sleep(POLL_SECONDS)
     return found
 

@@ -42,12 +42,17 @@ def cost(model: str, last: int) -> Answer:
 
 def _training(entry: Entry, prices: Prices | None) -> dict[str, Any]:
     """Return a training's use as the ledger has it, with its cost; None without a price sheet."""
+    from loopline.platform_core.training.prices import FINEST
+
     used: Any = entry.details["usage"]
     said: dict[str, Any] = {"at": entry.at, "version": entry.version, "cycle": entry.cycle} | used
-    return said | {"cost": round(prices.of_training(used), 4) if prices else None}
+    return said | {"cost": round(prices.of_training(used), FINEST) if prices else None}
 
 
 def _row(one: dict[str, Any]) -> tuple[object, ...]:
+    from loopline.platform_core.training.prices import money
+
     billed = f"{one['machines']} of {one['machine']}, {one['billed_seconds']:.0f} s" if "machine" in one else ""
     used = (one["wall_seconds"], one["cpu_seconds"], one["gpu_seconds"])
-    return one["at"], one["version"], *used, billed, one["cost"]
+    cost = None if one["cost"] is None else money(one["cost"])
+    return one["at"], one["version"], *used, billed, cost

@@ -32,7 +32,6 @@ gate = LazyGroup(
 @click.option("--version", help="Of which version; the newest that was judged when left out.")
 def show(model: str, version: str | None) -> Answer:
     """Show what the gates said of a version of MODEL."""
-    from loopline.platform_core.errors import NotFound
     from loopline.platform_core.loop import gates
 
     with opened(only=()) as platform:
@@ -41,9 +40,8 @@ def show(model: str, version: str | None) -> Answer:
             judged = platform.ledger.entries(ref, [gates.JUDGED], limit=1, newest_first=True)
             version = judged[0].version if judged else ""
         verdict = gates.verdict_of(platform.ledger, ref, version)
-    if verdict is None:
-        what = f"version {version} of {ref} was" if version else f"no version of {ref} was"
-        raise NotFound(f"{what} never judged by its gates", "train it: gates judge after each training")
+        if verdict is None:
+            raise gates.never_judged(platform.ledger, ref, version)
     return _answer(ref, version, verdict)
 
 

@@ -87,17 +87,24 @@ def _scope(scope: str, figures: Sequence[Figure], *, how: bool) -> str:
     from loopline.scorecard.definitions import DEFINITIONS
 
     newest = max(figure.at for figure in figures)
-    rows = [(DEFINITIONS[f.name].title, f.value, f.unit, f.count, f.name) for f in figures if f.value is not None]
+    rows = [(DEFINITIONS[f.name].title, _value(f), f.unit, f.count, f.name) for f in figures if f.value is not None]
     said = [f"{scope or 'the organisation'}, {newest:%Y-%m-%d %H:%M} UTC", table(rows, COLUMNS)]
     said += [f"none  {f.name}: {f.reason}" for f in figures if f.value is None]
     said += [f"how   {f.name}: {f.how}" for f in figures if how]
     return "\n".join(said)
 
 
+def _value(figure: Figure) -> float | str | None:
+    from loopline.platform_core.training.prices import CURRENCY, money
+
+    value = figure.value
+    return money(value) if value is not None and CURRENCY.fullmatch(figure.unit) else value
+
+
 def _history(name: str, scope: str, figures: Sequence[Figure]) -> Answer:
     from loopline.scorecard.definitions import DEFINITIONS
 
-    rows = [(figure.at, figure.value, figure.unit, figure.count, figure.reason) for figure in figures]
+    rows = [(figure.at, _value(figure), figure.unit, figure.count, figure.reason) for figure in figures]
     head = f"{name} of {scope or 'the organisation'}: {DEFINITIONS[name].how}"
     text = table(rows, ("at (UTC)", "value", "unit", "of", "")) if rows else "nothing is known of it yet"
     return Answer({"figure": name, "team": scope, "history": figures}, f"{head}\n{text}")

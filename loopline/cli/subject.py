@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from loopline.platform_core.errors import NotFound
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.identity.caller import Caller
     from loopline.platform_core.loop.cycles import Cycle
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Source, Team
+
+NAMED = 5
+"""So many open cycles does an error name, the newest."""
 
 
 @contextlib.contextmanager
@@ -81,9 +85,11 @@ def _in_ledger(platform: Platform, name: str) -> list[ModelRef]:
     team, _, model = name.rpartition("/")
     if not model:
         return []
+    if team:  # one look into the index; what follows reads all of it
+        return [ModelRef(team, model)] if platform.ledger.entries(ModelRef(team, model), limit=1) else []
     query = select(entries.c.team, entries.c.model).where(entries.c.model == model).distinct()
     with platform.ledger.reading() as connection:
-        return [ModelRef(*row) for row in connection.execute(query.where(entries.c.team == team) if team else query)]
+        return [ModelRef(*row) for row in connection.execute(query)]
 
 
 def open_cycle(platform: Platform, name: str) -> Cycle:
@@ -95,14 +101,44 @@ def open_cycle(platform: Platform, name: str) -> Cycle:
     from loopline.platform_core.errors import NotFound
     from loopline.platform_core.loop import cycles
 
-    try:
+    with contextlib.suppress(NotFound):
         return cycles.cycle(platform.ledger, name)
-    except NotFound:
+    every = cycles.open_cycles(platform.ledger)
+    try:
         ref = referenced(platform, name)
-    found = next((one for one in cycles.open_cycles(platform.ledger) if one.ref == ref), None)
+    except NotFound as error:
+        raise _no_cycle(name, every) if error.problem.startswith("no team") else error from None
+    found = next((one for one in every if one.ref == ref), None)
     if found is None:
         raise NotFound(f"{ref} has no open cycle", f"see 'loopline cycle list {ref}'")
     return found
+
+
+def any_cycle(platform: Platform, name: str) -> Cycle:
+    """Find a cycle by its id, else the newest one of a model, open or closed.
+
+    Raises:
+        NotFound: there is none.
+    """
+    from loopline.platform_core.errors import NotFound
+    from loopline.platform_core.loop import cycles
+
+    try:
+        return open_cycle(platform, name)
+    except NotFound:
+        with contextlib.suppress(NotFound):
+            if found := cycles.cycles(platform.ledger, referenced(platform, name)):
+                return found[-1]
+        raise
+
+
+def _no_cycle(name: str, every: Sequence[Cycle]) -> NotFound:
+    from loopline.platform_core.errors import NotFound
+
+    fix = "no cycle is open: 'loopline cycle list MODEL' shows the ids of a model's closed ones"
+    if every:
+        fix = f"use the id of an open cycle: {', '.join(one.cycle_id for one in every[-NAMED:])}"
+    return NotFound(f"no cycle and no model is called {name!r}", fix)
 
 
 def live_version(platform: Platform, ref: ModelRef) -> str:
@@ -156,21 +192,20 @@ def source_of(name: str) -> tuple[Team, Source]:
     """Return the team and the declaration of ``source`` or ``team/source``.
 
     Raises:
-        NotFound: no team, or more than one, declares it.
+        NotFound: no team, or more than one, declares it. InvalidSpec: its team is quarantined.
     """
     from loopline.platform_core import plugins
     from loopline.platform_core.errors import NotFound
 
     team_name, _, source = name.rpartition("/")
-    found = [
-        (team, declared)
-        for team in plugins.installed([team_name] if team_name else None).teams
-        for declared in team.sources
-        if declared.name == source
-    ]
+    teams = [plugins.installed([team_name]).team(team_name)] if team_name else plugins.installed().teams
+    found = [(team, declared) for team in teams for declared in team.sources if declared.name == source]
     if len(found) != 1:
-        problem = "several teams have" if found else "no team has"
-        raise NotFound(f"{problem} a source {source!r}", "write it as team/source; see 'loopline plugin check'")
+        every = [f"{team.name}/{declared.name}" for team, declared in found]
+        every = every or [f"{team.name}/{declared.name}" for team in teams for declared in team.sources]
+        whose = f"team {team_name} has no" if team_name else f"{'several teams have' if found else 'no team has'} a"
+        none = "none: nobody declares a source, see 'loopline plugin check'"
+        raise NotFound(f"{whose} source {source!r}", f"use one of {', '.join(every) or none}")
     refuse_elsewhere(found[0][0])
     return found[0]
 

@@ -100,6 +100,7 @@ def update(folder: Path, shipped: Path = repositories.SHIPPED) -> list[Updated]:
     Raises:
         NotFound: no template made anything here. Refused: Git does not know the project, or it has changes.
     """
+    _refuse_absent(folder)
     found = sorted(path for path in folder.rglob(f"*{ANSWERS}") if not _hidden(path.relative_to(folder)))
     if not found:
         raise NotFound(f"nothing in {folder} was made from a template", "give the folder that 'loopline new' made")
@@ -115,11 +116,23 @@ def answers_of_team(folder: Path) -> dict[str, str]:
     """
     import yaml
 
+    _refuse_absent(folder)
     found = sorted(folder.glob(f"src/*/{ANSWERS}"))
     if not found:
         raise NotFound(f"{folder} was not made by 'loopline new team'", "write the model by hand; see the tutorial")
     answers = yaml.safe_load(found[0].read_text(encoding="utf-8"))
     return {name: answers[name] for name in ("team", "source", "entity")}
+
+
+def _refuse_absent(folder: Path) -> None:
+    """Tell a folder that is not there from one that no template made.
+
+    Raises:
+        NotFound: it is not there.
+    """
+    if not folder.is_dir():
+        fix = "give the team's folder, such as plugins/shop, or make a team with 'loopline new team NAME'"
+        raise NotFound(f"there is no folder {folder}", fix)
 
 
 def _updated(copy: Path, parts: Sequence[Path]) -> Iterator[Updated]:

@@ -13,8 +13,8 @@ from loopline.platform_core.alarms.pages import Pages
 from loopline.platform_core.foundation.names import AssetName, ModelRef
 from loopline.watchdog.look import Bounds, Looked
 
-OF_THE_KERNEL = {("drift", "drift"), ("predictions", "skew"), ("raw", "contract")}
-"""Stage and check of which the kernel raises the alarm itself, at the moment of finding."""
+OF_THE_KERNEL = {("drift", "drift"), ("predictions", "skew"), ("raw", "contract"), ("model", "gates")}
+"""Stage and check of which the kernel raises the alarm itself, at the moment of finding; a gate's refusal is none."""
 NO_MODEL = {"raw", "features"}
 """Stages whose assets are not named after a model."""
 AT_ONCE = 500

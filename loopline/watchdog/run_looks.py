@@ -17,7 +17,7 @@ from loopline.watchdog.look import Bounds, Looked
 MODEL_TAG, SOURCE_TAG, WORK_TAG = "loopline/model", "loopline/source", "loopline/work"
 """As in ``loopline.asset_defs.keys``, which a light process does not import: it imports Dagster."""
 CYCLE_JOB = "loopline_cycle"
-"""Its runs fail where a gate refuses a version, as they should; a cycle that cannot be run is found in the ledger."""
+"""A run of it that fails is tried again; a cycle that cannot be run is found in the ledger."""
 AT_ONCE = 500
 """Runs in one answer."""
 AT_MOST = 5000

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import update
 
 from loopline.platform_core.loop import deployments, tables
 from loopline.platform_core.loop.rollout_table import column
+from loopline.platform_core.loop.watching import ARRIVED
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from loopline.platform_core.loop.cycles import Cycle
     from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.loop.ledger import Ledger
     from loopline.platform_core.loop.rollout_table import RolloutRecord
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs.judges import Traffic
     from loopline.platform_core.specs.model import Rollout
+
+
+@dataclass(frozen=True)
+class Answers:
+    """When an endpoint was first seen to answer everybody with a cycle's version, and whether that is awaited still.
+
+    That a version is promoted says what is asked of the endpoint; it may take a while to load it.
+    """
+
+    since: datetime | None
+    awaited: bool
+
+
+def answers(ledger: Ledger, one: Cycle) -> Answers:
+    """Say since when an endpoint answers with a cycle's version; what another version has replaced is not awaited."""
+    changes = [e.details for e in ledger.entries(one.ref, [deployments.CHANGED])]
+    own = {change["generation"] for change in changes if (change["stable"] or {}).get("cycle") == one.cycle_id}
+    seen = ledger.entries(one.ref, [ARRIVED]) if own else []
+    since = next((entry.at for entry in seen if entry.details["generation"] in own), None)
+    return Answers(since, since is None and bool(own) and changes[-1]["generation"] in own)
 
 
 def awaited(platform: Platform, record: RolloutRecord) -> str:

@@ -135,6 +135,27 @@ def carry_out(platform: Platform, ref: ModelRef) -> Deployment:
         alone = False
 
 
+def ask(platform: Platform, ref: ModelRef) -> Deployment:
+    """Ask the endpoint alone for what the database says: a registry's client may take seconds to load.
+
+    The change stays unfinished until ``carry_out``, which shows it in the registry.
+
+    Raises:
+        NotFound: nothing was ever deployed. StoreUnavailable: the endpoint did not answer; call again.
+        Refused: the model's team is at another site than this process.
+    """
+    platform.environment.refuse_elsewhere(ref.team)
+    asked = -1
+    while True:
+        current = deployment(platform.ledger, ref)
+        if current is None:
+            raise NotFound(f"{ref} has no deployment", "start a rollout first")
+        if current.generation == asked:
+            return current
+        _ask(platform, current)
+        asked = current.generation
+
+
 def repair(platform: Platform, ref: ModelRef) -> None:
     """Carry out what a process that died has left undone."""
     current = deployment(platform.ledger, ref)
@@ -194,16 +215,22 @@ def served(state: Mapping[str, Any] | None) -> Served | None:
 def _apply(platform: Platform, current: Deployment, *, alone: bool) -> None:
     """Ask for a generation; only who asks ``alone``, and next after the applied one, knows what the aliases are."""
     name = current.ref.dotted
+    _ask(platform, current)
     if current.stable is None:
-        if current.candidate is None:
-            platform.serving.let_go(name)
         return
-    platform.serving.apply(_paired(platform, _at_hand(platform, current).state))
     certain = alone and current.generation <= current.applied + 1
     before = _aliases_applied(platform.ledger, current) if certain else {}
     for alias, wanted in _aliases(_state(current)).items():
         if before.get(alias, "") != wanted:  # a registry's client may take seconds to load
             platform.registry.set_alias(name, alias, wanted)
+
+
+def _ask(platform: Platform, current: Deployment) -> None:
+    """Ask the endpoint for a generation."""
+    if current.stable is not None:
+        platform.serving.apply(_paired(platform, _at_hand(platform, current).state))
+    elif current.candidate is None:
+        platform.serving.let_go(current.ref.dotted)
 
 
 def _at_hand(platform: Platform, current: Deployment) -> Deployment:

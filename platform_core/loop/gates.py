@@ -6,9 +6,10 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from loopline.platform_core.errors import NotFound, Refused
+from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.freezes import signed
 from loopline.platform_core.loop.ledger import Entry, append, newest
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 JUDGED = "gate.judged"
 OVERRIDDEN = "gate.overridden"
+NAMED = 5
+"""So many judged versions does an error name, the newest first."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def override(  # noqa: PLR0913, PLR0917 - an override says what, who, why and wh
     with ledger.writing(ref) as connection:
         judged, verdict = _last(connection, ref, version)
         if judged is None or verdict is None:
-            raise NotFound(f"version {version} of {ref} has no verdict", "let its gates judge first")
+            raise _unjudged(connection, ref, version)
         _must_have_failed(verdict, gate)
         details = {"gate": gate, "verdict": judged.entry_id}
         once = f"{OVERRIDDEN}:{judged.entry_id}:{gate}:{person}"
@@ -126,6 +129,12 @@ def require_passed(ledger: Ledger, ref: ModelRef, version: str) -> Verdict:
             "train a better one, or override each failed gate with a name and a reason",
         )
     return verdict
+
+
+def never_judged(ledger: Ledger, ref: ModelRef, version: str) -> NotFound:
+    """Return the error that a version has no verdict; its fix names the newest versions that have one."""
+    with ledger.reading() as connection:
+        return _unjudged(connection, ref, version)
 
 
 def version_of_cycle(ledger: Ledger, ref: ModelRef, cycle: str) -> str | None:
@@ -155,6 +164,19 @@ def require(verdict: Verdict | None, ref: ModelRef, version: str) -> Verdict:
     if verdict is None:
         raise Refused(f"version {version} of {ref} was never judged by its gates", "materialize the model's check")
     return verdict
+
+
+def _unjudged(connection: Connection, ref: ModelRef, version: str) -> NotFound:
+    column = tables.entries.c
+    here = (column.team == ref.team) & (column.model == ref.model) & (column.kind == JUDGED)
+    newest_first = select(column.version).where(here).order_by(column.entry_id.desc()).limit(NAMED * 5)
+    found = list(dict.fromkeys(connection.scalars(newest_first)))[:NAMED]
+    said = f"version {version} of {ref} was never" if version else f"no version of {ref} was ever"
+    problem = f"{said} judged by its gates"
+    if found:
+        return NotFound(problem, f"use a version that was judged: {', '.join(found)}")
+    start = f"train one with 'loopline cycle start {ref}', its gates judge it after"
+    return NotFound(problem, f"no version was judged yet: {start}")
 
 
 def _reading_of(gate: Gate, evidence: Evidence) -> GateReading:

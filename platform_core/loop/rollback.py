@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 
 
 def roll_back(  # noqa: PLR0913, PLR0917 - a rollback is of what, who, why and when
-    platform: Platform, ref: ModelRef, actor: str, reason: str, now: datetime, version: str | None = None
+    platform: Platform,
+    ref: ModelRef,
+    actor: str,
+    reason: str,
+    now: datetime,
+    version: str | None = None,
+    *,
+    registry_later: bool = False,
 ) -> Deployment:
     """Take one step back at once: end the rollout that runs or is watched, else return to the version before this one.
 
-    Who names the ``version`` to take back means that one: asked twice, or by two people, it is taken back once.
+    Who names the ``version`` to take back means that one: asked twice, or by two people, it is taken back once. With
+    ``registry_later`` the endpoint alone is asked, which takes no time: a platform that runs shows it in the registry.
 
     Returns:
         What is live now; of generation 0, with nothing stable, where the first rollout ended before anything was live.
@@ -41,7 +49,7 @@ def roll_back(  # noqa: PLR0913, PLR0917 - a rollback is of what, who, why and w
             return Deployment(ref, 0, None, None, 0)
     else:
         _step_back(platform, Entry(CHANGED, now, *ref, actor=actor, reason=reason, details={"back": True}), version)
-    return deployments.carry_out(platform, ref)
+    return deployments.ask(platform, ref) if registry_later else deployments.carry_out(platform, ref)
 
 
 def _step_back(platform: Platform, why: Entry, version: str | None) -> None:

@@ -97,6 +97,14 @@ def watched(ledger: Ledger, ref: ModelRef) -> RolloutRecord | None:
     return next((record for record in _in_states(ledger, (WATCHING,)) if record.ref == ref), None)
 
 
+def newest(ledger: Ledger, ref: ModelRef) -> RolloutRecord | None:
+    """Return the rollout of a model that began last; None where none ever did."""
+    query = select(tables.rollouts).where(of(ref)).order_by(column.started_at.desc()).limit(1)
+    with ledger.reading() as connection:
+        row = connection.execute(query).mappings().one_or_none()
+    return record_of(row) if row else None
+
+
 def looked_after(ledger: Ledger) -> list[RolloutRecord]:
     """Return every rollout that runs, is held or is watched after its promotion, oldest first."""
     return _in_states(ledger, (*ACTIVE, WATCHING))

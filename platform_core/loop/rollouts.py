@@ -38,6 +38,7 @@ from loopline.platform_core.loop.rollout_table import (
     due,
     id_of,
     looked_after,
+    newest,
     of,
     rollout,
     running,
@@ -62,11 +63,13 @@ __all__ = [
     "hold",
     "look",
     "looked_after",
+    "newest",
     "resume",
     "rollout",
     "running",
     "start",
     "step",
+    "take_back",
     "watched",
 ]
 
@@ -142,6 +145,20 @@ def _stepped(platform: Platform, model: Model, record: RolloutRecord, now: datet
     taken = take(platform.ledger, record, decision, now)
     deployments.carry_out(platform, record.ref)
     return decision if taken else replace(decision, action="wait", reason="another process took this step")
+
+
+def take_back(platform: Platform, record: RolloutRecord, decision: Decision, now: datetime) -> None:
+    """Take a rollout back that a look found to do harm: the endpoint at once, the registry with its next ``step``.
+
+    Raises:
+        StoreUnavailable: the endpoint did not answer; its change is unfinished. Refused: as ``step``.
+    """
+    platform.environment.refuse_elsewhere(record.ref.team)
+    named = {"team": record.ref.team, "model": record.ref.model, "version": record.version}
+    with tracing.span("rollout step", cycle=record.cycle, rollout=record.rollout_id, **named) as spanned:
+        take(platform.ledger, record, decision, now)
+        deployments.ask(platform, record.ref)
+        spanned.note(action=decision.action, percent=decision.percent, reason=decision.reason)
 
 
 def look(platform: Platform, model: Model, record: RolloutRecord, now: datetime) -> Decision:

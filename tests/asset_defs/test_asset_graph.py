@@ -70,14 +70,14 @@ def test_the_graph_is_the_one_that_was_reviewed():
 
 
 def test_a_change_is_shown_by_name():
-    """An edge that is gone and a check that no longer blocks are named."""
+    """An edge that is gone and a check that blocks from now on are named."""
     before = json.loads(SNAPSHOT.read_text())
     now = json.loads(SNAPSHOT.read_text())
     now["assets"]["retail/cancellations_model"] = []
-    now["checks"]["retail/cancellations_model:gates"] = "warns"
+    now["checks"]["retail/cancellations_model:gates"] = "blocking"
     changes = difference(before, now).splitlines()
     assert '-      "retail/cancellations_training_set"' in changes
-    assert '+    "retail/cancellations_model:gates": "warns",' in changes
+    assert '+    "retail/cancellations_model:gates": "blocking",' in changes
 
 
 def test_the_graph_loads_as_a_whole():

@@ -13,6 +13,7 @@ from loopline.platform_core.alarms import Alarm
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import cycles, freezes, gates
+from loopline.platform_core.loop.deployments import deployment
 from loopline.platform_core.loop.entry_kinds import REGISTERED
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.loop.sentences import sentence
@@ -181,13 +182,41 @@ def test_a_run_that_died_after_its_gates_passed_is_tried_again(driver):
     assert [r.run_key for r in driver.tick("cycle")[0]] == [f"{cycle}:2"]
 
 
+def test_a_refusal_is_a_verdict_and_no_failure(driver):
+    """The run succeeds, its check does not pass, nothing is deployed, and the cycle is rejected before a sensor looks.
+
+    Neither the turn run again nor its deployment alone gets the version in.
+    """
+    cycle = driver.open_cycle("one", "by hand")
+    driver.trained("one", cycle, roc_auc=0.55)
+    selection = driver.tick("cycle")[0][0].asset_selection
+    for chosen in (selection, selection, selection[-1:]):
+        done = driver.execute(CYCLE_JOB, tags={CYCLE_TAG: cycle}, asset_selection=chosen)
+        assert done.success
+        made = [event.asset_key.path[-1] for event in done.get_asset_materialization_events()]
+        assert made == ["one_training_set", "one_model"][: len(chosen) - 1]
+        assert [check.passed for check in done.get_asset_check_evaluations()] == [False] * (len(chosen) > 1)
+        assert driver.state(cycle) == ("rejected", "gates not passed: AtLeast(roc_auc)")
+    assert deployment(driver.platform.ledger, ONE) is None
+    assert driver.tick("cycle") == ([], "no cycle waits for a run")
+    assert len(driver.platform.ledger.entries(ONE, [gates.JUDGED])) == 1
+
+
+def test_the_check_has_judged_before_the_deployment_begins(driver):
+    """Nothing in Dagster holds the deployment back but its order: what it reads is what the check has said."""
+    cycle = driver.open_cycle("one", "by hand")
+    driver.trained("one", cycle, roc_auc=0.9)
+    turn = {"tags": {CYCLE_TAG: cycle}, "asset_selection": driver.tick("cycle")[0][0].asset_selection}
+    began = [e.step_key for e in driver.execute(CYCLE_JOB, **turn).all_events if e.is_step_start]
+    assert [name.rsplit("__", 1)[-1] for name in began[-2:]] == ["one_model_gates", "one_deployment"]
+
+
 def test_an_override_lets_the_cycle_go_on(driver):
     """A person overrides the failed gate and runs the cycle again: its check passes now, and the version goes live."""
     cycle = driver.open_cycle("one", "by hand")
     version = driver.trained("one", cycle, roc_auc=0.55)
     turn = {"tags": {CYCLE_TAG: cycle}, "asset_selection": driver.tick("cycle")[0][0].asset_selection}
-    assert not driver.execute(CYCLE_JOB, **turn).success
-    driver.tick("cycle")
+    assert driver.execute(CYCLE_JOB, **turn).success
     assert driver.state(cycle)[0] == "rejected"
     now = driver.platform.clock.now()
     gates.override(driver.platform.ledger, ONE, version, "AtLeast(roc_auc)", "alice", "a holiday", now)

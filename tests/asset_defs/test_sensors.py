@@ -12,10 +12,12 @@ from sqlalchemy import event, update
 
 from loopline.asset_defs import ingest_sensor
 from loopline.asset_defs.keys import CYCLE_TAG, INGEST_JOB, MODEL_TAG, MONITOR_JOB, ROLLOUT_JOB, SOURCE_TAG, key
+from loopline.platform_core.contracts.registry import CANDIDATE
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion import landing
-from loopline.platform_core.loop import rollouts, tables
+from loopline.platform_core.loop import deployments, rollouts, tables
 from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.loop.rollback import roll_back
 from loopline.platform_core.specs import Source
 from loopline.platform_core.specs.features import FeatureView
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
@@ -56,6 +58,12 @@ def ask(driver, model: str, count: int, **scores: float | None) -> None:
     told = {version.removeprefix("v"): score for version, score in scores.items()}
     for number in range(count):
         driver.platform.serving.answer(name, f"customer {number}", every | told)
+
+
+def candidates(driver) -> list[str]:
+    """Name the versions that the registry shows as candidates of the model."""
+    every = driver.platform.registry.versions(ONE.dotted)
+    return [one.version for one in every if CANDIDATE in one.aliases]
 
 
 @pytest.fixture
@@ -113,11 +121,54 @@ def test_the_step_job_takes_the_step_and_is_seen_on_the_deployment(driver, rollo
 
 
 def test_harm_is_acted_on_before_the_bake_time_is_over(driver, rollout):
-    """Enough failed answers of the candidate request a step at once."""
+    """Enough failed answers of the candidate, and the sensor itself takes it back: a run may be slow to begin.
+
+    The run shows it in the registry, and leaves on the deployment what was done and why.
+    """
     ask(driver, "one", 40, v2=None)
     ((request,), _) = driver.tick("rollout")
-    driver.execute(ROLLOUT_JOB, run_config=request.run_config, tags=dict(request.tags))
     assert rollouts.rollout(driver.platform.ledger, rollout.rollout_id).state == "rolled_back"
+    assert driver.state(rollout.cycle)[0] == "rolled_back"
+    live = deployment(driver.platform.ledger, ONE)
+    assert (live.candidate, driver.platform.serving.observe(ONE.dotted).generation) == (None, live.generation)
+    assert candidates(driver) == [rollout.version]
+    driver.run(ROLLOUT_JOB, request.tags, STARTED)
+    assert driver.tick("rollout")[0] == []
+    done = driver.execute(ROLLOUT_JOB, run_config=request.run_config, tags=dict(request.tags))
+    assert done.success
+    assert candidates(driver) == []
+    (observed,) = driver.instance.fetch_observations(key("tiny", "deployment", "one"), limit=1).records
+    said = {name: value.value for name, value in observed.asset_observation.metadata.items()}
+    assert (said["action"], said["percent"]) == ("roll_back", 0)
+    assert said["reason"].startswith("ErrorRate")
+
+
+def test_a_change_that_the_registry_lacks_gets_one_run(driver, rollout):
+    """Who takes a version back by hand asks the endpoint alone: a run does the rest, and not one at each tick."""
+    roll_back(driver.platform, ONE, "ada", "slow", driver.platform.clock.now(), registry_later=True)
+    ((request,), _) = driver.tick("rollout")
+    assert request.run_config == {"ops": {"take_step": {"config": {"rollout_id": rollout.rollout_id}}}}
+    driver.run(ROLLOUT_JOB, request.tags, dg.DagsterRunStatus.FAILURE)
+    assert driver.tick("rollout")[0] == []
+    done = driver.execute(ROLLOUT_JOB, run_config=request.run_config, tags=dict(request.tags))
+    assert done.success
+    assert candidates(driver) == []
+    assert driver.tick("rollout") == ([], "0 rollouts bake or are watched")
+
+
+def test_a_change_is_finished_while_the_next_rollout_bakes(driver, rollout):
+    """That one waits and wants no run of its own; what the registry lacks does."""
+    with driver.platform.ledger.writing(ONE) as connection:
+        connection.execute(update(tables.deployments).values(applied=1))
+    ((request,), _) = driver.tick("rollout")
+    assert request.run_config == {"ops": {"take_step": {"config": {"rollout_id": rollout.rollout_id}}}}
+
+
+def test_a_change_of_a_model_that_is_no_more_is_finished_by_the_sensor(driver, rollout):
+    """No run could take a step of it."""
+    roll_back(driver.platform, ONE, "ada", "slow", driver.platform.clock.now(), registry_later=True)
+    assert driver.without("one").tick("rollout")[0] == []
+    assert deployments.unfinished(driver.platform.ledger, "tiny") == []
 
 
 def test_a_rollout_that_cannot_be_judged_stops_no_other(driver, rollout):

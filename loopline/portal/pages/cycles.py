@@ -11,7 +11,9 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import func, select
 
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.loop import history, tables
+from loopline.platform_core.loop import arrival, history, tables
+from loopline.platform_core.loop.arrival import Answers
+from loopline.platform_core.loop.cycle_holds import Hold, holds
 from loopline.platform_core.loop.cycles import Cycle, cycle, from_row
 from loopline.platform_core.loop.ledger import Ledger
 from loopline.portal.cycle_steps import Step, steps
@@ -63,11 +65,16 @@ class CyclesPage(Page):
 
 @dataclass(frozen=True)
 class CyclePage(Page):
-    """One cycle in order. ``runs_url`` lists its runs in Dagster, "" where that is not there."""
+    """One cycle in order, and when it was held by its data. ``runs_url`` lists its runs in Dagster, "" without one.
+
+    ``answers`` says since when an endpoint answers everybody with its version.
+    """
 
     template: ClassVar[str] = "cycle.html"
     section: ClassVar[str] = "/cycles"
     cycle: CycleRow
+    holds: list[Hold]
+    answers: Answers
     steps: list[Step]
     runs_url: str
 
@@ -125,9 +132,11 @@ def page(
 @router.get("/cycles/{cycle_id}", response_model=CyclePage)
 def one(ask: CurrentRequest, cycle_id: CycleInPath) -> Response:
     """Tell a cycle."""
-    found = cycle(ask.platform.ledger, cycle_id)
-    told = steps(history.of_cycle(ask.platform.ledger, found.ref, cycle_id))
-    return ask.answer(CyclePage(row_of(found), told, ask.portal.links.runs_of_cycle(cycle_id)))
+    ledger = ask.platform.ledger
+    found = cycle(ledger, cycle_id)
+    told, answers = history.of_cycle(ledger, found.ref, cycle_id), arrival.answers(ledger, found)
+    runs_url = ask.portal.links.runs_of_cycle(cycle_id)
+    return ask.answer(CyclePage(row_of(found), holds(told), answers, steps(told), runs_url))
 
 
 @router.get("/cycles/{cycle_id}/runs", response_model=RunsPart)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
 from loopline.cli.cycle_state import standing
-from loopline.platform_core import plugins
+from loopline.platform_core import alarms, plugins
+from loopline.platform_core.alarms import Alarm
 from loopline.platform_core.contracts.serving import ObservedState
 from loopline.platform_core.errors import Refused, Transient
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop import cycles, deployments, watching
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.states import Worker
 from loopline.platform_core.testing.compute import ENDLESS, ENDLESS_SECONDS, SMALL, calls
@@ -126,6 +128,65 @@ def test_waiting_ends_when_the_rollout_bakes(world):
     thread.join()
     platform.close()
     assert (said["state"], said["percent"]) == ("baking", 50)
+
+
+def test_who_waits_is_told_at_once_for_what(world):
+    """Nothing runs here: that is said before a second is over, with what to do, and not only when the wait is over."""
+    began = time.monotonic()
+    said = world.run("cycle", "start", "returns", "--reason", "try", "--wait", "--timeout-seconds", "0.1")
+    assert said.exit_code == 1
+    assert "is open; its data is looked at" in said.stderr
+    (told,) = [line for line in said.stderr.splitlines() if "nothing runs in" in line and " → " in line]
+    assert "start it with 'loopline up'" in told
+    assert time.monotonic() - began < 5, "a busy machine"
+
+
+def test_what_holds_a_cycle_is_told_who_let_it_go_stays(world):
+    """A refused file holds it: the wait says so, with what to do, though no sensor runs; so does its page of later."""
+    bad = Alarm("refused:corner/sales", "error", "a.csv is refused", "look", ModelRef("corner", ""))
+    with closing(Platform.open()) as platform:
+        alarms.raise_alarm(platform, bad)
+    said = world.run("cycle", "start", "returns", "--reason", "try", "--wait", "--timeout-seconds", "0.1")
+    assert "held since" in said.stderr
+    assert "sales: a.csv is refused" in said.stderr
+    assert "loopline cycle proceed corner.returns-" in said.stderr
+    shown = world.json("cycle", "show", "returns")
+    name, since = shown["cycle"]["cycle_id"], shown["holds"][0]["since"]
+    assert shown["holds"] == [
+        {"since": since, "reasons": ["sales: a.csv is refused"], "until": None, "ended_by": "", "ending": ""}
+    ]
+    assert "is held since" in shown["waits"]["what"]
+    assert f"loopline cycle proceed {name}" in shown["waits"]["fix"]
+    assert world.run("cycle", "proceed", "returns", "--by", "ada", "--reason", "a test file").exit_code == 0
+    shown = world.json("cycle", "show", name)
+    assert "held since" not in shown["waits"]["what"]
+    (hold,) = shown["holds"]
+    assert (hold["ended_by"], hold["ending"]) == ("ada", "a test file")
+    assert hold["until"] >= since
+    assert [one["kind"] for one in shown["entries"]] == ["cycle.opened", "cycle.doubted", "cycle.went_on"]
+    assert "ended by ada: a test file" in world.run("cycle", "show", name).stdout
+
+
+def test_promoted_is_said_when_an_endpoint_answers(world, tmp_path):
+    """The ledger has promoted it; until the worker has loaded it, and where it cannot, nobody is told so."""
+    world.roll_out("first")
+    with closing(Platform.open()) as platform:
+        platform.environment.bindings["serving"] = LocalServing(root=str(tmp_path), port=1)
+        (cycle,) = cycles.cycles(platform.ledger, REF)
+        worker = Worker(tmp_path, "w")
+        assert standing(platform, cycle).state == "deploying"
+        assert world.json("cycle", "show", "returns")["answers"] == {"since": None, "awaited": True}
+        assert "not yet: its endpoint loads it" in world.run("cycle", "show", "returns").stdout
+        worker.report(REF.dotted, ObservedState(0, ready=False, problem="no space left"))
+        broken = standing(platform, cycle)
+        assert (broken.state, broken.settled) == ("deploying", True)
+        assert broken.sentence.endswith("its endpoint does not: no space left")
+        worker.report(REF.dotted, ObservedState(1, ready=True))
+        assert standing(platform, cycle).state == "promoted"
+        watching.watch(platform, "corner", deployments.deployments(platform.ledger, "corner").values(), time.time())
+        worker.leave()
+    assert world.json("cycle", "show", cycle.cycle_id)["answers"]["since"].startswith("2011-03-01T12:00")
+    assert "not yet" not in world.run("cycle", "show", "returns").stdout
 
 
 def test_waiting_gives_up(world):

@@ -36,5 +36,6 @@ def test_a_training_costs_what_is_billed_or_what_it_used(world):
     assert said["trainings"][1]["billed_seconds"] == pytest.approx(1800)
     text = world.run("cycle", "cost", "returns", "--last", "2").stdout
     assert "2 of ml.m5.large, 1800 s" in text
+    assert [line.split()[-1] for line in text.splitlines()[1:3]] == ["0.70", "0.19"]
     assert text.splitlines()[-1] == "by Test, in EUR"
     assert len(text.splitlines()) == 4

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 
+from loopline.platform_core.contracts.serving import ObservedState
 from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import deployments
 from loopline.platform_core.loop.entry_kinds import REGISTERED
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.turn import start_rollout
+from loopline.up import lock
 
 
 def test_status_of_a_model_that_was_never_trained(world):
@@ -80,6 +84,30 @@ def test_rollback_takes_a_candidate_back(world):
     assert (said["stable"]["version"], said["candidate"], said["percent"]) == ("1", None, 0)
     entries = world.json("history", "returns")["entries"]
     assert any(e["entry"]["actor"] == "alice" and e["entry"]["kind"] == "rollout.rolled_back" for e in entries)
+
+
+def test_rollback_waits_for_the_endpoint_and_not_for_the_registry(world):
+    """Where Loopline runs it shows the change there: its client takes most of the command's time to load."""
+    world.roll_out("first", "second")
+    with lock.only_one(world.home):
+        lock.announce(world.home, {"ports": {"inference": 1}, "ui": ""})
+        assert world.json("rollback", "returns")["answers"] is True
+    ref = ModelRef("corner", "returns")
+    with closing(Platform.open()) as platform:
+        assert (
+            platform.serving.observe(ref.dotted).generation == deployments.deployment(platform.ledger, ref).generation
+        )
+        assert [one.aliases for one in platform.registry.versions(ref.dotted)] == [("champion",), ("candidate",)]
+        assert deployments.unfinished(platform.ledger, "corner") == [ref]
+
+
+def test_rollback_says_that_the_endpoint_does_not_answer_with_it(world, monkeypatch):
+    """What is asked for is not yet so: one that is away, or in trouble, is told apart."""
+    world.roll_out("first", "second")
+    away = ObservedState(1, ready=False, problem="no server runs")
+    monkeypatch.setattr("corner_vendors.KeptServing.observe", lambda *_: away)
+    said = world.run("rollback", "returns")
+    assert "does not answer so yet: see 'loopline model status corner/returns'" in said.stdout
 
 
 @pytest.mark.parametrize("output", ["json", "text"])

@@ -136,7 +136,7 @@ def test_what_cannot_be_overridden(ledger, ref):
     ]:
         with pytest.raises(error, match=said):
             override(ledger, ref, "1", gate, "ada", "because", T0)
-    with pytest.raises(NotFound, match="no verdict"):
+    with pytest.raises(NotFound, match=r"never judged.*use a version that was judged: 1"):
         override(ledger, ref, "2", "AtLeast(roc_auc)", "ada", "because", T0)
     for person, reason in [("", "because"), ("ada", "")]:
         with pytest.raises(Refused, match="no person or no reason"):

@@ -12,6 +12,7 @@ from loopline.platform_core.loop.sentences import sentence, tell
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 OBSERVED = {"number": 7, "verdict": {"rows": 1520}}
+DATED = {"number": 7, "verdict": {"rows": 1520, "since": "2011-03-01T09:00:00+00:00", "until": "2011-03-08"}}
 REALISED = {"predictions": 1000, "labelled": 700, "auc": 0.70412, "recall": None}
 
 
@@ -20,6 +21,8 @@ REALISED = {"predictions": 1000, "labelled": 700, "auc": 0.70412, "recall": None
     [
         ({"kind": "drift.window", "version": "2", "reason": "drifted: spend", "details": OBSERVED},
          "window 7 of version 2: 1,520 rows, drifted: spend"),
+        ({"kind": "drift.window", "version": "2", "reason": "quiet", "details": DATED},
+         "window 7 (2011-03-01 to 2011-03-08) of version 2: 1,520 rows, quiet"),
         ({"kind": "quality.realised", "version": "2", "details": REALISED},
          "version 2: 700 of 1,000 answers labelled, roc auc 0.7041, recall none"),
         ({"kind": "skew.checked", "version": "2", "reason": "0 of 347 rows differ", "details": {"passed": True}},
