@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import FastAPI, Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
@@ -10,14 +12,20 @@ from starlette.types import Receive, Scope, Send
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
 from loopline.portal import errors, rendering
+from loopline.portal.errors import ErrorPage
 from loopline.portal.links import Links
-from loopline.portal.page_request import Portal
+from loopline.portal.page_request import JSON, Portal
 from loopline.portal.pages import ROUTERS
 from loopline.portal.security import PagePolicy, refused
 from loopline.web_guard import LOCAL, Guard
 
 WORTH_PACKING = 1024
 """Bytes."""
+FAILURES: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorPage, "description": "What was asked for has another form"},
+    404: {"model": ErrorPage, "description": "There is no such thing"},
+    "default": {"model": ErrorPage, "description": "Not allowed (403), not now (409), not there (503), a defect (500)"},
+}
 
 
 def create_app(
@@ -28,7 +36,7 @@ def create_app(
     ``teams`` is ``plugins.installed()``; ``hosts`` are the names by which browsers may ask, ``("*",)`` for any. Where
     the environment says how people sign in, nobody is answered who has not.
     """
-    app = FastAPI(title="Loopline portal", version="1", docs_url=None, redoc_url=None)
+    app = _Described(title="Loopline portal", version="1", docs_url=None, redoc_url=None, responses=FAILURES)
     app.state.portal = Portal(platform, teams, links or Links())
     for router in ROUTERS:
         app.include_router(router)
@@ -43,6 +51,19 @@ def create_app(
     app.add_middleware(Guard, hosts=hosts, refused=refused)
     app.add_middleware(PagePolicy)
     return app
+
+
+class _Described(FastAPI):
+    """Says in its OpenAPI that whatever is answered as JSON is a page for people as well."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Describe the application."""
+        if self.openapi_schema is None:
+            for path in super().openapi()["paths"].values():
+                for answer in (answer for operation in path.values() for answer in operation["responses"].values()):
+                    if "$ref" in answer.get("content", {}).get(JSON, {}).get("schema", {}):
+                        answer["content"]["text/html"] = {"schema": {"type": "string"}}
+        return super().openapi()
 
 
 class _Packed(GZipMiddleware):

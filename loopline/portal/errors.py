@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from loopline.features_api.errors import delay_of, status_of
+from loopline.features_api.errors import delay_of, headers_of, status_of
 from loopline.platform_core.errors import Denied, LooplineError
 from loopline.platform_core.foundation import validation
 from loopline.platform_core.redaction import redacted
@@ -71,7 +71,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
         problem = f"{request.method} {request.url.path}: {error.detail}"
-        return failed(request, error.status_code, problem, "start from the list of models", error.headers)
+        return failed(request, error.status_code, problem, "start from the list of models", headers_of(request, error))
 
 
 def defect(request: Request, error: Exception) -> Response:

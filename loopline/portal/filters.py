@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from loopline.platform_core.training.prices import CURRENCY, money
+
 FEWEST_SHOWN, MOST_SHOWN = 0.0005, 10
 """Between what figures have four decimals."""
 NOTHING = "\N{EN DASH}"
@@ -86,6 +88,13 @@ def share(value: float | None, digits: int = 1) -> str:
     return NOTHING if value is None else f"{value * 100:.{digits}f} %"
 
 
+def amount(value: float | None, unit: str) -> str:
+    """Write a figure with its unit; what has a currency as unit is written as money."""
+    if value is not None and CURRENCY.fullmatch(unit):
+        return money(value, unit).replace(",", "\u202f")
+    return f"{number(value)} {unit}".rstrip()
+
+
 def told_in(value: float | None, unit: str) -> str:
     """Write a figure in a table: a share in percent, else in four figures with its unit."""
     return share(value) if unit == "%" else valued(value, unit)
@@ -123,6 +132,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "figure": figure,
     "share": share,
     "told_in": told_in,
+    "amount": amount,
     "valued": valued,
     "plain": plain,
     "clipped": clipped,

@@ -6,9 +6,11 @@ Words stand beside it, placed in percent, so nothing is measured on the server a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from loopline.portal import axis
 from loopline.portal.axis import Tick
@@ -20,6 +22,8 @@ SIDE = 1000
 FEW = 60
 """So many points or fewer are shown one by one."""
 COLOURS = 6
+CUT_AT = 8
+"""A picture with a bound ends at so many times of it: one spike does not press the bound to the ground."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,31 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Where a line of a colour leaves the field, in percent from the left.
+
+    ``side`` is 1 above and -1 below, ``value`` is how far it goes.
+    """
+
+    place: float
+    side: int
+    colour: int
+    value: float
+
+
+@dataclass(frozen=True)
 class Picture:
-    """What is drawn, the limits of the field (milliseconds of the epoch, values), and the newest values in words."""
+    """What is drawn, the limits of the field (milliseconds of the epoch, values), and the newest values in words.
+
+    ``cuts`` are where lines leave the field, ``farthest`` says how far they go, "" where none does.
+    """
 
     strokes: list[Stroke]
     x: list[Tick]
     y: list[Tick]
     moments: list[Moment]
+    cuts: list[Cut]
+    farthest: str
     since: int
     until: int
     bottom: float
@@ -77,8 +99,11 @@ class _Field:
     def x(self, at: datetime) -> float:
         return (at - self.since) / (self.until - self.since)
 
+    def side(self, value: float) -> int:
+        return (value > self.top) - (value < self.bottom)
+
     def point(self, at: datetime, value: float) -> str:
-        height = (value - self.bottom) / (self.top - self.bottom)
+        height = (max(self.bottom, min(value, self.top)) - self.bottom) / (self.top - self.bottom)
         return f"{self.x(at) * SIDE:.0f} {(1 - height) * SIDE:.0f}"
 
 
@@ -89,12 +114,35 @@ def drawn(chart: Chart) -> Picture | None:
     if not values:
         return None
     since, until, x = axis.times([*(p.at for p in points), *(mark.at for mark in chart.marks)])
-    bottom, top, y = axis.values(values, chart.y_from, lambda value: valued(value, chart.unit))
+    least, most = _limits(chart)
+    shown = [max(least, min(value, most)) for value in values]
+    bottom, top, y = axis.values(shown, chart.y_from, lambda value: valued(value, chart.unit))
     field = _Field(since, until, bottom, top)
     strokes = [_stroke(line, place, field) for place, line in enumerate(chart.lines)]
     moments = [_moment(mark, field) for mark in chart.marks]
+    cuts = _cuts(chart, field)
+    farthest = valued(max((cut.value for cut in cuts), key=abs), chart.unit) if cuts else ""
     limits = (axis.milliseconds(since), axis.milliseconds(until), bottom, top)
-    return Picture(strokes, x, y, moments, *limits, _newest(chart))
+    return Picture(strokes, x, y, moments, cuts, farthest, *limits, _newest(chart))
+
+
+def _limits(chart: Chart) -> tuple[float, float]:
+    """Return the least and the most that is drawn to scale."""
+    bounds = [p.value for line in chart.lines if line.style == "bound" for p in line.points if p.value is not None]
+    least, most = min(bounds, default=0.0) * CUT_AT, max(bounds, default=0.0) * CUT_AT
+    return least if least < 0 else -math.inf, most if most > 0 else math.inf
+
+
+def _cuts(chart: Chart, field: _Field) -> list[Cut]:
+    """Mark each stretch of a line outside of the field once, where it is farthest."""
+    found = []
+    for place, line in enumerate(chart.lines):
+        known = [(p.value, p.at) for p in line.points if p.value is not None]
+        for side, stretch in groupby(known, lambda point: field.side(point[0])):
+            if side:
+                value, at = max(stretch, key=lambda point: abs(point[0]))
+                found.append(Cut(round(field.x(at) * 100, 2), side, place % COLOURS + 1, value))
+    return found
 
 
 def _stroke(line: Line, place: int, field: _Field) -> Stroke:

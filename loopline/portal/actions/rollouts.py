@@ -43,7 +43,8 @@ def _propose_rollback(portal: Portal, given: Given) -> Proposal:
 def _roll_back(portal: Portal, given: Given, who: Signed) -> Outcome:
     ref, platform = model_of(portal, given), portal.platform
     version = required(given, "version")
-    now = rollback.roll_back(platform, ref, who.by, who.reason, platform.clock.now(), version)
+    at = platform.clock.now()
+    now = rollback.roll_back(platform, ref, who.by, who.reason, at, version, registry_later=True)
     live = f"version {now.stable.version} answers everybody" if now.stable else "nothing is live"
     return Outcome(f"Version {version} of {ref} is taken back; {live} (generation {now.generation}).", _see(ref))
 
@@ -136,7 +137,7 @@ def _deployed(portal: Portal, ref: ModelRef) -> Model:
 def _started(platform: Platform, ref: ModelRef, model: Model, version: str) -> str:
     cycle = gates.cycle_of_version(platform.ledger, ref, version)
     record = start_rollout(platform, ref, model, version, cycle, platform.clock.now())
-    return "it is live" if record.state == "promoted" else f"its rollout began, {record.where}"
+    return "it goes live" if record.state == "promoted" else f"its rollout began, {record.where}"
 
 
 def _verdict(portal: Portal, ref: ModelRef, version: str) -> tuple[str, Verdict]:

@@ -48,6 +48,7 @@ class DriftPart:
 
     version: str
     windows: int
+    since: datetime | None
     at: datetime
     rows: int
     enough: bool
@@ -73,6 +74,7 @@ def read(portal: Portal, ref: ModelRef, version: str, column: str = "") -> Drift
     return DriftPart(
         version=version,
         windows=newest.number,
+        since=datetime.fromisoformat(newest.verdict.since) if newest.verdict.since else None,
         at=_at(newest),
         rows=newest.verdict.rows,
         enough=newest.verdict.enough,

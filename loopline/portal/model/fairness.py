@@ -39,6 +39,7 @@ class FairnessPart:
     column: str
     metric: str
     version: str
+    since: datetime
     until: datetime
     verdict: str
     group: str
@@ -70,7 +71,7 @@ def _part(history: list[FairnessAt], unit: str, source: str) -> FairnessPart:
     below = Line("allowed below", [Point(at.until, -at.within) for at in history], "bound")
     title = f"{newest.metric.replace('_', ' ')} by {newest.column}: the farthest group less the whole"
     return FairnessPart(
-        *(newest.column, newest.metric, newest.version, newest.until, newest.verdict),
+        *(newest.column, newest.metric, newest.version, newest.since, newest.until, newest.verdict),
         *(newest.group, newest.gap, newest.within, unit),
         groups=[GroupRow(group.name, group.value, group.low, group.high, group.rows) for group in newest.groups],
         chart=Chart(title, [gap, above, below], [], unit, source=source),

@@ -42,6 +42,7 @@ class MeasuredRow:
     labelled: int
     estimated: bool
     unit: str = ""
+    since: datetime | None = None
 
 
 Figure = quality_figures.Measured | MeasuredRow
@@ -102,6 +103,7 @@ def _row(one: Figure) -> MeasuredRow:
         rows=one.rows,
         labelled=one.labelled,
         estimated=one.estimated,
+        since=one.since,
     )
 
 

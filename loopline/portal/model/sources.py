@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core import alarms
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.ingestion import quality
-from loopline.platform_core.ingestion.quality_bounds import LAST, judge
+from loopline.platform_core.ingestion import doubts, quality
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.specs import Model, Source, Team
+    from loopline.platform_core.specs import Source, Team
     from loopline.portal.page_request import Portal
+
+
+_FIX = "deliver it again as it should be, or take it back with 'loopline arrivals withdraw {name} …'"
 
 
 @dataclass(frozen=True)
@@ -36,29 +38,29 @@ def read(portal: Portal, ref: ModelRef) -> list[SourceCheckRow]:
     model = portal.declared(ref)
     if team is None or model is None:
         return []
-    return [row for source in _sources(model) for row in _failing(portal, team, source)]
+    since = doubts.learnt_until(portal.platform, ref)
+    return [row for source in doubts.sources(model) for row in _failing(portal, team, source, since)]
 
 
-def _sources(model: Model) -> list[Source]:
-    every = [*(view.source for view in model.features), model.labels.source]
-    return list({source.name: source for source in every}.values())
-
-
-def _failing(portal: Portal, team: Team, source: Source) -> Iterator[SourceCheckRow]:
-    """Yield what the newest landing shows now, then what alarms tell beside it."""
+def _failing(portal: Portal, team: Team, source: Source, learnt: datetime | None) -> Iterator[SourceCheckRow]:
+    """Yield what the newest landing shows now, then earlier ones that are doubted, then what alarms tell beside it."""
     name = f"{team.name}/{source.name}"
     path = f"/dead-letters/{name}"
     try:
-        landings = quality.history(portal.platform, team, source, LAST + 1)
+        newest = quality.newest(portal.platform, team, source)
     except LooplineError as error:
         yield SourceCheckRow(name, "quality", [error.problem], None, error.fix, path)
-        landings = []
+        newest = quality.Quality(None, ())
     found: dict[str, list[str]] = {}
-    for finding in judge(landings, portal.platform.clock.now()) if landings else ():
+    for finding in newest.findings:
         if not finding.passed:
             found.setdefault(finding.check, []).append(str(finding))
+    since = None if newest.landing is None else newest.landing.landed_at
     for check, said in found.items():
-        yield SourceCheckRow(name, check, said, landings[-1].landed_at, f"see 'loopline quality {name}'", path)
+        yield SourceCheckRow(name, check, said, since, f"see 'loopline quality {name}'", path)
+    for one in doubts.doubted(portal.platform, team, source, learnt):
+        if newest.landing is None or one.version != newest.landing.version:
+            yield SourceCheckRow(name, "landing", [one.said], one.landed_at, _FIX.format(name=name), path)
     yield from _alarm_rows(portal, name, path, set(found))
 
 

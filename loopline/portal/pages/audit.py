@@ -109,7 +109,11 @@ def page(  # noqa: PLR0913, PLR0917 - each is a filter
     return ask.answer(AuditPage(who, what, team, model, outcome, rows, more))
 
 
-@router.get("/audit/export", response_class=Response)
+@router.get(
+    "/audit/export",
+    response_class=Response,
+    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+)
 def export(  # noqa: PLR0913, PLR0917 - each is a filter
     ask: CurrentRequest, who: Text = "", what: Text = "", team: Text = "", model: Text = "", outcome: Outcome = ""
 ) -> Response:

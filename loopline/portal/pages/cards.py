@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Response
 
@@ -16,10 +16,13 @@ from loopline.portal.pages.params import ModelInPath, TeamInPath
 
 router = APIRouter()
 Version = Annotated[str, Path(pattern=r"^[\w.-]+$", max_length=64)]
+WRITTEN: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}, JSON: {"schema": {"type": "object"}}}}
+}
 _MAKES = {"card": card, "annex": annex}
 
 
-@router.get("/models/{team}/{model}/versions/{version}/{what}", response_class=Response)
+@router.get("/models/{team}/{model}/versions/{version}/{what}", response_class=Response, responses=WRITTEN)
 def written(
     ask: CurrentRequest, team: TeamInPath, model: ModelInPath, version: Version, what: Literal["card", "annex"]
 ) -> Response:

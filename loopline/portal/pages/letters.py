@@ -211,7 +211,11 @@ def letters(  # noqa: PLR0913, PLR0917 - which, of what
     return ask.answer(page)
 
 
-@router.get("/{team}/{source}/export.csv")
+@router.get(
+    "/{team}/{source}/export.csv",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
 def export(ask: CurrentRequest, team: TeamInPath, source: SourceInPath, reason: Reason = "") -> StreamingResponse:
     """Give open letters as CSV, to be mended and replayed by ``loopline dead-letters replay --rows``."""
     from loopline.platform_core.ingestion.inbox import Inbox

@@ -107,7 +107,7 @@
       const share = (moment.at - since) / (until - since);
       const lines = words(moment, this.chart.unit);
       this.say(this.place, most, lines.join("; "));
-      this.tell(lines, share, moment.rows.map(([, line, point]) => [line, (top - point.value) / (top - bottom)]));
+      this.tell(lines, share, moment.rows.map(([, line, point]) => [line, Math.min(1, Math.max(0, (top - point.value) / (top - bottom)))]));
     }
 
     tell(lines, share, dots = []) {

@@ -20,7 +20,7 @@ from loopline.sign_in import cookies
 from loopline.sign_in.desk import Desk
 from loopline.stories.portal_home import PortalHome
 from tests.loopline.portal.conftest import Form, Served, browsing, send
-from tests.loopline.portal.test_in_chromium_looks import CONTRAST, PHONE, _axe, _too_wide
+from tests.loopline.portal.test_in_chromium_looks import CONTRAST, PHONES, _axe, _too_wide
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -211,7 +211,7 @@ def test_the_page_looks_well(filled: PortalHome, desk: Desk, chromium: Browser, 
             page.goto(f"{served.url}{path}", wait_until="networkidle")
             faults = [*_axe(page, "light", None), *_axe(page, "dark", CONTRAST), *_too_wide(page)]
             assert faults == []
-            assert page.viewport_size == PHONE
+            assert page.viewport_size == PHONES[-1]
         page.goto(f"{served.url}/access")
         assert page.get_by_role("link", name="Access 1 waiting for you").count() == 1
         page.get_by_role("link", name="Grant shop/operator to bob").click()

@@ -17,10 +17,12 @@ from loopline.platform_core.alarms import Alarm, raise_alarm
 from loopline.platform_core.foundation.names import quality_table
 from loopline.platform_core.ingestion.landing_profile import ColumnProfile, Landing, to_table
 from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.entry_kinds import LANDING_DOUBTED
+from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
 from loopline.stories.portal_home import BROKEN, PortalHome
-from tests.loopline.portal.conftest import browsing
+from tests.loopline.portal.conftest import OURS, browsing
 
 JSON = {"accept": "application/json"}
 
@@ -182,7 +184,7 @@ def test_a_model_page_stays_light(portal: TestClient, fleet: PortalHome) -> None
     newest = got(portal, "/models/shop/returns")["quality"]["newest"]
     assert len(newest) > 12
     rows = {
-        whole: page.text.partition("Newest figures, with 95")[2].partition("</table>")[0].count('<tr><th scope="row">')
+        whole: page.text.partition("Newest figures, with 95")[2].partition("</table>")[0].count('<tr><th scope="row"')
         for whole, page in (("", page), ("quality", portal.get("/models/shop/returns?whole=quality")))
     }
     assert rows == {"": 10, "quality": len(newest)}
@@ -225,10 +227,16 @@ def test_failing_checks_of_a_models_sources_are_told(told: PortalHome, client: T
     for source, check in (("orders", "contract"), ("orders", "volume"), ("tills", "contract")):
         told_of = Alarm(f"check:shop/raw/{source}:{check}", "warning", f"{check} of {source}", "look")
         raise_alarm(told.platform, told_of)
+    earlier = {"source": "shop/orders", "raw_version": 3, "landed_at": (now - timedelta(hours=9)).isoformat()}
+    earlier |= {"names": "a.csv", "numbers": [], "checks": ["ranges"], "oldest": None, "newest": None}
+    told.platform.ledger.record(Entry(LANDING_DOUBTED, now, "shop", "", reason="a.csv landed", details=earlier))
     rows = got(client, "/models/shop/returns")["sources"]
-    assert [(row["source"], row["check"]) for row in rows] == [("shop/orders", "volume"), ("shop/orders", "contract")]
+    assert [row["source"] for row in rows] == ["shop/orders"] * 3
+    assert [row["check"] for row in rows] == ["volume", "landing", "contract"]
     assert "rows an arrival 9, usually" in rows[0]["findings"][0]
-    assert (rows[1]["findings"], rows[1]["fix"]) == (["contract of orders"], "look")
+    assert rows[1]["findings"] == ["a.csv landed"]
+    assert "loopline arrivals withdraw shop/orders" in rows[1]["fix"]
+    assert (rows[2]["findings"], rows[2]["fix"]) == (["contract of orders"], "look")
     html = client.get("/models/shop/returns").text
     assert "Failing checks of its sources" in html
     assert "usually" in html
@@ -245,6 +253,33 @@ def test_the_portal_describes_itself(portal: TestClient) -> None:
     page = got(portal, "/models/shop/returns")
     assert set(schemas["ModelPage"]["properties"]) == set(page)
     assert schemas["ModelPage"]["properties"]["versions"]["items"] == {"$ref": "#/components/schemas/VersionRow"}
+
+
+def test_the_portal_describes_how_it_fails_and_that_pages_are_html(portal: TestClient) -> None:
+    """Every address: what is answered to who asks wrongly; JSON and HTML of a page; files as what they are."""
+    described = portal.get("/openapi.json").json()
+    error = {"schema": {"$ref": "#/components/schemas/ErrorPage"}}
+    operations = [each for path in described["paths"].values() for each in path.values()]
+    for status in ("400", "404", "default"):
+        assert all(each["responses"][status]["content"]["application/json"] == error for each in operations)
+        assert all("text/html" in each["responses"][status]["content"] for each in operations)
+    assert not [each for each in operations if "422" in each["responses"]]
+    assert not [each for each in operations if not {"200", "303"} & each["responses"].keys()]
+    kinds = {
+        "/models/{team}/{model}": {"application/json", "text/html"},
+        "/models/{team}/{model}/versions/{version}/{what}": {"application/json", "text/plain"},
+        "/reports/{model}/{name}": {"text/html"},
+        "/audit/export": {"application/x-ndjson"},
+        "/dead-letters/{team}/{source}/export.csv": {"text/csv"},
+    }
+    for path, told in kinds.items():
+        assert set(described["paths"][path]["get"]["responses"]["200"]["content"]) == told, path
+
+
+def test_a_wrong_method_is_told_every_right_one(portal: TestClient) -> None:
+    """An action is shown and done at the same address."""
+    answer = portal.put("/actions/hold", headers=OURS)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
 
 
 def test_long_answers_are_packed_but_forms_are_not(portal: TestClient) -> None:
@@ -344,6 +379,10 @@ def test_reports_run_in_a_sandbox(portal: TestClient, fleet: PortalHome) -> None
     assert portal.get("/reports/shop.returns/2-99.html").status_code == 404
     for path in ("/reports/shop.returns/..%2f..%2fledger.db", "/reports/..%2f/ledger.db", "/reports/shop.returns/x.db"):
         assert portal.get(path).status_code in {400, 404}
+    accents = "\N{LATIN SMALL LETTER E WITH ACUTE}" * 128
+    for path in (f"shop.{'x' * 251}/0.html", f"shop.returns/{'x' * 251}.html", f"shop.returns/{accents}.html"):
+        assert portal.get(f"/reports/{path}").status_code == 404
+        assert portal.get(f"/reports/{path}/link", follow_redirects=False).status_code == 404
     answer = portal.get("/reports/shop.returns/2-68.html/link", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/reports/shop.returns/2-68.html")
     (folder / "2-68.html").unlink()

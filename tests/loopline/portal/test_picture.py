@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -97,3 +98,31 @@ def test_values_are_written_in_four_figures() -> None:
     written = [valued(0.71234, ""), valued(0.5, "%"), valued(1.25, TIMES), valued(12.0, "ms"), valued(None, "ms")]
     assert written == ["0.7123", "50 %", f"1.25{TIMES}", "12 ms", NOTHING]
     assert [valued(value, "") for value in (0.0, 1234567.0, 1e-7, -2.5)] == ["0", "1,235,000", "0.0000001", "-2.5"]
+
+
+def bounded(*values: float, bound: float = 1.0) -> Chart:
+    """Make a chart of one line and its bound."""
+    given = chart(*values, unit=TIMES, y_from=0)  # type: ignore[arg-type]
+    line = Line("bound", [Point(point.at, bound) for point in given.lines[0].points], "bound")
+    return replace(given, lines=[*given.lines, line])
+
+
+def test_a_spike_is_cut_and_its_bound_stays_in_sight() -> None:
+    """A value 600 times the bound ends at the top, marked once a stretch; the bound is an eighth up."""
+    found = drawn(bounded(0.5, 600, 590, 0.5, 20))
+    assert found is not None
+    assert (found.top, found.farthest) == (8, f"600{TIMES}")
+    assert [(cut.place, cut.side, cut.colour) for cut in found.cuts] == [(25, 1, 1), (100, 1, 1)]
+    assert found.strokes[0].path == f"M0 938L250 0L500 0L750 938L{SIDE} 0"
+    assert found.strokes[1].path.startswith("M0 875L")
+
+
+def test_a_fall_is_cut_too_and_what_lies_within_is_not() -> None:
+    """Below a negative bound likewise; eight times a bound is drawn to scale, and a bound of nothing cuts nothing."""
+    fallen = drawn(bounded(-600, 0.5, bound=-1.0))
+    assert fallen is not None
+    assert ([(cut.place, cut.side) for cut in fallen.cuts], fallen.farthest) == ([(0, -1)], f"-600{TIMES}")
+    for within in (bounded(0.5, 8), bounded(0.5, 600, bound=0.0), chart(0.5, 600)):
+        found = drawn(within)
+        assert found is not None
+        assert (found.cuts, found.farthest) == ([], "")

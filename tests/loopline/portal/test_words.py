@@ -66,6 +66,14 @@ def test_numbers_stand_in_line() -> None:
     )
 
 
+def test_a_figure_has_its_unit_and_money_is_written_out() -> None:
+    """A currency is what has three capital letters; the thousands stand apart as elsewhere on the pages."""
+    assert filters.amount(9.609e-05, "USD") == "0.000096 USD"
+    assert filters.amount(12_345.6, "EUR") == "12\u202f345.60 EUR"
+    assert filters.amount(12.5, "ms") == "12.5 ms"
+    assert filters.amount(None, "USD") == f"{filters.NOTHING} USD"
+
+
 def test_a_long_text_is_cut_and_stays_in_its_title() -> None:
     """Escaped in both."""
     html = filters.clipped("<b>" + "x" * 300, width=20)

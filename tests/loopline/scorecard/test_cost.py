@@ -46,6 +46,24 @@ def trained(office, hours, owner, **changed):
     office.told.trained(hours, owner, **{**used, **changed})
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (9.609e-05, "0.000096 EUR"),
+        (0.0404, "0.040 EUR"),
+        (0.999, "1.00 EUR"),
+        (0, "0.00 EUR"),
+        (1e-9, "less than 0.00000001 EUR"),
+        (1_234.5, "1,234.50 EUR"),
+        (-0.19, "-0.19 EUR"),
+        (1e16, "10,000,000,000,000,000.00 EUR"),
+    ],
+)
+def test_money_is_written_out(value, said):
+    """With two decimals, or two figures of a small sum; never as a power of ten."""
+    assert prices.money(value, "EUR") == said
+
+
 def test_a_training_costs_what_it_used(office):
     """150 s * 0.001 + 400 GiB s * 0.0001 = 0.19; a second with a GPU for 100 s costs 1.19: 0.69 in the mean."""
     trained(office, 1, SHOP)
