@@ -44,6 +44,7 @@ GROUPS: dict[str, Group] = {
         (
             "tests/loopline/watchdog/test_rounds.py",
             "tests/loopline/watchdog/test_looks.py",
+            "tests/loopline/watchdog/test_cycle_waits.py",
             "tests/asset_defs/test_lineage.py",
             "tests/asset_defs/test_dagster_private.py",
             "tests/asset_defs/test_code_server.py::test_arrow_makes_arrays_without_pandas_and_pandas_on_demand",
@@ -197,6 +198,7 @@ GROUPS: dict[str, Group] = {
         (
             "tests/platform_core/observability/test_exposition.py::test_a_thousand_models_are_told_in_a_moment*",
             "tests/platform_core/ingestion/test_poll_growth.py",
+            "tests/platform_core/monitor/test_panel_rollouts.py::test_promotions_open_no_cycle[[]20*",
             "tests/platform_core/monitor/test_quality_look.py::test_who_dies_while_keeping_leaves_the_look_of_before*",
             "tests/platform_core/monitor/test_quality_look.py::test_one_more_file_costs_as_much_after_a_long_history",
             "tests/plugins/retail/test_live_drift.py",
@@ -232,6 +234,7 @@ GROUPS: dict[str, Group] = {
             "tests/resources/delta/test_transactions.py",
             "tests/loopline/portal/test_more_pages.py::test_a_replay_lowers_what_the_ledger_counts",
             "tests/benchmarks/test_drift.py",
+            "tests/benchmarks/test_landings.py",
         ),
     ),
     "engines": Group(
@@ -396,6 +399,14 @@ GROUPS: dict[str, Group] = {
         workers=0,
         timeout_seconds=900,
         prepare=CLUSTER,
+    ),
+    "soak": Group(
+        "two teams on a Kubernetes of the tests' own for ten minutes: failed runs, restarts, Jobs, memory",
+        1500,
+        ("tests/cluster/test_soak.py::test_two_teams_for_a_while",),
+        workers=0,
+        timeout_seconds=2400,
+        prepare=CLUSTER[:1],
     ),
     "stories": Group(
         "the other teams' demos, one after the other, each at its own pace",

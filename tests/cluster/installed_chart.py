@@ -1,7 +1,7 @@
 """The chart on the tests' Kubernetes, as its page says, with real servers outside for what pods share.
 
 One installation for all tests of a session: the walk, then the upgrade. Its teams are retail, whose package is in the
-platform's image, and kiln, which has an image of its own and a claim on which files arrive.
+platform's image, and kiln, which has an image of its own; each has a claim on which files arrive.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from kubernetes import client
 
 NAMESPACE, RELEASE, TEAM = "mlops", "loopline", "kiln"
+LANDING = "/var/lib/loopline/landing"
+"""Where a team's pod finds what arrives."""
 READY_SECONDS = 600
 T = TypeVar("T")
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -35,6 +37,13 @@ CHART = DEPLOY / "helm" / "loopline"
 GATEWAY = "gateways/public"
 _POSTGRESQL, _REDIS, _STORE, _MLFLOW = 5432, 6379, 8334, 5000
 """Ports of the node that lead to servers outside."""
+POD_NETWORK = ["198.18.0.0/15"]
+"""Pods, Services and the node, by whose address servers outside are reached."""
+REACHED = {
+    "stores": {name: {"cidrs": POD_NETWORK} for name in ("postgresql", "redis", "objectStore", "mlflow")},
+    "networkPolicy": {"apiServer": {"cidrs": POD_NETWORK}},
+}
+"""What the chart is told of where things are on the tests' cluster."""
 _FITTED = {
     "  serving:\n": "  serving:\n    cpu: 0.1\n    memory_gb: 0.6\n",
     'url: "${LOOPLINE_REDIS}"': 'url: "${LOOPLINE_REDIS}", timeout_seconds: 10',
@@ -67,13 +76,14 @@ def values(*more: dict[str, Any]) -> dict[str, Any]:
     own, _, own_tag = images.image_of(TEAM).partition(":")
     return merged(
         yaml.safe_load(CHART.joinpath("values-laptop-cluster.yaml").read_text()),
+        REACHED,
         {
             "image": {"repository": repository, "tag": tag},
             "teams": {
-                "retail": {},
+                "retail": {"claims": {"landing": LANDING}},
                 TEAM: {
                     "image": {"repository": own, "tag": own_tag},
-                    "claims": {"landing": "/var/lib/loopline/landing"},
+                    "claims": {"landing": LANDING},
                 },
             },
             "stores": {"objectStore": {"ports": [_STORE]}},
@@ -173,14 +183,15 @@ def installation(
             stores = {"metadata": {"name": "loopline-stores"}, "stringData": outside.secret}
             kubernetes_core.create_namespaced_secret(namespace, stores)
         landing = tmp_path_factory.getbasetemp() / "landing"
-        _claim(kubernetes_core, f"{NAMESPACE}-{TEAM}", landing)
+        for team in ("retail", TEAM):
+            _claim(kubernetes_core, f"{NAMESPACE}-{team}", landing)
         wait_until_ready(kubernetes_api)
         yield Installation(signed_in, release, outside, landing, _web(kubernetes_core, cluster.ports[str(WEB_PORT)]))
 
 
 def _claim(core: client.CoreV1Api, namespace: str, folder: Path) -> None:
     """Make the claim on which files arrive: a folder of this machine that pods may read."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for one in (folder.parent, folder):
         one.chmod(0o755)
     sized = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
@@ -191,8 +202,8 @@ def _claim(core: client.CoreV1Api, namespace: str, folder: Path) -> None:
         "hostPath": {"path": str(folder)},
         "claimRef": {"namespace": namespace, "name": "landing"},
     }
-    core.create_persistent_volume({"metadata": {"name": "landing"}, "spec": volume})
-    claim = {**sized, "volumeName": "landing", "resources": {"requests": size}}
+    core.create_persistent_volume({"metadata": {"name": f"landing-{namespace}"}, "spec": volume})
+    claim = {**sized, "volumeName": f"landing-{namespace}", "resources": {"requests": size}}
     core.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": "landing"}, "spec": claim})
 
 

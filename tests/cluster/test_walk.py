@@ -7,7 +7,6 @@ tests build on each other; one that is asked alone builds on a first version.
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import time
@@ -17,19 +16,14 @@ from pathlib import Path
 import pytest
 from kubernetes import client
 
-from loopline.graphql import Dagster
 from loopline.platform_core import alarms
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.ledger import Ledger
 from scripts.cluster.outside import Cluster
-from tests.cluster import installed_chart, killing, kserve_definitions
+from tests.cluster import installed_chart, killing
 from tests.cluster.callers import asking
 from tests.cluster.installed_chart import NAMESPACE, Installation
-from tests.cluster.kserve_gateway import run_gateway
-from tests.cluster.kubernetes_cluster import WALK_PORT
-from tests.cluster.model_routes import ModelRoutes, followed
-from tests.cluster.walk import CODE, REF, SERVING, Walk
+from tests.cluster.walk import CODE, REF, SERVING, Walk, behind_a_gateway
 
 pytestmark = pytest.mark.timeout(1800)
 USUAL, HOTTER = 100.0, 130.0
@@ -39,44 +33,23 @@ AWAY_SECONDS, TOLD_SECONDS = 120, 60
 
 
 @pytest.fixture(scope="module")
-def installed(
-    cluster: Cluster, kubernetes_api: client.ApiClient, kubernetes_core: client.CoreV1Api, installation: Installation
-) -> Iterator[Walk]:
-    """Put a gateway before the installation, which brings each model's route to it."""
-    port = cluster.ports[str(WALK_PORT)]
-    kserve_definitions.install_routes(kubernetes_api)
-    run_gateway(kubernetes_core, "walk", WALK_PORT)
-    ledger = Ledger.open(installation.outside.ledger)
-    found = Walk(installation, kubernetes_core, Dagster(f"{installation.web}/graphql"), ledger, port)
-    with followed(ModelRoutes(kubernetes_api, SERVING, f"http://127.0.0.1:{port}")):
+def installed(cluster: Cluster, kubernetes_api: client.ApiClient, installation: Installation) -> Iterator[Walk]:
+    """Give the installation behind a gateway."""
+    with behind_a_gateway(cluster, kubernetes_api, installation) as found:
         yield found
-    if kept := os.environ.get("LOOPLINE_WALK_SHOWN"):
-        Path(kept).write_text(installed_chart.shown(kubernetes_core, 200))
-    ledger.close()
-    for group in client.AppsV1Api(kubernetes_api).list_namespaced_deployment(SERVING).items:
-        client.AppsV1Api(kubernetes_api).delete_namespaced_deployment(group.metadata.name, SERVING)
-    kserve_definitions.remove_routes(kubernetes_api)
-    kubernetes_core.delete_namespaced_pod("walk", "default", grace_period_seconds=0)
 
 
 @pytest.fixture
 def walk(installed: Walk) -> Walk:
     """Give the walk where a version is live: the first test's, or one of this test's own where it is asked alone."""
     if not cycles.cycles(installed.ledger, REF):
-        _goes_live(installed)
+        installed.go_live(USUAL)
     return installed
-
-
-def _goes_live(walk: Walk) -> None:
-    walk.inspect("first.csv", walk.fire("first.csv", USUAL))
-    cycle = walk.closed(walk.open("first"))
-    assert cycle.state == "promoted", f"{cycle}\n{installed_chart.shown(walk.core)}"
-    walk.until(lambda: walk.caller().ask(1)[0] == http.client.OK, "an answer")
 
 
 def test_a_first_version_goes_live(installed):
     """A file is landed by a run in the team's own pod, a Job trains, and pods behind the gateway answer."""
-    _goes_live(installed)
+    installed.go_live(USUAL)
 
 
 def test_drift_turns_the_loop(walk):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import math
+import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -23,10 +27,14 @@ from loopline.resources.kubernetes.names import job_name
 from loopline.resources.kubernetes.serving import KubernetesServing
 from loopline.resources.object_store.objects import Objects
 from scripts.cluster import images
-from tests.cluster import installed_chart
+from scripts.cluster.outside import Cluster
+from tests.cluster import installed_chart, kserve_definitions
 from tests.cluster.callers import Caller
 from tests.cluster.installed_chart import NAMESPACE, TEAM, Installation
 from tests.cluster.killing import running
+from tests.cluster.kserve_gateway import run_gateway
+from tests.cluster.kubernetes_cluster import WALK_PORT
+from tests.cluster.model_routes import ModelRoutes, followed
 
 REF = ModelRef(TEAM, "cracks")
 SERVING, CODE = f"{NAMESPACE}-serving", f"{NAMESPACE}-{TEAM}"
@@ -74,6 +82,13 @@ class Walk:
         """Return somebody who asks about kilns."""
         return Caller(self.port, REF.dotted, "kiln", KILNS)
 
+    def go_live(self, heat: float) -> None:
+        """Let the first files land, the first version be trained, and an endpoint answer with it."""
+        self.inspect("first.csv", self.fire("first.csv", heat))
+        cycle = self.closed(self.open("first"))
+        assert cycle.state == "promoted", f"{cycle}\n{installed_chart.shown(self.core)}"
+        self.until(lambda: self.caller().ask(1)[0] == http.client.OK, "an answer")
+
     def fire(self, name: str, heat: float) -> dict[int, float]:
         """Let a file of firings arrive, one of each kiln, and wait until the features are online; gives the heats."""
         before, heats = self.features(), self.deliver_firings(name, heat)
@@ -84,22 +99,28 @@ class Walk:
         """Let a file of firings arrive, and wait for nothing."""
         chance, now = random.Random(name), datetime.now(UTC)
         heats = {kiln: chance.gauss(heat, 20) for kiln in range(KILNS)}
-        self._deliver("firings", name, ["Kiln,Fired,Heat", *(f"{k},{now:{_SECOND}},{h:.2f}" for k, h in heats.items())])
+        lines = ["Kiln,Fired,Heat", *(f"{k},{now:{_SECOND}},{h:.2f}" for k, h in heats.items())]
+        self.deliver(TEAM, "firings", name, lines)
         return heats
 
     def inspect(self, name: str, heats: dict[int, float]) -> None:
         """Let a file of inspections arrive: tiles crack the more often the hotter they were fired."""
-        chance, before = random.Random(name), self.landed("inspections")
-        now, lines = datetime.now(UTC), ["Kiln,Inspected,Cracked"]
+        before = self.landed("inspections")
+        self.deliver_inspections(name, heats)
+        self.until(lambda: self.landed("inspections") != before, f"the rows of {name}")
+
+    def deliver_inspections(self, name: str, heats: dict[int, float]) -> None:
+        """Let a file of inspections arrive, and wait for nothing."""
+        chance, now, lines = random.Random(name), datetime.now(UTC), ["Kiln,Inspected,Cracked"]
         for kiln, heat in heats.items():
             for tile in range(TILES):
                 cracked = int(chance.random() < 1 / (1 + math.exp((100 - heat) / 10)))
                 lines.append(f"{kiln},{now + timedelta(seconds=tile):{_SECOND}},{cracked}")
-        self._deliver("inspections", name, lines)
-        self.until(lambda: self.landed("inspections") != before, f"the rows of {name}")
+        self.deliver(TEAM, "inspections", name, lines)
 
-    def _deliver(self, source: str, name: str, lines: list[str]) -> None:
-        folder = self.installation.landing / REF.team / source
+    def deliver(self, team: str, source: str, name: str, lines: list[str]) -> None:
+        """Let a file arrive, whole."""
+        folder = self.installation.landing / team / source
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f".{name}"
         draft.write_text("\n".join(lines) + "\n")
@@ -110,12 +131,12 @@ class Walk:
         """Return the newest materialization of the features."""
         return self._newest("features", "kiln_heat")
 
-    def landed(self, source: str) -> list[Any]:
+    def landed(self, source: str, team: str = TEAM) -> list[Any]:
         """Return the newest landing of a source."""
-        return self._newest("raw", source)
+        return self._newest("raw", source, team)
 
-    def _newest(self, stage: str, name: str) -> list[Any]:
-        found = self.dagster.ask(_MATERIALIZED, path=list(AssetName(REF.team, stage, name).path))["assetOrError"]
+    def _newest(self, stage: str, name: str, team: str = TEAM) -> list[Any]:
+        found = self.dagster.ask(_MATERIALIZED, path=list(AssetName(team, stage, name).path))["assetOrError"]
         return list(found.get("assetMaterializations", ()))
 
     def open(self, name: str, **more: Any) -> str:
@@ -213,6 +234,26 @@ class Walk:
         lake, table = DeltaLake(root=f"{self.place}/lake", storage_options=options), prediction_table(*REF)
         found = set() if lake.version(table) is None else set(lake.read(table)["request_id"].to_pylist())
         return found | set(self.serving().predictions(REF.dotted, None)[0]["request_id"].to_pylist())
+
+
+@contextmanager
+def behind_a_gateway(cluster: Cluster, api: client.ApiClient, installation: Installation) -> Iterator[Walk]:
+    """Put a gateway before the installation, which brings each model's route to it."""
+    core, port = client.CoreV1Api(api), cluster.ports[str(WALK_PORT)]
+    kserve_definitions.install_routes(api)
+    run_gateway(core, "walk", WALK_PORT)
+    ledger = Ledger.open(installation.outside.ledger)
+    found = Walk(installation, core, Dagster(f"{installation.web}/graphql"), ledger, port)
+    with followed(ModelRoutes(api, SERVING, f"http://127.0.0.1:{port}")):
+        yield found
+    if kept := os.environ.get("LOOPLINE_WALK_SHOWN"):
+        Path(kept).write_text(installed_chart.shown(core, 200))
+    ledger.close()
+    apps = client.AppsV1Api(api)
+    for group in apps.list_namespaced_deployment(SERVING).items:
+        apps.delete_namespaced_deployment(group.metadata.name, SERVING)
+    kserve_definitions.remove_routes(api)
+    core.delete_namespaced_pod("walk", "default", grace_period_seconds=0)
 
 
 def _recorded(entry: Entry) -> float:
