@@ -85,9 +85,8 @@ def _in_ledger(platform: Platform, name: str) -> list[ModelRef]:
     team, _, model = name.rpartition("/")
     if not model:
         return []
-    if team:  # one look into the index; what follows reads all of it
-        return [ModelRef(team, model)] if platform.ledger.entries(ModelRef(team, model), limit=1) else []
-    query = select(entries.c.team, entries.c.model).where(entries.c.model == model).distinct()
+    query = select(entries.c.team, entries.c.model).where(entries.c.model == model)
+    query = query.where(entries.c.team == team).limit(1) if team else query.distinct()
     with platform.ledger.reading() as connection:
         return [ModelRef(*row) for row in connection.execute(query)]
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.features.materialize import Materialized, materialize
 from loopline.platform_core.foundation.clock import ReplayClock
-from loopline.platform_core.foundation.names import CREATED_AT, DATE, EVENT_TIME, online_view, raw_table, view_table
+from loopline.platform_core.foundation.names import (
+    ARRIVAL,
+    CREATED_AT,
+    DATE,
+    EVENT_TIME,
+    online_view,
+    raw_table,
+    view_table,
+)
 from loopline.platform_core.testing.engine_tables import at, raw_orders, spending
 
 if TYPE_CHECKING:
@@ -28,6 +36,7 @@ class Shop:
         from pyarrow import compute
 
         orders = raw_orders(*rows)
+        orders = orders.append_column(ARRIVAL, pa.repeat("a", len(orders)))
         dated = orders.append_column(DATE, compute.cast(orders["ordered_at"], pa.date32()))
         self.platform.lake.append(raw_table("shop", "orders"), dated)
 

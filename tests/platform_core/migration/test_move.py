@@ -79,11 +79,13 @@ def test_a_laptop_moves_to_a_cloud(source: Home, cloud: Home, tmp_path: Path) ->
     assert [(t["table"], t["newest"]) for t in planned["tables"]] == [
         ("parcels/features/parcel_shape.v1", 1),
         ("parcels/features/sender_history.v1", 1),
+        ("parcels/quality/parcels", 1),
         ("parcels/raw/parcels", 1),
     ]
     assert sum(t["files"] for t in planned["tables"]) == len(before["lake"])
     assert sum(t["bytes"] for t in planned["tables"]) == sum(map(len, before["lake"].values()))
-    assert all(t["pinned"] == [0, 1] and t["copied_files"] == t["files"] for t in planned["tables"])
+    assert [t["pinned"] for t in planned["tables"]] == [[0, 1], [0, 1], [], [0, 1]]
+    assert all(t["copied_files"] == t["files"] for t in planned["tables"])
     assert [(m["model"], m["versions"], m["copied"]) for m in planned["models"]] == [(REF.dotted, 2, 2)]
     assert {r["table"]: r["rows"] for r in planned["ledger"]} == {k: len(v) for k, v in before["ledger"].items()}
     assert [(v["view"], v["keys"]) for v in planned["views"]] == [("parcels/sender_history", 50)]

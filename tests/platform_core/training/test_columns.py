@@ -227,7 +227,7 @@ def test_lists_of_texts_are_compared_one_by_one() -> None:
         assert not alike([["a", "b"]], [other], 1e-6)
     one = pa.table({"k": [1, 2, 3], "event_time": [0, 0, 0], "tags": [["a"], ["b", "c"], None]})
     two = one.set_column(2, "tags", pa.array([["a"], ["b", "d"], ["e"]]))
-    found = changes._differ(one["tags"], two["tags"])
+    found = changes.differ(one["tags"], two["tags"])
     assert found.tolist() == [False, True, True]
 
 

@@ -25,6 +25,7 @@ from loopline.stories.shop import Shop
 from tests.platform_core.homes import opened
 
 RAW, VIEW = raw_table("shop", "orders"), view_table("shop", spending)
+QUALITY = "shop/quality/orders"
 NO_TIME = timedelta(0)
 
 
@@ -89,7 +90,7 @@ def test_training_sets_of_registered_versions_outlive_tidying(shop: Shop) -> Non
     before = [rebuilt(shop, pinned) for pinned in sets]
     newest = shop.platform.lake.read(VIEW).num_rows
     cared = {each.table: each for each in lake_care.care(shop.platform, "shop", NO_TIME)}
-    assert list(cared) == [VIEW, RAW]
+    assert list(cared) == [VIEW, QUALITY, RAW]
     for table in (VIEW, RAW):
         tidied = cared[table].tidied
         assert cared[table].pinned == tuple(sorted({sets[0].tables[table], sets[1].tables[table]}))
@@ -113,7 +114,7 @@ def test_a_lake_of_before_keeps_its_pins_and_its_folders(shop: Shop, tmp_path: P
     assert rebuilt(shop, pinned).equals(before)
     sold(shop, 1)
     cared = {each.table: each for each in lake_care.care(shop.platform, "shop", NO_TIME)}
-    assert list(cared) == [VIEW, RAW]
+    assert list(cared) == [VIEW, QUALITY, RAW]
     assert (cared[VIEW].pinned, cared[VIEW].lost) == ((pinned.tables[VIEW],), ())
     assert rebuilt(shop, pinned).equals(before)
     assert shop.platform.lake.read(VIEW).num_rows == 20
@@ -148,7 +149,7 @@ def test_young_versions_stay(shop: Shop) -> None:
     pinned = trained(shop, 0, register=False)
     before = rebuilt(shop, pinned)
     cared = lake_care.care(shop.platform, "shop")
-    assert [(each.tidied.files_after, each.tidied.files_deleted) for each in cared if each.tidied] == [(1, 0)] * 2
+    assert [(each.tidied.files_after, each.tidied.files_deleted) for each in cared if each.tidied] == [(1, 0)] * 3
     assert rebuilt(shop, pinned).equals(before)
 
 
@@ -160,6 +161,7 @@ def test_pretending_changes_nothing(shop: Shop) -> None:
     cared = lake_care.care(shop.platform, "shop", NO_TIME, pretend=True)
     assert [(each.pinned, each.lost, each.tidied) for each in cared] == [
         ((pinned.tables[VIEW],), (), None),
+        ((), (), None),
         ((pinned.tables[RAW],), (), None),
     ]
     assert shop.platform.lake.version(RAW) == version
