@@ -4,7 +4,7 @@ import time
 
 import dagster as dg
 
-from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
+from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
 from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.runs import LOOK_SECONDS, in_progress
 from loopline.platform_core.errors import LooplineError
@@ -77,9 +77,9 @@ def _unfinished(
 
 
 def _ran_lately(instance: dg.DagsterInstance, ref: ModelRef) -> bool:
-    """Say whether a step of the model is under way, or began less than a minute ago: one that fails is not at once."""
+    """Say whether a run of the model is under way, which finishes what it began, or a step began a minute ago."""
     tags = {MODEL_TAG: str(ref)}
-    if in_progress(instance, ROLLOUT_JOB, tags):
+    if in_progress(instance, ROLLOUT_JOB, tags) or in_progress(instance, CYCLE_JOB, tags):
         return True
     newest = instance.get_run_records(dg.RunsFilter(job_name=ROLLOUT_JOB, tags=tags), limit=1)
     return bool(newest) and time.time() - newest[0].create_timestamp.timestamp() < AGAIN_SECONDS
