@@ -162,12 +162,8 @@ def _look_at_data(turn: Turn) -> None:
     """
     holds = held_by(turn.platform, turn.team, turn.model, turn.cycle)
     if holds:
-        fix = (
-            "deliver the rows again as they should be, take them back with 'loopline arrivals withdraw', leave them "
-            "out with 'loopline data quarantine', or let the cycle go on with 'loopline cycle proceed "
-            f"{turn.cycle.cycle_id} --reason ...'"
-        )
-        raise Refused(f"cycle {turn.cycle.cycle_id} is held: {'; '.join(holds)}", fix)
+        problem = f"cycle {turn.cycle.cycle_id} is held: {'; '.join(holds)}"
+        raise Refused(problem, events.how_to_let_go(turn.cycle.cycle_id))
 
 
 def _record_doubts(turn: Turn, found: Sequence[str], holds: Sequence[str]) -> None:
@@ -352,8 +348,8 @@ def _recorded(turn: Turn, kind: str) -> dict[str, Any] | None:
 
 
 def _recorded_of(platform: Platform, cycle: Cycle, kind: str) -> dict[str, Any] | None:
-    found = platform.ledger.entries(ref=cycle.ref, kinds=[kind])
-    return next((dict(e.details) for e in reversed(found) if e.cycle == cycle.cycle_id), None)
+    newest = platform.ledger.entries(cycle.ref, [kind], limit=1, newest_first=True, cycle=cycle.cycle_id)
+    return dict(newest[0].details) if newest else None
 
 
 def _required(turn: Turn, kind: str, what: str) -> dict[str, Any]:

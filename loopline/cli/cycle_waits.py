@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core import alarms
-from loopline.platform_core.alarms.events import WAITING
+from loopline.platform_core.alarms.events import WAITING, how_to_let_go
 from loopline.platform_core.errors import LooplineError, NotFound
 from loopline.platform_core.loop import history, pauses, rollouts
-from loopline.platform_core.loop.cycle_holds import Hold, holds
+from loopline.platform_core.loop.cycle_holds import holds
 from loopline.platform_core.loop.entry_kinds import DOUBTED
 from loopline.platform_core.loop.sentences import sentence
 
@@ -46,26 +46,17 @@ def waits_for(platform: Platform, one: Cycle) -> Waits:
     told = history.of_cycle(platform.ledger, one.ref, one.cycle_id)
     hold = next((hold for hold in holds(told) if hold.until is None), None)
     return (
-        (_held(platform, one, hold) if hold else None)
+        (Waits(f"cycle {one.cycle_id} is {hold}", how_to_let_go(one.cycle_id)) if hold else None)
         or _without_room(platform, one)
         or _stopped(platform, one)
         or _run(platform, one, told)
     )
 
 
-def _held(platform: Platform, one: Cycle, hold: Hold) -> Waits:
-    alarm = _alarm(platform, f"held:{one.ref}")
-    fix = alarm.fix if alarm else f"let it go on with 'loopline cycle proceed {one.cycle_id} --reason ...'"
-    return Waits(f"cycle {one.cycle_id} is {hold}", fix)
-
-
 def _without_room(platform: Platform, one: Cycle) -> Waits | None:
-    alarm = _alarm(platform, f"{WAITING}{one.ref}")
+    cause = f"{WAITING}{one.ref}"
+    alarm = next((one.alarm for one in alarms.standing(platform.ledger, cause) if one.alarm.cause == cause), None)
     return Waits(f"cycle {one.cycle_id}: {alarm.problem}", alarm.fix) if alarm else None
-
-
-def _alarm(platform: Platform, cause: str) -> alarms.Alarm | None:
-    return next((one.alarm for one in alarms.standing(platform.ledger, cause) if one.alarm.cause == cause), None)
 
 
 def _stopped(platform: Platform, one: Cycle) -> Waits | None:

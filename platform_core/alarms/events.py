@@ -77,11 +77,15 @@ def held(platform: Platform, ref: ModelRef, cycle: str, reason: str) -> None:
     if not reason:
         clear(platform, cause, "the cycle goes on, or is over")
         return
-    fix = (
+    raise_alarm(platform, Alarm(cause, "warning", f"cycle {cycle} is held: {reason}", how_to_let_go(cycle), ref))
+
+
+def how_to_let_go(cycle: str) -> str:
+    """Say what lets a cycle go on that its data holds."""
+    return (
         "deliver the rows again as they should be, take them back with 'loopline arrivals withdraw', leave them out "
         f"with 'loopline data quarantine', or let the cycle go on with 'loopline cycle proceed {cycle} --reason ...'"
     )
-    raise_alarm(platform, Alarm(cause, "warning", f"cycle {cycle} is held: {reason}", fix, ref))
 
 
 WAITING = "waiting:"

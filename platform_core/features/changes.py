@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-_ROW, _HELD = "_row", "_held"
+ROW, _HELD = "_row", "_held"
 _NO_FEATURES = (EVENT_TIME, CREATED_AT, BEGUN_AT, DATE, GONE, CORRECTS_SINCE)
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Sums of floats may differ in their last bits between engines and runs; that is no news."""
@@ -49,9 +49,9 @@ def news(computed: pa.Table, held: pa.Table, entity: str) -> News:
 
     keys = [entity, EVENT_TIME]
     newest = last_of_each(held, keys, by=CREATED_AT)
-    left = _numbers(computed, keys)
+    left = places(computed, keys)
     right = newest.select(keys).append_column(_HELD, pa.array(np.arange(len(newest))))
-    place = left.join(right, keys, join_type="left outer").sort_by(_ROW)[_HELD].combine_chunks()
+    place = left.join(right, keys, join_type="left outer").sort_by(ROW)[_HELD].combine_chunks()
     before = newest.take(place)
     differs: NDArray[np.bool_] = np.asarray(place.is_null())
     if GONE in before.column_names:
@@ -70,8 +70,8 @@ def gone(computed: pa.Table, held: pa.Table, entity: str) -> pa.Table:
 def without(rows: pa.Table, others: pa.Table, keys: Sequence[str]) -> pa.Table:
     """Leave out the rows whose keys are among those of others."""
     names = list(keys)
-    left = _numbers(rows, names).join(others.select(names), names, join_type="left anti")
-    return rows.take(left.sort_by(_ROW)[_ROW])
+    left = places(rows, names).join(others.select(names), names, join_type="left anti")
+    return rows.take(left.sort_by(ROW)[ROW])
 
 
 def living(rows: pa.Table) -> pa.Table:
@@ -86,15 +86,15 @@ def living(rows: pa.Table) -> pa.Table:
 def last_of_each(rows: pa.Table, keys: Sequence[str], by: str) -> pa.Table:
     """Keep, of the rows that share their keys, the one whose ``by`` is largest."""
     ordered = rows.sort_by(by)
-    return ordered.take(_numbers(ordered, keys).group_by(list(keys)).aggregate([(_ROW, "max")])[f"{_ROW}_max"])
+    return ordered.take(places(ordered, keys).group_by(list(keys)).aggregate([(ROW, "max")])[f"{ROW}_max"])
 
 
-def _numbers(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """Return the keys of rows beside their places."""
+def places(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Return the keys of rows beside their places, ``ROW``."""
     import numpy as np
     import pyarrow as pa
 
-    return rows.select(list(keys)).append_column(_ROW, pa.array(np.arange(len(rows))))
+    return rows.select(list(keys)).append_column(ROW, pa.array(np.arange(len(rows))))
 
 
 def differ(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loopline.platform_core.features.changes import News, last_of_each
+from loopline.platform_core.features.changes import ROW, News, last_of_each, places
 from loopline.platform_core.foundation.names import ARRIVED_AT, CORRECTS_SINCE, CREATED_AT, EVENT_TIME, GONE
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from loopline.platform_core.specs import FeatureView
 
-_ROW, _UNTIL, _SINCE = "_row", "_until", "_since"
+_UNTIL, _SINCE = "_until", "_since"
 
 
 def marked(found: News, turned: pa.Table, view: FeatureView, *, alone: bool) -> News:
@@ -54,8 +54,7 @@ def as_if_right(rows: pa.Table, entity: str, as_of: datetime) -> pa.Table | None
     if not len(newest):
         return None
     newest = newest.select([*keys, CREATED_AT, CORRECTS_SINCE]).rename_columns([*keys, _UNTIL, _SINCE])
-    numbered = known.select(keys).append_column(_ROW, pa.array(range(len(known)), pa.int64()))
-    bounds = numbered.join(newest, keys, join_type="left outer").sort_by(_ROW)
+    bounds = places(known, keys).join(newest, keys, join_type="left outer").sort_by(ROW)
     created, until, since = known[CREATED_AT], bounds[_UNTIL], bounds[_SINCE]
     stays = compute.or_(compute.less(created, since), compute.greater_equal(created, until))
     moved = compute.if_else(compute.fill_null(compute.equal(created, until), fill_value=False), since, created)

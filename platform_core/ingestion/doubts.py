@@ -49,9 +49,8 @@ def learnt_until(platform: Platform, ref: ModelRef) -> datetime | None:
     live = deployments.deployment(platform.ledger, ref)
     if live is None or live.stable is None:
         return None
-    pinned = platform.ledger.entries(ref, [PINNED], newest_first=True)
-    made = next((entry for entry in pinned if entry.cycle == live.stable.cycle), None)
-    return None if made is None else datetime.fromisoformat(made.details["as_of"])
+    made = platform.ledger.entries(ref, [PINNED], limit=1, newest_first=True, cycle=live.stable.cycle)
+    return datetime.fromisoformat(made[0].details["as_of"]) if made else None
 
 
 def _of(platform: Platform, team: Team, source: Source, since: datetime | None) -> Iterator[Doubt]:

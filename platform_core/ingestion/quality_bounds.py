@@ -144,6 +144,7 @@ def _column(name: str, known: Known, let_go: Known, last: Landing, chance: float
 def _student(chance: float, freedom: int) -> float:
     """Return what Student's t exceeds, of either sign, with so small a chance.
 
+    Without SciPy, as ``metrics.intervals.student`` has it: a code server, which looks at landings, need not load it.
     Source: Wallace, "Bounds on normal approximations to Student's and the chi-square distributions", 1959.
     """
     z = NormalDist().inv_cdf(1 - chance / 2) * (8 * freedom + 3) / (8 * freedom + 1)

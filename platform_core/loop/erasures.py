@@ -120,6 +120,6 @@ def persons_of(ledger: Ledger, ref: ModelRef, version: str) -> int:
     left = reduced(ledger, ref)
     if not left:
         return 0
-    pinned = next((e.details for e in ledger.entries(ref, [PINNED]) if e.cycle == cycle), {})
-    own = left.get(str(pinned.get("training_set_id", "")))
+    pinned = ledger.entries(ref, [PINNED], limit=1, cycle=cycle)
+    own = left.get(str(pinned[0].details["training_set_id"])) if pinned else None
     return own.persons if own else 0

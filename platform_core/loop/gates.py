@@ -139,8 +139,8 @@ def never_judged(ledger: Ledger, ref: ModelRef, version: str) -> NotFound:
 
 def version_of_cycle(ledger: Ledger, ref: ModelRef, cycle: str) -> str | None:
     """Return the version that a cycle's gates judged last; None while none was judged."""
-    judged = ledger.entries(ref, [JUDGED], newest_first=True)
-    return next((entry.version for entry in judged if entry.cycle == cycle), None)
+    judged = ledger.entries(ref, [JUDGED], limit=1, newest_first=True, cycle=cycle)
+    return judged[0].version if judged else None
 
 
 def cycle_of_version(ledger: Ledger, ref: ModelRef, version: str) -> str:

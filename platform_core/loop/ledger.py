@@ -112,9 +112,10 @@ class Ledger:
         limit: int | None = None,
         newest_first: bool = False,
         version: str | None = None,
+        cycle: str | None = None,
     ) -> list[Entry]:
         """Read entries in the order in which they were recorded; ``since`` and ``until`` (included) by ``at``."""
-        found = _filtered(ref, kinds, since, until, version)
+        found = _filtered(ref, kinds, since, until, version, cycle)
         return self.selected(merged(found, limit, newest_first=newest_first))
 
     def kinds(self, ref: ModelRef) -> list[str]:
@@ -184,12 +185,13 @@ def _ordered(query: _Query, limit: int | None, newest_first: bool) -> _Query:
 _COLUMNS = ("kind", "at", "team", "model", "cycle", "version", "actor", "reason")
 
 
-def _filtered(
+def _filtered(  # noqa: PLR0913, PLR0917 - each filter is optional
     ref: ModelRef | None,
     kinds: Sequence[str] | None,
     since: datetime | None = None,
     until: datetime | None = None,
     version: str | None = None,
+    cycle: str | None = None,
 ) -> list[Select[Any]]:
     """Return a query for each kind, for ``merged``."""
     column = tables.entries.c
@@ -198,6 +200,8 @@ def _filtered(
         query = query.where(column.team == ref.team, column.model == ref.model)
     if version is not None:
         query = query.where(column.version == version)
+    if cycle is not None:
+        query = query.where(column.cycle == cycle)
     if since is not None:
         query = query.where(column.at >= since)
     if until is not None:

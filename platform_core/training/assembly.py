@@ -60,16 +60,16 @@ def feature_fields(platform: Platform, team: Team, model: Model) -> list[ViewFea
 
 @dataclass(frozen=True)
 class Joined:
-    """A training set's rows, and for each whether one of its features was ``corrected`` since; None: none was."""
+    """A training set's rows, and for each whether one of its features was ``corrected`` since."""
 
     rows: pa.Table
-    corrected: NDArray[np.bool_] | None
+    corrected: NDArray[np.bool_]
 
     def chosen(self, corrections: str) -> pa.Table:
         """Return what is learnt from, by what becomes of rows that were corrected since."""
         import pyarrow as pa
 
-        if corrections != LEFT_OUT or self.corrected is None:
+        if corrections != LEFT_OUT:
             return self.rows
         return self.rows.filter(pa.array(~self.corrected)).combine_chunks()
 
@@ -110,17 +110,17 @@ class Assembly:
         order = [(name, "ascending") for name in first + [name for name in sortable if name not in first]]
         places = compute.sort_indices(joined, order)
         rows = joined.select(columns).take(places).combine_chunks()
-        return Joined(rows, None if corrected is None else corrected[np.asarray(places)])
+        return Joined(rows, corrected[np.asarray(places)])
 
-    def _corrected(self, labels: pa.Table, joined: pa.Table, views: Sequence[ViewRows]) -> NDArray[np.bool_] | None:
+    def _corrected(self, labels: pa.Table, joined: pa.Table, views: Sequence[ViewRows]) -> NDArray[np.bool_]:
         """Say of each label whether it would have other features had what was corrected by now come right at once."""
         import numpy as np
 
         righted = [(each.view, as_if_right(each.rows, each.view.entity, self.as_of)) for each in views]
         there = [ViewRows(view, rows) for view, rows in righted if rows is not None]
-        if not there:
-            return None
         found = np.zeros(len(labels), np.bool_)
+        if not there:
+            return found
         other = self.platform.engine.point_in_time(labels, there)
         for name in other.column_names[len(labels.column_names) :]:
             found |= differ(joined[name], other[name])

@@ -26,9 +26,9 @@ _SURE, _ALIKE = 5.0, 2.0
 _DAY_US = 86_400_000_000
 
 
-def choice(model: Model, rows: pa.Table, corrected: Flags | None) -> str:
+def choice(model: Model, rows: pa.Table, corrected: Flags) -> str:
     """Say what becomes of the corrected rows: ``LEFT_OUT``, ``LEARNT`` or ``STATE``; "" where there is none."""
-    if corrected is None or not corrected.any():
+    if not corrected.any():
         return ""
     if model.training == "as_known":
         return LEARNT

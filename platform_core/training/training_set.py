@@ -78,7 +78,7 @@ def build(platform: Platform, team: Team, model: Model, as_of: datetime) -> Trai
     key = key_of(team, model.labels.source)
     joined = Assembly(platform, team, model, as_of, tables, key, left_out, tries=True).rows()
     corrections = choice(model, joined.rows, joined.corrected)
-    corrected_rows = int(joined.corrected.sum()) if corrections and joined.corrected is not None else 0
+    corrected_rows = int(joined.corrected.sum())
     table = joined.chosen(corrections)
     if not len(table):
         besides = f" outside the quarantine of {', '.join(map(str, left_out))}" if left_out else ""
