@@ -402,7 +402,7 @@ GROUPS: dict[str, Group] = {
     ),
     "soak": Group(
         "two teams on a Kubernetes of the tests' own for ten minutes: failed runs, restarts, Jobs, memory",
-        1500,
+        820,
         ("tests/cluster/test_soak.py::test_two_teams_for_a_while",),
         workers=0,
         timeout_seconds=2400,

@@ -14,6 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
+from scripts.ci import pytest_ended
+
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / ".pytest_cache" / "ci"
 MOST_RETRIED = 20
@@ -31,7 +35,8 @@ class Part:
     """What a part of CI did.
 
     ``failed`` are node ids that failed twice, ``retried`` those that passed when their file ran once more, and ``late``
-    those that failed only then. ``cut`` says that time ran out before all was run.
+    those that failed only then; how pytest itself failed stands among them. ``cut`` says that time ran out before all
+    was run.
     """
 
     name: str
@@ -69,12 +74,20 @@ def run_command(name: str, command: Sequence[str], deadline: float, *, again: bo
 def run_tests(name: str, command: Command, retry: Command, deadline: float) -> Part:
     """Run tests; the files of those that failed run once more by the ``retry`` command, one after the other.
 
-    Files, since some tell a story whose later tests rest on the earlier ones. Both commands are functions that take
-    pytest's further words and return all words of the command.
+    Files, since some tell a story whose later tests rest on the earlier ones. Where pytest itself failed, tests have
+    not run, and all run once more. Both commands are functions that take pytest's further words and return all words of
+    the command.
     """
     part, began = Part(name), time.monotonic()
-    shutil.rmtree(REPORTS / name, ignore_errors=True)
-    code = run(command(_reported(name, "first")), deadline)
+    code, broken = _first(name, command, deadline)
+    if broken:
+        print(f"== {broken}: once more", *pytest_ended.errors(REPORTS / name / "first"), sep="\n", flush=True)
+        code, still_broken = _first(name, command, deadline)
+        if still_broken or code is None:  # without time for another try it has failed
+            part.failed = [still_broken or broken, *_last_failed(name, "first")]
+            part.seconds = time.monotonic() - began
+            return part
+        part.retried = [broken]
     part.cut = code is None
     _count(part, REPORTS / name / "first.xml")
     failed = _last_failed(name, "first")
@@ -83,15 +96,27 @@ def run_tests(name: str, command: Command, retry: Command, deadline: float) -> P
         files = sorted({one.split("::")[0] for one in failed})
         second = run(retry([*files, *_reported(name, "retry")]), max(deadline, time.monotonic() + RETRY_SECONDS))
         still = set(failed if second not in (0, 1) else _last_failed(name, "retry"))
-        part.retried = [one for one in failed if one not in still]
+        part.retried += [one for one in failed if one not in still]
         part.late = sorted(still - set(failed))
         failed = [one for one in failed if one in still]
-    elif code not in (0, 5, None) and not failed:
-        failed = [f"{name} (pytest ended with exit code {code})"]
     part.failed = failed
     part.passed += len(part.retried)
     part.seconds = time.monotonic() - began
     return part
+
+
+def _first(name: str, command: Command, deadline: float) -> tuple[int | None, str]:
+    """Run all tests; return the exit code, and how pytest itself failed, "" where it did not."""
+    shutil.rmtree(REPORTS / name, ignore_errors=True)
+    code = run(command(_reported(name, "first")), deadline)
+    cache = REPORTS / name / "first"
+    status = pytest_ended.status(cache)
+    if code in (0, None) or status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        return code, ""
+    if status == pytest.ExitCode.TESTS_FAILED and _last_failed(name, "first"):
+        return code, ""
+    causes = [text.strip().splitlines()[-1] for text in pytest_ended.errors(cache)]
+    return code, ": ".join([f"{name} (pytest ended with exit code {code if status is None else status})", *causes[:1]])
 
 
 def run(command: Sequence[str], deadline: float) -> int | None:
@@ -132,7 +157,8 @@ def python(*words: str) -> list[str]:
 
 def _reported(name: str, which: str) -> list[str]:
     folder = REPORTS / name
-    return [f"--junitxml={folder / which}.xml", "-o", f"cache_dir={folder / which}"]
+    plugin = ["-p", pytest_ended.__name__]
+    return [*plugin, f"--junitxml={folder / which}.xml", "-o", f"cache_dir={folder / which}"]
 
 
 def _last_failed(name: str, which: str) -> list[str]:

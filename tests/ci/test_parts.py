@@ -74,10 +74,50 @@ def test_many_failures_are_no_chance(asked) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_red(asked) -> None:
-    """An error of collection is a failure of the file."""
+    """An error of collection is a failure of the file, and of the tests that did not run for it."""
     part = asked("import nothing_like_it\n")
     assert part.is_red
-    assert part.failed == ["test_file.py"]
+    assert part.failed == ["part (pytest ended with exit code 2)", "test_file.py"]
+
+
+BROKEN = """
+import pytest
+from pathlib import Path
+
+class Broken:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item, nextitem):
+        seen = Path(__file__).with_name("broken")
+        if nextitem is None and not seen.exists():
+            {keep}
+            raise RuntimeError("a plugin is broken")
+        return (yield)
+
+@pytest.fixture(autouse=True, scope="session")
+def broken(request):
+    request.config.pluginmanager.register(Broken())
+
+def test_first(seen=Path(__file__).with_name("seen")):
+    assert {holds}
+    seen.touch()
+def test_last():
+    pass
+"""
+
+
+def test_all_run_once_more_where_pytest_itself_failed(asked, capfd) -> None:
+    """Tests after the error have not run; why is told, with its cause, and once more is told at the end."""
+    part = asked(BROKEN.format(keep="seen.touch()", holds="True"))
+    why = "part (pytest ended with exit code 3): RuntimeError: a plugin is broken"
+    assert (part.retried, part.failed, part.passed) == ([why], [], 3)
+    assert "in pytest_runtest_protocol" in capfd.readouterr().out.partition(f"== {why}: once more")[2]
+
+
+def test_pytest_that_fails_twice_is_red(asked) -> None:
+    """It is never green for what did not run, also where a test failed before and passes when it is asked again."""
+    part = asked(BROKEN.format(keep="pass", holds="seen.exists() or seen.touch()"))
+    why = "part (pytest ended with exit code 3): RuntimeError: a plugin is broken"
+    assert (part.failed, part.is_red) == ([why], True)
 
 
 def test_what_runs_out_of_time_is_ended_and_not_red(asked) -> None:
