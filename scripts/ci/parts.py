@@ -80,27 +80,33 @@ def run_tests(name: str, command: Command, retry: Command, deadline: float) -> P
     """
     part, began = Part(name), time.monotonic()
     code, broken = _first(name, command, deadline)
+    errors, failed = pytest_ended.errors(REPORTS / name / "first"), _last_failed(name, "first")
+    if broken and (errors or not failed):  # what was stopped for its failed tests is red as it is
+        print(f"== {broken}: once more", *errors, sep="\n", flush=True)
+        before = broken
+        code, broken = _first(name, command, deadline)
+        failed = _last_failed(name, "first")
+        if code is None:  # without time for another try it has failed
+            broken = before
+        elif not broken:
+            part.retried = [before]
     if broken:
-        print(f"== {broken}: once more", *pytest_ended.errors(REPORTS / name / "first"), sep="\n", flush=True)
-        code, still_broken = _first(name, command, deadline)
-        if still_broken or code is None:  # without time for another try it has failed
-            part.failed = [still_broken or broken, *_last_failed(name, "first")]
-            part.seconds = time.monotonic() - began
-            return part
-        part.retried = [broken]
+        part.failed = [broken, *failed]
+        part.seconds = time.monotonic() - began
+        return part
     part.cut = code is None
     _count(part, REPORTS / name / "first.xml")
-    failed = _last_failed(name, "first")
     if 0 < len(failed) <= MOST_RETRIED:
         print(f"== {name}: {len(failed)} failed and run once more", *failed, sep="\n   ", flush=True)
         files = sorted({one.split("::")[0] for one in failed})
         second = run(retry([*files, *_reported(name, "retry")]), max(deadline, time.monotonic() + RETRY_SECONDS))
         still = set(failed if second not in (0, 1) else _last_failed(name, "retry"))
-        part.retried += [one for one in failed if one not in still]
+        passed = [one for one in failed if one not in still]
+        part.retried += passed
+        part.passed += len(passed)
         part.late = sorted(still - set(failed))
         failed = [one for one in failed if one in still]
     part.failed = failed
-    part.passed += len(part.retried)
     part.seconds = time.monotonic() - began
     return part
 

@@ -34,9 +34,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         words = ["env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", sys.executable, "-m", "pytest", "-q", "-c", "/dev/null"]
         return [*words, "--rootdir", str(tmp_path), *files, *(one for one in more if not one.endswith(".py"))]
 
-    def ask(text: str, seconds: float = 60) -> Part:
+    def ask(text: str, seconds: float = 60, words: Sequence[str] = ()) -> Part:
         (tmp_path / "test_file.py").write_text(text)
-        return run_tests("part", command, command, time.monotonic() + seconds)
+        return run_tests("part", lambda more: [*command(more), *words], command, time.monotonic() + seconds)
 
     return ask
 
@@ -73,11 +73,12 @@ def test_many_failures_are_no_chance(asked) -> None:
     assert len(part.failed) == parts.MOST_RETRIED + 1
 
 
-def test_a_file_that_cannot_be_read_is_red(asked) -> None:
-    """An error of collection is a failure of the file, and of the tests that did not run for it."""
+def test_a_file_that_cannot_be_read_is_red(asked, capfd) -> None:
+    """An error of collection is a failure of the file, and of the tests that did not run for it; it is no chance."""
     part = asked("import nothing_like_it\n")
     assert part.is_red
     assert part.failed == ["part (pytest ended with exit code 2)", "test_file.py"]
+    assert "once more" not in capfd.readouterr().out
 
 
 BROKEN = """
@@ -109,7 +110,7 @@ def test_all_run_once_more_where_pytest_itself_failed(asked, capfd) -> None:
     """Tests after the error have not run; why is told, with its cause, and once more is told at the end."""
     part = asked(BROKEN.format(keep="seen.touch()", holds="True"))
     why = "part (pytest ended with exit code 3): RuntimeError: a plugin is broken"
-    assert (part.retried, part.failed, part.passed) == ([why], [], 3)
+    assert (part.retried, part.failed, part.passed) == ([why], [], 2)
     assert "in pytest_runtest_protocol" in capfd.readouterr().out.partition(f"== {why}: once more")[2]
 
 
@@ -118,6 +119,13 @@ def test_pytest_that_fails_twice_is_red(asked) -> None:
     part = asked(BROKEN.format(keep="pass", holds="seen.exists() or seen.touch()"))
     why = "part (pytest ended with exit code 3): RuntimeError: a plugin is broken"
     assert (part.failed, part.is_red) == ([why], True)
+
+
+def test_what_stopped_at_its_failures_is_red_at_once(asked, capfd) -> None:
+    """The others have not run, so that nothing that passes when it is asked again makes it green."""
+    part = asked(BY_CHANCE, words=("-p", "xdist", "-n", "1", "--maxfail=1"))
+    assert part.failed == ["part (pytest ended with exit code 2)", "test_file.py::test_chance"]
+    assert (part.retried, "once more" in capfd.readouterr().out) == ([], False)
 
 
 def test_what_runs_out_of_time_is_ended_and_not_red(asked) -> None:
