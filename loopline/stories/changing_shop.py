@@ -299,8 +299,11 @@ class Truth:
             for (who, event), label in labels.items()
         }
 
-    def was_wrong(self, view: str, customer: int, event: float, now: float) -> bool:
-        """Say whether a view's row of a moment differs from now's as orders were wrong, or taken back and are not."""
+    def was_wrong(self, view: str, customer: int, event: float, now: float, *, again_is_new: bool = False) -> bool:
+        """Say whether a view's row of a moment differs from now's as orders were wrong, or taken back and are not.
+
+        An order that is sent again after it was deleted was taken back, but on a stream, where it is new.
+        """
         then = max((hour for hour in self.hours if hour <= event), default=-1.0)
         known, held = self.holds("orders", then), self.holds("orders", now)
         place = max((at for who, at in self.rows(view, then) if who == customer and at <= event), default=event)
@@ -309,7 +312,7 @@ class Truth:
             under = (n for n in under if known[n].hour == place)
         wrong = any(held.get(n) != known[n] for n in under)
         before = {n for hour in self.hours if hour <= then for n in self.holds("orders", hour)}
-        back = [held[n] for n in before - known.keys() if n in held]
+        back = [held[n] for n in before - known.keys() if n in held and not again_is_new]
         wrong |= any(one.customer == customer and one.hour <= event for one in back)
         return wrong and self._known(view, customer, event) != self.newest(view, now, event).get(customer)
 

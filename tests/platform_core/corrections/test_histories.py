@@ -47,19 +47,21 @@ def tell(
         assert found == shop.truth.examples(hour), f"training set at {hour}"
         made = shop.pin("without_corrected") if pinned_at is None else None
         found = set() if made is None else examples(shop.rows(made))
-        wanted = right(shop.truth, hour) if pinned_at is None else set()
-        same = found <= wanted if shop.streams else found == wanted  # a record again is no deletion taken back
+        wanted = right(shop.truth, hour, again_is_new=shop.streams) if pinned_at is None else set()
+        same = found <= wanted if shop.streams else found == wanted  # some before a deletion are left out, though right
         assert same, f"training set without corrected at {hour}"
     for made, rows in shop.pins:
         assert shop.rows(made).equals(rows)
 
 
-def right(truth: Truth, now: float) -> set[tuple[int, float, float | None, float | None, float]]:
+def right(
+    truth: Truth, now: float, *, again_is_new: bool = False
+) -> set[tuple[int, float, float | None, float | None, float]]:
     """Return the examples whose features rested on no order that holds otherwise now, where that changes them."""
     return {
         each
         for each in truth.examples(now)
-        if not any(truth.was_wrong(view.name, each[0], each[1], now) for view in VIEWS)
+        if not any(truth.was_wrong(view.name, each[0], each[1], now, again_is_new=again_is_new) for view in VIEWS)
     }
 
 
