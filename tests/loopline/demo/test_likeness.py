@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 
-from loopline.demo.likeness import Asked, _rounded, differing
+from loopline.demo.likeness import Asked, _rounded, differing, raw_hash
+from loopline.platform_core.foundation.names import ARRIVAL, DATE, SEQUENCE
 
 
 def test_what_only_one_run_has_or_has_otherwise_is_named(tmp_path: Path) -> None:
@@ -25,6 +27,15 @@ def test_the_order_in_which_a_sum_was_added_up_makes_no_other_rows() -> None:
     assert _rounded(rows).equals(_rounded(rows.set_column(0, "spend", pa.array([0.3, None, 1e300]))))
     assert not _rounded(rows).equals(_rounded(rows.set_column(0, "spend", pa.array([0.30000001, None, 1e300]))))
     assert _rounded(rows).drop_columns(["spend"]).equals(rows.drop_columns(["spend"]))
+
+
+def test_how_many_files_landed_at_once_makes_no_other_rows() -> None:
+    """Files that a slow machine lands together and a fast one one by one hold the same rows."""
+    day = pa.array([date(2011, 1, 1)] * 3)
+    rows = pa.table({"order": [1, 2, 3], ARRIVAL: ["a", "b", "c"], DATE: day, SEQUENCE: [1, 1, 1]})
+    slow = raw_hash(rows)
+    assert slow == raw_hash(rows.set_column(3, SEQUENCE, pa.array([1, 2, 3])).take([2, 0, 1]))
+    assert slow != raw_hash(rows.set_column(0, "order", pa.array([1, 2, 4])))
 
 
 def test_nothing_is_hashed_unless_asked_for(tmp_path: Path) -> None:
