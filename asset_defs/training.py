@@ -115,7 +115,9 @@ def _read(verdict: Verdict) -> dict[str, float]:
     return values | figures({reading.gate: reading.bound for reading in verdict.readings}, "bound/")
 
 
-def _table(verdict: Verdict) -> dg.TableMetadataValue:
+def _table(verdict: Verdict) -> dg.TableMetadataValue | dg.TextMetadataValue:
+    if not verdict.readings:  # Dagster knows no table without rows
+        return dg.MetadataValue.text("the model declares no gates")
     rows = [
         dg.TableRecord(
             {

@@ -6,6 +6,7 @@ hundred, and is withdrawn when the next, right one has landed. Nobody does anyth
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from loopline.platform_core.foundation.names import ModelRef, online_view, raw_t
 from loopline.platform_core.ingestion import arrivals
 from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.ingestion.holding import holding
-from loopline.platform_core.loop import cycles, history
+from loopline.platform_core.loop import cycles, history, rollouts
 from loopline.platform_core.loop.cycles import Cycle
 from loopline.platform_core.loop.entry_kinds import PINNED
 from loopline.platform_core.platform import Platform
@@ -122,9 +123,15 @@ class Grocer:
         return cycles.open_cycle(self.platform.ledger, REF, MODEL.drift, cause, cause, self.clock.now(), force=True)
 
     def state(self, cycle: Cycle) -> str:
-        """Return how a cycle stands, after its sensor has looked twice: at the data, and at what its run has made."""
-        self.driver.tick("loopline_cycle_sensor")
-        self.driver.tick("loopline_rollout_sensor")
+        """Return how a cycle stands, after its sensor has looked at the data, and its rollout, if any, is over.
+
+        That takes as long as the server takes to load the version.
+        """
+        runs, _ = self.driver.tick("loopline_cycle_sensor")
+        assert all(run.success for run in runs)
+        within = time.monotonic() + 60
+        while rollouts.running(self.platform.ledger, REF) and time.monotonic() < within:
+            self.driver.tick("loopline_rollout_sensor")
         self.driver.tick("loopline_cycle_sensor")
         return cycles.cycle(self.platform.ledger, cycle.cycle_id).state
 
