@@ -33,7 +33,7 @@ def list_alarms(everything: bool) -> Answer:
 
     with opened(only=()) as platform:
         found = [*(past(platform.ledger) if everything else ()), *standing(platform.ledger)]
-        at = rounds.last(platform.home)
+        at = rounds.last(platform.ledger)
     said = "\n".join(_alarm_text(one) for one in found) or "no alarm stands"
     data = {"alarms": [_json(one) for one in found], "watchdog": at}
     return Answer(data, "\n".join([said, *_silent(at)]))
@@ -75,6 +75,6 @@ def _silent(at: datetime | None) -> list[str]:
     from loopline.platform_core.alarms.rounds import SILENT_SECONDS
 
     if at is None:
-        return ["no watchdog has looked in this home; start one with 'loopline up' or 'loopline watchdog'"]
+        return ["no watchdog has looked yet; start one with 'loopline up' or 'loopline watchdog'"]
     seconds = (datetime.now(UTC) - at).total_seconds()
     return [f"the watchdog has not looked for {seconds / 60:.0f} minutes: start it"] if seconds > SILENT_SECONDS else []

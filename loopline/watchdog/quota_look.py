@@ -53,7 +53,7 @@ class QuotaLook:
     def look(self) -> Looked:
         """Find quotas that are nearly used up, and leave word of all for metrics."""
         found = self.usage()
-        leave(self.platform.home / "quotas", found)
+        leave(self.platform.ledger, found)
         unknown = frozenset(f"quota:{one.name}" for one in found if one.used is None)
         return Looked(tuple(_alarm(one) for one in found if (one.share or 0.0) >= MUCH), unknown)
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from loopline.platform_core.alarms import Alarm, clear, raise_alarm, rounds, standing
 from loopline.platform_core.alarms.deliver import Sent, deliver
 from loopline.platform_core.errors import LooplineError
+from loopline.platform_core.loop import watchdog_looks
 from loopline.platform_core.redaction import redacted
 from loopline.watchdog.look import Bounds, Look, Looked
 
@@ -113,6 +114,7 @@ class Watchdog:
             rounds.write_round(self.platform.home, facts)
         except OSError as error:
             self._log(f"cannot leave word of this round in {self.platform.home / rounds.FILE}: {_error_text(error)}")
+        watchdog_looks.note(self.platform.ledger, rounds.ROUND)
 
 
 def _error_text(error: Exception) -> str:

@@ -263,6 +263,14 @@ alarm_deliveries = Table(
     Column("severity", String(16), nullable=False),
 )
 
+watchdog_looks = Table(
+    "watchdog_looks",
+    metadata,
+    Column("look", String(64), primary_key=True),
+    Column("at", UtcTime, nullable=False),  # by the database's clock
+    Column("found", Text, nullable=False),  # as JSON, "" for nothing
+)
+
 site_looks = Table(
     "site_looks",
     metadata,

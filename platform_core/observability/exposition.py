@@ -73,7 +73,7 @@ def _quotas(platform: Platform) -> Iterator[Family]:
 
     limit = Family("loopline_quota_limit", "gauge", "What the environment may use.", ("quota",))
     used = Family("loopline_quota_used", "gauge", "What of it was used at the watchdog's last round.", ("quota",))
-    found = {one.name: one for one in usage.left(platform.home / "quotas")}
+    found = {one.name: one for one in usage.left(platform.ledger)}
     for name, most in platform.environment.quotas.limits().items():
         limit.add(most, name)
         used.add(found[name].used if name in found else None, name)
@@ -81,10 +81,10 @@ def _quotas(platform: Platform) -> Iterator[Family]:
 
 
 def _watchdog(platform: Platform) -> Family:
-    """Tell when the watchdog of this home ended its last round, by the wall's time."""
+    """Tell when the watchdog ended its last round, by the wall's time."""
     from loopline.platform_core.alarms import rounds
 
     age = Family("loopline_watchdog_age_seconds", "gauge", "Since when the watchdog has not ended a round.")
-    if (at := rounds.last(platform.home)) is not None:
+    if (at := rounds.last(platform.ledger)) is not None:
         age.add(seconds(at, datetime.now(UTC)))
     return age

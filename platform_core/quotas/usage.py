@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from loopline.platform_core.foundation.files import write
+from loopline.platform_core.loop import watchdog_looks
 from loopline.platform_core.quota_settings import size
 
-FILE = "usage.json"
+if TYPE_CHECKING:
+    from loopline.platform_core.loop.ledger import Ledger
+
+LOOK = "quotas"
 FULL = 0.99
 """Where so much of bytes is used there is no room for most that would be written."""
 MUCH = 0.8
@@ -44,15 +47,12 @@ class Usage(msgspec.Struct, frozen=True):
         return f"{self.shown(self.used)} of {self.shown(self.limit)}{percent}"
 
 
-def leave(folder: Path, found: Iterable[Usage]) -> None:
+def leave(ledger: Ledger, found: Iterable[Usage]) -> None:
     """Leave word of what is used, for who asks without asking everybody."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write(folder / FILE, msgspec.json.encode([*found]))
+    watchdog_looks.note(ledger, LOOK, msgspec.json.encode([*found]).decode())
 
 
-def left(folder: Path) -> list[Usage]:
+def left(ledger: Ledger) -> list[Usage]:
     """Return what was left last; nothing where nobody looked."""
-    try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=list[Usage])
-    except (OSError, msgspec.MsgspecError):
-        return []
+    found = watchdog_looks.seen(ledger, LOOK)
+    return msgspec.json.decode(found.found, type=list[Usage]) if found else []

@@ -98,9 +98,8 @@ def test_every_kind_of_pod_is_killed_in_one_turn_of_the_loop(walk, kubernetes_ap
         endpoint = killing.running(core, SERVING, ENDPOINT)[0]
         for container in ("server", "relay", "shadow"):  # while two versions answer
             killing.kill(endpoint, container)
-        for part in ("webserver", "features", "code-loopline", "portal"):
+        for part in ("webserver", "features", "code-loopline", "portal", "watchdog"):
             killing.kill_part(core, NAMESPACE, part)
-        killing.kill_part(core, NAMESPACE, "portal", "watchdog")
         walk.until(walk.dagster.locations, "an answer of the other web server", 30)
         closed = walk.closed(cycle)
         assert closed.state == "promoted", f"{closed}\n{installed_chart.shown(core)}"

@@ -118,7 +118,7 @@ def test_no_pod_may_more_than_restricted_allows(values):
             assert {"cpu", "memory"} <= set(container["resources"]["requests"])
             assert container["resources"]["limits"]["memory"]
     tokens = {name for name, one in found.items() if one["spec"]["automountServiceAccountToken"]}
-    asks = {"loopline-mirror", "loopline-portal"}  # in the portal's pod the watchdog does
+    asks = {"loopline-mirror", "loopline-watchdog"}
     starts_pods = (
         {"loopline-daemon", "loopline-webserver"} if "'pods': True" in str(values) else set()
     )  # of ad_tech's runs
@@ -134,7 +134,7 @@ def test_what_answers_is_looked_at_spread_and_not_taken_away_at_once():
     for name in answering:
         assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container_of(deployments[name]))
     assert set(of_kind(rendered, "Service")) == answering
-    quiet = {"loopline-daemon", "loopline-mirror"}
+    quiet = {"loopline-daemon", "loopline-mirror", "loopline-watchdog"}
     assert set(of_kind(rendered, "PodDisruptionBudget")) == set(deployments) == answering | quiet
     assert all(one["spec"]["template"]["spec"]["topologySpreadConstraints"] for one in deployments.values())
     single = {name for name, one in deployments.items() if one["spec"]["strategy"].get("type") == "Recreate"}
@@ -143,23 +143,10 @@ def test_what_answers_is_looked_at_spread_and_not_taken_away_at_once():
     assert {name for name in answering if "lifecycle" in container_of(deployments[name])} == answering - single
 
 
-def test_the_watchdog_stands_in_the_portal_s_pod():
-    """With its home, so that the portal knows when it last looked; with no port and no keys of its own."""
-    portal, watchdog = of_kind(objects(EVERYTHING), "Deployment")["loopline-portal"]["spec"]["template"]["spec"][
-        "containers"
-    ]
-    assert watchdog["args"][:2] == ["loopline.cli", "watchdog"]
-    home = {"name": "home", "mountPath": "/var/lib/loopline"}
-    assert home in watchdog["volumeMounts"]
-    assert home in portal["volumeMounts"]
-    assert "ports" not in watchdog
-
-
 def test_what_listens_on_no_port_shows_a_sign_of_life(tmp_path):
     """Daemon, watchdog and mirror: the probe's own command says no while there is none, and once it is too old."""
     deployments = of_kind(objects(EVERYTHING), "Deployment")
-    looked_at = [container_of(deployments[f"loopline-{name}"]) for name in ("daemon", "mirror")]
-    looked_at.append(deployments["loopline-portal"]["spec"]["template"]["spec"]["containers"][1])
+    looked_at = [container_of(deployments[f"loopline-{name}"]) for name in ("daemon", "mirror", "watchdog")]
     for container in looked_at:
         program, *options, look = container["livenessProbe"]["exec"]["command"]
         assert container["startupProbe"]["exec"]["command"] == [program, *options, look]
@@ -428,7 +415,7 @@ def test_a_team_s_runs_may_be_pods_and_nobody_else_s_are(tmp_path):
         if one["spec"]["template"]["spec"]["automountServiceAccountToken"] and "-code-" not in name
     }
     tokens.discard("loopline-mirror")
-    assert tokens == {"loopline-daemon", "loopline-webserver", "loopline-portal"}
+    assert tokens == {"loopline-daemon", "loopline-webserver", "loopline-watchdog"}
     rights = set(of_kind(rendered, "Role", "mlops-ad-tech"))
     assert rights == {"loopline-jobs", "loopline-runs", "loopline-spark", "loopline-starts"}
     assert set(of_kind(rendered, "Role", "mlops-retail")) == {"loopline-jobs", "loopline-starts"}
@@ -557,7 +544,9 @@ def test_what_endpoints_need_outlives_the_release():
 def test_links_in_alarms_open_from_outside():
     """Dagster's and the portal's addresses as people reach them; the watchdog itself asks inside the cluster."""
     values = merged(LEAST, {"webserver": {"url": "https://dagster.test"}, "portal": {"url": "https://loop.test/ml"}})
-    portal, watchdog = pods(objects(values))["loopline-portal"]["spec"]["containers"]
+    portal, watchdog = (
+        pods(objects(values))[f"loopline-{part}"]["spec"]["containers"][0] for part in ("portal", "watchdog")
+    )
     given = {one["name"]: one["value"] for one in watchdog["env"]}
     assert (given["LOOPLINE_DAGSTER_URL"], given["LOOPLINE_PORTAL_URL"]) == (
         "https://dagster.test",
@@ -611,7 +600,7 @@ def test_a_change_of_the_environment_starts_pods_anew():
     changed = of_kind(
         objects(merged(LEAST, {"environment": {"variables": {"LOOPLINE_STORE": "s3://b"}}})), "Deployment"
     )
-    assert len(before) == 6
+    assert len(before) == 7
     assert not [name for name in before if changed[name]["spec"]["template"] == before[name]["spec"]["template"]]
     another = of_kind(objects(merged(LEAST, {"teams": {"ad_tech": {}}})), "Deployment")
     assert set(another) == set(before) | {"loopline-code-ad-tech"}

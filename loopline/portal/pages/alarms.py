@@ -43,7 +43,7 @@ class AlarmRow:
 class AlarmsPage(Page):
     """The alarms that stand, the gravest first, and a page of those that are over.
 
-    ``watched_at`` is when the watchdog ended its last round (None: never in this home), ``silent`` that it is long ago.
+    ``watched_at`` is when the watchdog ended its last round (None: never), ``silent`` that it is long ago.
     """
 
     template: ClassVar[str] = "alarms.html"
@@ -66,7 +66,7 @@ def page(ask: CurrentRequest, start: Start = 0, size: Annotated[int, Query(ge=1,
     ledger = ask.platform.ledger
     standing = sorted(alarms.standing(ledger), key=lambda one: (-SEVERITIES.index(one.alarm.severity), one.since))
     over = alarms.past(ledger)[::-1]
-    watched, now = rounds.last(ask.platform.home), datetime.now().astimezone()
+    watched, now = rounds.last(ledger), datetime.now().astimezone()
     shown = AlarmsPage(
         standing=[_row(one) for one in standing],
         slice=Slice(start, size, len(over)),

@@ -16,7 +16,7 @@ from loopline.platform_core.loop.tables import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "ledger_1"
+HEAD = "ledger_2"
 """The newest schema; a test holds it to the migrations."""
 version_table = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 _LOCK = 7_104_620

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from loopline.platform_core.alarms import Alarm, clear, raise_alarm
+from loopline.platform_core.alarms import Alarm, clear, raise_alarm, rounds
 from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop import tables, watchdog_looks
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.http_sink import HttpSink
 
@@ -42,27 +43,14 @@ def test_list_says_what_is_wrong_and_what_to_do(world, platform):
 
 def test_list_says_when_nobody_watches(world, platform):
     """No alarm is no good news where no watchdog looks."""
-    assert "no alarm stands\nno watchdog has looked in this home" in world.run("alarms", "list").stdout
-    note = platform.home / "watchdog.json"
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps({"at": "2011-03-01T12:00:00+00:00"}))
-    assert "the watchdog has not looked for" in world.run("alarms", "list").stdout
-    now = datetime.now(UTC).isoformat()
-    note.write_text(json.dumps({"at": now}))
+    assert "no alarm stands\nno watchdog has looked yet" in world.run("alarms", "list").stdout
+    assert world.json("alarms", "list")["watchdog"] is None
+    watchdog_looks.note(platform.ledger, rounds.ROUND)
     assert world.run("alarms", "list").stdout == "no alarm stands\n"
-    assert world.json("alarms", "list")["watchdog"] == now
-
-
-TORN = ("{", "[]", "{}", '{"at": null}', '{"at": 3}', '{"at": "yesterday"}', '{"at": "2026-01-05T12:00:00"}')
-
-
-def test_a_note_that_cannot_be_read_is_none(world, platform):
-    """Torn, of another form, or with a date that is none or has no zone: nobody is known to have looked."""
-    platform.home.mkdir(parents=True, exist_ok=True)
-    for torn in TORN:
-        platform.home.joinpath("watchdog.json").write_text(torn)
-        assert "no alarm stands\nno watchdog has looked" in world.run("alarms", "list").stdout, torn
-        assert world.json("alarms", "list")["watchdog"] is None
+    assert world.json("alarms", "list")["watchdog"] == rounds.last(platform.ledger).isoformat()
+    with platform.ledger.writing() as connection:
+        connection.execute(tables.watchdog_looks.update().values(at=datetime(2011, 3, 1, tzinfo=UTC)))
+    assert "the watchdog has not looked for" in world.run("alarms", "list").stdout
 
 
 def test_acknowledge_takes_it_on(world, platform):

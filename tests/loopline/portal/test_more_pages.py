@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from loopline import scorecard
+from loopline.platform_core.alarms import rounds
 from loopline.platform_core.features import catalog
 from loopline.platform_core.features.view_ref import ViewRef
 from loopline.platform_core.ingestion import letter_pages
 from loopline.platform_core.ingestion.letter_tally import Tallies
+from loopline.platform_core.loop import watchdog_looks
 from loopline.portal.sparks import spark
 from loopline.stories.portal_home import PortalHome
 
@@ -201,10 +202,9 @@ def test_alarms_and_whether_anybody_watches(portal: TestClient, fleet: PortalHom
     assert [alarm["about"] for alarm in page["standing"]] == ["bank/card_fraud"]
     assert page["standing"][0]["fix"]
     assert (page["watched_at"], page["silent"]) == (None, True)
-    at = datetime.now(UTC).isoformat()
-    (fleet.platform.home / "watchdog.json").write_text(json.dumps({"at": at}))
+    watchdog_looks.note(fleet.platform.ledger, rounds.ROUND)
     page = get(portal, "/alarms")
-    assert (datetime.fromisoformat(page["watched_at"]), page["silent"]) == (datetime.fromisoformat(at), False)
+    assert (datetime.fromisoformat(page["watched_at"]), page["silent"]) == (rounds.last(fleet.platform.ledger), False)
 
 
 @pytest.mark.parametrize(

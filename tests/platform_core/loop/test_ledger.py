@@ -93,6 +93,25 @@ def test_migrations_make_what_the_tables_say(ledger):
         assert compare_metadata(context, [tables.metadata, record, sessions]) == []
 
 
+def test_a_ledger_of_an_earlier_release_is_brought_to_this_one(url):
+    """With its entries; what an index of between two releases finds there already stays."""
+    ledger = Ledger.open(url)
+    ledger.record(Entry("x.y", T0))
+    with ledger.writing() as connection:
+        tables.watchdog_looks.drop(connection)
+        connection.execute(migrations.version_table.update().values(version_num="ledger_1"))
+    ledger.close()
+    ledger = Ledger.open(url)
+    assert [entry.kind for entry in ledger.entries()] == ["x.y"]
+    test_migrations_make_what_the_tables_say(ledger)
+    ledger.close()
+    with Ledger.open(url).writing() as connection:
+        tables.watchdog_looks.drop(connection)
+        next(one for one in tables.entries.indexes if one.name == "entries_by_version").drop(connection)
+        connection.execute(migrations.version_table.update().values(version_num="ledger_1"))
+    test_migrations_make_what_the_tables_say(Ledger.open(url))
+
+
 @pytest.mark.parametrize("revision", ["9999", "0011"])
 def test_a_ledger_of_another_release_is_refused(url, revision):
     """A newer one is not migrated backwards, one of before the first release has no way here; neither is written."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import pytest
 from sqlalchemy import insert, update
 
-from loopline.platform_core.alarms import Alarm, raise_alarm
+from loopline.platform_core.alarms import Alarm, raise_alarm, rounds
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.features.declaration import ref_of
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments, freezes, gates, tables
+from loopline.platform_core.loop import cycles, deployments, freezes, gates, tables, watchdog_looks
 from loopline.platform_core.loop.gates import GateReading, Verdict
 from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.loop.quality_table import Row, put
@@ -231,11 +230,10 @@ def test_alarms_that_stand(platform, teams):
 
 
 def test_the_watchdog_s_last_round(platform, teams):
-    """As it noted it in the home; what is half written counts as nothing."""
-    platform.home.joinpath("watchdog.json").write_text(json.dumps({"at": datetime.now(UTC).isoformat(), "rounds": 3}))
-    assert 0 <= samples(platform, teams)["loopline_watchdog_age_seconds"] < 60
-    platform.home.joinpath("watchdog.json").write_text("{")
+    """As the database holds it, by its clock."""
     assert "loopline_watchdog_age_seconds" not in samples(platform, teams)
+    watchdog_looks.note(platform.ledger, rounds.ROUND)
+    assert 0 <= samples(platform, teams)["loopline_watchdog_age_seconds"] < 60
 
 
 def test_labels_are_escaped(platform, teams):

@@ -1,6 +1,6 @@
 {{/*
 A Deployment of one of our processes. Takes: root, component, namespace, values (replicas, resources), arguments (what
-follows python -m), image, account; and maybe port (name: number), probes, recreate, beside (another container), secrets,
+follows python -m), image, account; and maybe port (name: number), probes, recreate, secrets,
 mounts, variables, token, grace.
 */}}
 {{- define "loopline.deployment" -}}
@@ -81,10 +81,6 @@ topologySpreadConstraints:
 containers:
   - name: {{ .component | trunc 63 }}
     {{- include "loopline.container" . | nindent 4 }}
-  {{- with .beside }}
-  - name: {{ .name }}
-    {{- include "loopline.container" (mergeOverwrite (omit $ "port" "probes" "beside" "mounts" "values") .) | nindent 4 }}
-  {{- end }}
 volumes:
   - name: home
     emptyDir: {sizeLimit: 10Gi}

@@ -1,0 +1,43 @@
+"""What the watchdog saw last, for who asks elsewhere: metrics, the portal, the command line."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.presence import now_at
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from loopline.platform_core.loop.ledger import Ledger
+
+_table = tables.watchdog_looks
+
+
+class Seen(NamedTuple):
+    """When a look ended, by the database's clock, and what it found, as JSON ("" for nothing)."""
+
+    at: datetime
+    found: str
+
+
+def note(ledger: Ledger, look: str, found: str = "") -> None:
+    """Write what a look has just found in place of what it found before."""
+    values = {"at": now_at(ledger), "found": found}
+    for _ in range(2):  # of two who insert the second one updates
+        with suppress(IntegrityError), ledger.writing() as connection:
+            if not connection.execute(update(_table).where(_table.c.look == look).values(values)).rowcount:
+                connection.execute(insert(_table).values(values | {"look": look}))
+            return
+
+
+def seen(ledger: Ledger, look: str) -> Seen | None:
+    """Return what a look found last; None where it was never done."""
+    with ledger.reading() as connection:
+        row = connection.execute(select(_table.c.at, _table.c.found).where(_table.c.look == look)).one_or_none()
+    return Seen(*row) if row else None
