@@ -9,7 +9,7 @@ import click
 
 from loopline.cli.command import Command, Instant
 from loopline.cli.output import Answer, cell, table
-from loopline.cli.subject import opened, referenced
+from loopline.cli.subject import opened, remembered
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
@@ -29,7 +29,7 @@ def history(model: str, at: datetime | None, everything: bool) -> Answer:
     from loopline.platform_core.loop.sentences import OBSERVED
 
     with opened(only=()) as platform:
-        ref = referenced(platform, model)
+        ref = remembered(platform, model)
         if at is not None:
             return _account(ref, at, past.live_at(platform.ledger, ref, at))
         told = past.story(platform.ledger, ref, without=() if everything else OBSERVED)

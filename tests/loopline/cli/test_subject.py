@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import event
 
-from loopline.cli.subject import referenced
+from loopline.cli.subject import referenced, remembered
+from loopline.platform_core import plugins
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.ledger import Entry
@@ -41,3 +42,18 @@ def test_a_name_that_two_teams_had_wants_its_team(broken):
     with pytest.raises(NotFound, match="no team has a model"):
         referenced(broken, "returns")
     assert referenced(broken, "kiosk/returns") == ModelRef("kiosk", "returns")
+
+
+def test_a_past_is_told_without_any_team_s_package(broken, monkeypatch):
+    """One model of this name is in the ledger: nobody asks what teams declare, until two are or none is."""
+
+    def asked() -> None:
+        raise AssertionError("teams are loaded")
+
+    monkeypatch.setattr(plugins, "installed", asked)
+    assert [remembered(broken, name) for name in ("returns", "corner/returns")] == [ModelRef("corner", "returns")] * 2
+    assert referenced(broken, "corner/returns") == ModelRef("corner", "returns")
+    broken.ledger.record(Entry("model.frozen", broken.clock.now(), "kiosk", "returns"))
+    for name in ("returns", "elsewhere"):
+        with pytest.raises(AssertionError, match="teams are loaded"):
+            remembered(broken, name)
