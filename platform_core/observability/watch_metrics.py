@@ -6,16 +6,21 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import func, select
 
+from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import skews, tables
 from loopline.platform_core.loop.fleet import WINDOW
 from loopline.platform_core.observability.families import Family, seconds
 from loopline.platform_core.observability.newest import NewestEntry, newest_entries
+from loopline.platform_core.observability.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement, Connection
 
     from loopline.platform_core.loop.ledger import Ledger
 
@@ -31,12 +36,30 @@ def watch_metrics(ledger: Ledger, now: datetime) -> Iterator[Family]:
     yield from _alarms(ledger, datetime.now(UTC))
 
 
+class Windows(Totals[ModelRef, int]):
+    """How many windows of each model were judged."""
+
+    kind = WINDOW
+
+    def sums(self, connection: Connection, after: int, *which: ColumnElement[bool]) -> dict[ModelRef, int]:
+        """Count windows.
+
+        SQLite reads all of a kind in an index's order where it can group by that; so all are grouped by columns, and
+        the few after an entry by an expression, for which it looks only at these.
+        """
+        named = _entry.team.concat("/").concat(_entry.model)
+        query = select(func.min(named), func.count()).where(*which)
+        query = query.group_by(named) if after else query.group_by(_entry.team, _entry.model)
+        return {ModelRef(*name.split("/")): count for name, count in connection.execute(query)}
+
+
+_counted: WeakKeyDictionary[Ledger, Windows] = WeakKeyDictionary()
+
+
 def _windows(ledger: Ledger) -> Family:
     judged = Family("loopline_drift_windows_total", "counter", "Windows that were judged.", ("team", "model"))
-    query = select(_entry.team, _entry.model, func.count()).where(_entry.kind == WINDOW)
-    with ledger.reading() as connection:
-        for team, model, count in connection.execute(query.group_by(_entry.team, _entry.model)):
-            judged.add(count, team, model)
+    for ref, count in sorted(_counted.setdefault(ledger, Windows()).totals(ledger).items()):
+        judged.add(count, *ref)
     return judged
 
 

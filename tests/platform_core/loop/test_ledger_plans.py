@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from loopline.platform_core.loop import experiments, fleet, freezes, history
+from loopline.platform_core.loop import experiments, fleet, freezes, history, tables
 from loopline.platform_core.loop.ledger import Entry, Ledger
 from loopline.platform_core.loop.sentences import OBSERVED
 from loopline.platform_core.observability import newest, watch_metrics
 from loopline.platform_core.observability.landings import Landings
+from loopline.platform_core.observability.totals import Totals
 from tests.platform_core.loop.conftest import REF, T0
 
 KINDS = ["gate.judged", "gate.overridden", "model.registered"]
@@ -92,9 +93,16 @@ def test_other_versions_are_not_looked_through(ledger: Ledger, what: str) -> Non
     assert any("entries_by_version" in step for step in _plans(ledger, BY_VERSION[what]))
 
 
-def test_a_second_scrape_reads_new_landings_only(ledger: Ledger) -> None:
+@pytest.mark.parametrize("kept", [Landings, watch_metrics.Windows])
+def test_a_second_scrape_reads_new_entries_only(ledger: Ledger, kept: type[Totals[Any, Any]]) -> None:
     """The range of entries is part of the index's search."""
-    landings = Landings()
-    landings.totals(ledger)
-    plans = _plans(ledger, landings.totals)
-    assert [step for step in plans if "entries_by_kind (kind=? AND rowid>?)" in step or "entry_id>?" in step]
+    past = dict.fromkeys(("cycle", "version", "actor", "reason"), "") | {"team": REF.team, "model": REF.model}
+    details = {"source": "shop/orders", "arrivals": 1, "rows": 1, "dead": 0}
+    with ledger.writing() as connection:
+        long_ago = past | {"kind": kept.kind, "at": T0, "recorded_at": T0, "details": details}
+        connection.execute(tables.entries.insert().values(long_ago))
+    totals = kept()
+    assert totals.totals(ledger)
+    sums = [step for step in _plans(ledger, totals.totals) if "entries_by_version" in step or ">?" in step]
+    assert sums
+    assert all("entries_by_kind (kind=? AND rowid>?)" in step or "entry_id>?" in step for step in sums), sums
