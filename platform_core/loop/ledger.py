@@ -6,7 +6,7 @@ Importing this module imports SQLAlchemy: import it inside the function that ope
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,14 @@ from sqlalchemy import (
     Engine,
     RowMapping,
     Select,
+    Table,
     false,
     func,
     insert,
     select,
     text,
     union_all,
+    update,
 )
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
@@ -102,6 +104,15 @@ class Ledger:
         """Append an entry and return its id; with the key ``once`` a repeated call returns the first one's id."""
         with self.writing() as connection:
             return append(connection, entry, once)
+
+    def upsert(self, table: Table, key: Mapping[str, Any], values: Mapping[str, Any], **fresh: Any) -> None:
+        """Update the row of a key, or insert it with ``fresh`` beside; of two who insert it the second one updates."""
+        here = [table.c[name] == value for name, value in key.items()]
+        for _ in range(2):
+            with suppress(IntegrityError), self.writing() as connection:
+                if not connection.execute(update(table).where(*here).values(values)).rowcount:
+                    connection.execute(insert(table).values({**fresh, **values, **key}))
+                return
 
     def entries(  # noqa: PLR0913, PLR0917 - each filter is optional
         self,

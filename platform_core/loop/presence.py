@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import func, select
 
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
@@ -92,12 +91,6 @@ def now_at(ledger: Ledger) -> datetime:
 
 
 def _write(platform: Platform, ref: ModelRef, values: dict[str, Any]) -> None:
-    """Change a model's row, or make it; of two who make it the first one counts, and the other changes it."""
-    values = values | {"site": platform.environment.site}
-    here = (_column.team == ref.team) & (_column.model == ref.model)
-    for _ in range(2):
-        with suppress(IntegrityError), platform.ledger.writing() as connection:
-            if not connection.execute(update(tables.site_looks).where(here).values(values)).rowcount:
-                fresh = {"team": ref.team, "model": ref.model, "waiting": 0, "until": None}
-                connection.execute(insert(tables.site_looks).values(fresh | values))
-            return
+    """Update a model's row, or insert it."""
+    told_here = values | {"site": platform.environment.site}
+    platform.ledger.upsert(tables.site_looks, ref._asdict(), told_here, waiting=0, until=None)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 
 from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.presence import now_at
@@ -28,12 +26,7 @@ class Seen(NamedTuple):
 
 def note(ledger: Ledger, look: str, found: str = "") -> None:
     """Write what a look has just found in place of what it found before."""
-    values = {"at": now_at(ledger), "found": found}
-    for _ in range(2):  # of two who insert the second one updates
-        with suppress(IntegrityError), ledger.writing() as connection:
-            if not connection.execute(update(_table).where(_table.c.look == look).values(values)).rowcount:
-                connection.execute(insert(_table).values(values | {"look": look}))
-            return
+    ledger.upsert(_table, {"look": look}, {"at": now_at(ledger), "found": found})
 
 
 def seen(ledger: Ledger, look: str) -> Seen | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from loopline.platform_core.audit.tables import metadata as record
@@ -110,6 +112,24 @@ def test_a_ledger_of_an_earlier_release_is_brought_to_this_one(url):
         next(one for one in tables.entries.indexes if one.name == "entries_by_version").drop(connection)
         connection.execute(migrations.version_table.update().values(version_num="ledger_1"))
     test_migrations_make_what_the_tables_say(Ledger.open(url))
+
+
+def test_of_many_who_upsert_a_row_at_once_one_inserts_it(ledger):
+    """The others update it; what is fresh is written by the insert alone."""
+    key = {"team": "shop", "model": "returns"}
+    with ThreadPoolExecutor(8) as pool:
+        for done in [
+            pool.submit(ledger.upsert, tables.site_looks, key, {"site": "a", "seen_at": T0}, waiting=number, until=None)
+            for number in range(40)
+        ]:
+            done.result()
+    with ledger.reading() as connection:
+        (before,) = connection.execute(select(tables.site_looks)).mappings()
+    ledger.upsert(tables.site_looks, key, {"site": "b"}, waiting=99)
+    with ledger.reading() as connection:
+        (after,) = connection.execute(select(tables.site_looks)).mappings()
+    assert dict(after) == {**before, "site": "b"}
+    assert before["waiting"] in range(40)
 
 
 @pytest.mark.parametrize("revision", ["9999", "0011"])
