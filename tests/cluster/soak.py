@@ -21,6 +21,12 @@ FAILED = frozenset({"FAILURE", "CANCELED"})
 ENDED = frozenset({"Succeeded", "Failed"})
 GROWN_SHARE, GROWN_MB = 1.25, 100
 """How much larger a pod's median may be in the last third than in the first: runs come and go in a team's pod."""
+_ERROR = "message stack errorChain {error {message stack}}"
+_ERRORS = f"""
+query ($run: ID!) {{logsForRun(runId: $run) {{... on EventConnection {{events {{
+  __typename ... on MessageEvent {{message level}}
+  ... on ExecutionStepFailureEvent {{stepKey error {{{_ERROR}}}}} ... on RunFailureEvent {{error {{{_ERROR}}}}}
+}}}}}}}}"""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,13 @@ def look(walk: Walk, api: client.ApiClient, began: float) -> Look:
     )
 
 
+def errors(walk: Walk, run: str) -> str:
+    """Write what a failed run's events say: each error with its causes and where they were raised."""
+    events = walk.dagster.ask(_ERRORS, run=run)["logsForRun"]["events"]
+    told = [event for event in events if event.get("error") or event.get("level") in {"ERROR", "CRITICAL"}]
+    return "\n".join(line for event in told for line in _told(event))
+
+
 def release_pods(walk: Walk) -> set[str]:
     """Return the pods of the chart's own parts, which nothing in a soak replaces."""
     found = walk.core.list_pod_for_all_namespaces(label_selector=f"app.kubernetes.io/instance={RELEASE}").items
@@ -84,6 +97,13 @@ def table(looks: Sequence[Look], rows: int = 10) -> str:
     head = ["minute", "runs", "failed", "restarts", "Jobs", *(f"{part}, MB" for part in parts)]
     lines = [head, ["---"] * len(head), *(_row(span, parts) for span in _spans(looks, rows))]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _told(event: dict[str, Any]) -> Iterator[str]:
+    yield f"{event['__typename']} {event.get('stepKey') or ''}: {event.get('message') or ''}"
+    error = event.get("error") or {}
+    for one in (error, *(link["error"] for link in error.get("errorChain", ()))):
+        yield from (one.get("message", ""), *one.get("stack", ()))
 
 
 def _row(span: Sequence[Look], parts: Sequence[str]) -> list[str]:

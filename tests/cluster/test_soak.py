@@ -60,7 +60,7 @@ def test_two_teams_for_a_while(walk, kubernetes_api, capsys):
     with capsys.disabled():
         sys.stdout.write(f"\n{soak.table(looks)}\n")
     last, turns = looks[-1], cycles.cycles(walk.ledger, REF)
-    assert last.failed == ()
+    assert not last.failed, "\n".join(f"{run}\n{soak.errors(walk, run.split()[1])}" for run in last.failed)
     assert max(one.restarts for one in looks) == looks[0].restarts
     assert {name for one in looks for name in one.killed} == set()
     assert soak.release_pods(walk) == standing
