@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -131,7 +132,8 @@ def take_out(platform: Platform, ref: ModelRef, is_meant: Callable[[str | None],
         stays = [not is_meant(keys) for keys in batch.rows.column("keys").to_pylist()]
         if not all(stays):
             draft = _drafted(folder, number, Batch(batch.rows.filter(pa.array(stays, pa.bool_())), batch.cursor))
-            draft.replace(folder / f"{number}.arrow")
+            with suppress(FileNotFoundError):  # a newer batch has come meanwhile, and this one is gone altogether
+                draft.replace(folder / f"{number}.arrow")
 
 
 def _kept(folder: Path) -> list[tuple[int, Batch]]:
@@ -167,14 +169,17 @@ def _without(rows: pa.Table, known: pa.Table) -> pa.Table:
 
 
 def _keep(folder: Path, number: int, batch: Batch) -> Batch:
-    """Write a batch's spool file, whole or not at all; if another process was faster, its batch counts."""
+    """Write a batch's spool file, whole or not at all; if another process was faster, its batch counts.
+
+    A draft that is gone was that of a number which others have left behind: the lake has it, and drops this one.
+    """
     draft = _drafted(folder, number, batch)
     try:
         os.link(draft, folder / f"{number}.arrow")
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):
         return _load(folder, number) or batch
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     return batch
 
 
@@ -201,7 +206,7 @@ def _load(folder: Path, number: int) -> Batch | None:
 
 
 def _forget(folder: Path, newest: int) -> None:
-    """Remove the spool files before the newest, and drafts of those who died."""
+    """Remove the spool files before the newest, and drafts of those who died or were overtaken."""
     for file in folder.iterdir():
         if int(file.name.partition(".")[0]) < newest:
             file.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from sqlalchemy import insert
 from loopline.platform_core.errors import QuotaReached
 from loopline.platform_core.foundation.names import prediction_table
 from loopline.platform_core.loop import tables
+from loopline.platform_core.monitor import predictions
 from loopline.platform_core.monitor.predictions import compact, expire, forget, spool, waiting
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.quota_settings import Quotas
@@ -174,6 +175,28 @@ def test_the_batch_of_the_faster_counts(shop) -> None:
     assert _keep(folder, 1, Batch(pa.concat_tables([row, row]), "2")).cursor == "1"
     loaded = _load(folder, 1)
     assert (loaded.rows, loaded.cursor) == (row, "1")
+
+
+def test_a_caller_that_was_overtaken_does_no_harm(shop, monkeypatch) -> None:
+    """Others move two batches on between its draft and its spool file, and tidy it away: each row is there once."""
+    drafted = predictions._drafted
+
+    def overtaken(folder, number, batch):
+        draft = drafted(folder, number, batch)
+        monkeypatch.undo()
+        for _ in range(2):
+            shop.answer(5)
+            compact(shop.platform, shop.team, shop.model)
+        assert not draft.exists()
+        return draft
+
+    shop.answer(5)
+    monkeypatch.setattr(predictions, "_drafted", overtaken)
+    compact(shop.platform, shop.team, shop.model)
+    shop.answer(5)
+    compact(shop.platform, shop.team, shop.model)
+    assert identities(shop) == everything(shop)
+    assert len(list(spool(shop.platform, shop.ref).iterdir())) == 1, "the newest, for its cursor"
 
 
 class ForgettingServing(InMemoryServing):
