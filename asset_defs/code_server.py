@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 
-from loopline.asset_defs.dagster_private import fork_run_workers, keep_connections, keep_engines, keep_instance
+from loopline.asset_defs.dagster_private import fork_run_workers
 from loopline.platform_core import plugins
 from loopline.platform_core.environment import sites
 from loopline.platform_core.foundation.distributions import entry_points
@@ -69,15 +69,12 @@ def main(team: str, *arguments: str, warmed: Callable[[], None] = _nothing) -> N
     from dagster._cli import ENV_PREFIX, create_dagster_cli
 
     collect_seldom()
-    keep_engines()
     plugins.take_place(team)
     if team != PLATFORM:  # its one run a night may start slowly, which saves what a warm process holds
         _import_all([*PRELOAD, *_modules_of(team)])
         fork_run_workers()
         keep_pandas_out()  # runs are forks, and find it as ever
     warmed()
-    keep_connections()
-    keep_instance()  # both of this process alone, not of runs
     named = ("--module-name", MODULE, "--attribute", team, "--location-name", team)
     create_dagster_cli()(["api", "grpc", *named, *arguments], auto_envvar_prefix=ENV_PREFIX)  # type: ignore[no-untyped-call]
 

@@ -5,48 +5,25 @@ import gc
 import logging
 import multiprocessing
 import os
-import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import import_module
 from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import grpc
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
-from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.events import DagsterEvent, StepMaterializationData
-from dagster._core.instance.ref import InstanceRef
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 from dagster._core.launcher import DefaultRunLauncher
-from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
-from dagster._core.scheduler.instigation import InstigatorState
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
-from dagster._core.storage.runs.sqlite import sqlite_run_storage
-from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
-from dagster._core.storage.schedules.migration import SCHEDULE_JOBS_SELECTOR_ID
-from dagster._core.storage.schedules.schema import InstigatorsTable, JobTable
-from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
-from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.tags import GRPC_INFO_TAG, PARTITION_NAME_TAG
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.workspace import CodeLocationEntry
-from dagster._grpc import server_watcher
-from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.server import DagsterApiServer
-from dagster._serdes import serialize_value
-from dagster._time import get_current_datetime
-from sqlalchemy.pool import QueuePool
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
     from starlette.middleware import Middleware
 
 __all__ = [
@@ -55,23 +32,13 @@ __all__ = [
     "AssetJob",
     "CheckOutcome",
     "Process",
-    "ask_servers_seldom",
     "finished_checks",
     "follow_workspace",
     "forget_run",
     "fork_run_workers",
-    "keep_channels",
-    "keep_connections",
-    "keep_engines",
-    "keep_instance",
-    "keep_questions",
     "location_of",
     "process_of",
-    "queue_cheaply",
-    "refresh_where_new",
     "report_past",
-    "tick_cheaply",
-    "trust_tables",
     "wrap_web_server",
 ]
 
@@ -80,18 +47,6 @@ WARM_TAG = GRPC_INFO_TAG
 FOLLOW_SECONDS = 2.0
 """Between two looks at a workspace file."""
 FINAL = {"SUCCEEDED", "FAILED"}
-ASK_SECONDS, ASK_TIMES = 3.0, 3
-"""Between two questions whether a code server is still the same, and how many in vain until it is given up."""
-QUESTIONS, SHORT = 16, 2000
-"""Texts of questions that a web server keeps read, and of how many characters: the watchdog's, not those of pages."""
-PURGE_SECONDS = 600.0
-"""Between two looks for ticks of a sensor that are old enough to be forgotten."""
-HERE = ("127.0.0.1:", "localhost:", "unix:")
-"""Beginnings of addresses of this machine."""
-CONNECTIONS = 2
-"""Connections to a database that a process keeps open; each may hold 2 MB of it."""
-ENGINES = 64
-"""Engines that a process keeps: three, and one for each run of which events are read."""
 
 
 @dataclass(frozen=True)
@@ -223,220 +178,6 @@ def _forked(_: Any, arguments: Sequence[Any], descriptors: Sequence[int]) -> int
         os._exit(0)
 
 
-def keep_engines() -> None:
-    """Let Dagster's SQLite storages in this process make each of their engines once.
-
-    They make one at each question, and with it an empty cache of compiled statements: 1 to 3 ms of CPU, a dozen times a
-    tick of a sensor.
-    """
-    from sqlalchemy import create_engine
-
-    @lru_cache(ENGINES)
-    def made(url: str, *options: tuple[str, Any], **connect: Any) -> "Engine":
-        return create_engine(url, connect_args=connect, **dict(options))
-
-    def kept(url: str, connect_args: Mapping[str, Any] | None = None, **options: Any) -> "Engine":
-        return made(url, *options.items(), **(connect_args or {}))
-
-    for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
-        assert hasattr(storage, "create_engine"), f"{storage.__name__} makes its engines otherwise now"
-        storage.create_engine = kept  # type: ignore[attr-defined]
-
-
-class _KeptPool(QueuePool):
-    """Keeps two connections open, and opens more where they are needed; nobody waits for one."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options | {"pool_size": CONNECTIONS, "max_overflow": -1})
-
-
-def keep_connections() -> None:
-    """Let this process keep connections to Dagster's runs and schedules open, behind ``keep_engines``.
-
-    Dagster opens one at each question. Whoever closes a database's last connection writes its journal back and removes
-    it, so at rest each question did that as well. What is forked from this process must not use them.
-    """
-    for storage in (sqlite_run_storage, sqlite_schedule_storage):
-        assert hasattr(storage, "NullPool"), f"{storage.__name__} opens its connections otherwise now"
-        storage.NullPool = _KeptPool  # type: ignore[attr-defined]
-
-
-def trust_tables() -> None:
-    """Let this process ask the schedules' database no more for tables and indexes that were found there once.
-
-    Dagster asks three times for each state of a sensor that it reads: they were two thirds of what that costs.
-    """
-    storage = SqliteScheduleStorage
-    for name in ("has_instigators_table", "_has_instigators_table", "has_built_index"):
-        setattr(storage, name, _true_for_good(getattr(storage, name)))
-
-
-def tick_cheaply() -> None:
-    """Let a tick write a sensor's state as one thing, and seldom look for old ticks, in this process.
-
-    Dagster reads the state before it writes it, and lets an insert fail to find that it is to be an update.
-    """
-    storage = SqliteScheduleStorage
-    update, purge, purged = storage.update_instigator_state, storage.purge_ticks, dict[tuple[str, ...], float]()
-
-    def at_once(self: SqliteScheduleStorage, state: InstigatorState) -> InstigatorState:
-        if self.has_instigators_table() and self.has_built_index(SCHEDULE_JOBS_SELECTOR_ID):
-            body, at = serialize_value(state), get_current_datetime()
-            values: dict[str, Any] = {"status": state.status.value, "update_timestamp": at}
-            ours, old = InstigatorsTable.c.selector_id, JobTable.c.job_origin_id
-            is_known = InstigatorsTable.update().where(ours == state.selector_id)
-            as_before = JobTable.update().where(old == state.instigator_origin_id)
-            with self.connect() as connection:
-                kind = {"instigator_type": state.instigator_type.value}
-                if connection.execute(is_known.values(**values, **kind, instigator_body=body)).rowcount:
-                    connection.execute(as_before.values(**values, selector_id=state.selector_id, job_body=body))
-                    return state
-        return update(self, state)
-
-    storage.update_instigator_state = at_once  # type: ignore[method-assign, assignment]
-
-    def seldom(
-        self: SqliteScheduleStorage, origin_id: str, selector_id: str, before: float, tick_statuses: Any = None
-    ) -> None:
-        what = (self._conn_string, selector_id, *(status.value for status in tick_statuses or ()))
-        if time.monotonic() >= purged.get(what, 0.0):
-            purged[what] = time.monotonic() + PURGE_SECONDS
-            purge(self, origin_id, selector_id, before, tick_statuses)
-
-    storage.purge_ticks = seldom  # type: ignore[method-assign, assignment]
-
-
-def queue_cheaply() -> None:
-    """Let this process read the runs under way only while a run is queued, and nothing while no run changes.
-
-    Dagster reads both lists at each look into the queue, which is every second: a quarter of what the daemon costs at
-    rest. Whether anything was written since tells SQLite; of another database the queue alone is read.
-    """
-    from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon as Daemon
-
-    own = Daemon._get_runs_to_dequeue  # noqa: SLF001 - Dagster's, as all here
-    empty_at: dict[str, int] = {}
-
-    def look(self: Daemon, instance: dg.DagsterInstance, *args: Any, **kwargs: Any) -> list[dg.DagsterRun]:
-        place, written = _written(instance)
-        if written is not None and empty_at.get(place) == written:
-            return []
-        if instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]), limit=1):
-            return own(self, instance, *args, **kwargs)
-        if written is not None:
-            empty_at[place] = written
-        return []
-
-    Daemon._get_runs_to_dequeue = look  # type: ignore[method-assign]  # noqa: SLF001
-
-
-def _written(instance: dg.DagsterInstance) -> tuple[str, int | None]:
-    """Return where runs are kept, and a number that changes with each write by whomever; None where nobody tells."""
-    storage = instance.run_storage
-    if type(storage) is not SqliteRunStorage:
-        return "", None
-    url = storage._conn_string  # noqa: SLF001
-    ((number,),) = _looking(url).execute("PRAGMA data_version").fetchall()
-    return url, number
-
-
-@lru_cache(ENGINES)
-def _looking(url: str) -> sqlite3.Connection:
-    """Open a database to look at; it must stay open, for its number says what others wrote since it was opened."""
-    from sqlalchemy import make_url
-
-    return sqlite3.connect(str(make_url(url).database), check_same_thread=False)
-
-
-def _true_for_good(own: Callable[..., bool]) -> Callable[..., bool]:
-    """Ask an object no more once it has said yes; to each name that it is asked about."""
-
-    def asked(self: object, *args: Any) -> bool:
-        name = " ".join(("_kept", own.__name__, *(one for one in args if isinstance(one, str))))
-        if name not in vars(self) and own(self, *args):
-            vars(self)[name] = True
-        return name in vars(self)
-
-    return asked
-
-
-def ask_servers_seldom() -> None:
-    """Let this process ask each code server every three seconds whether it is still the same, not every second."""
-    for name, value in (("WATCH_INTERVAL", ASK_SECONDS), ("MAX_RECONNECT_ATTEMPTS", ASK_TIMES)):
-        assert hasattr(server_watcher, name), f"{name} is called otherwise now"
-        setattr(server_watcher, name, value)
-
-
-def keep_channels() -> None:
-    """Let this process keep a channel to each code server of its own machine, until a question finds the server away.
-
-    Dagster opens one, and with it a connection, at each question: two thirds of what asking for a server's id costs.
-    Of another machine an address may be another's tomorrow without a word, so there it is as ever.
-    """
-    own, kept = DagsterGrpcClient._channel, dict[str, Any]()  # noqa: SLF001 - Dagster's, as all here
-
-    @contextlib.contextmanager
-    def channel(self: DagsterGrpcClient) -> Iterator[grpc.Channel]:
-        place = self._server_address
-        if self.use_ssl or not place.startswith(HERE):
-            with own(self) as made:
-                yield made
-            return
-        if (one := kept.get(place)) is None:
-            made_by = own(self)
-            one = kept.setdefault(place, (made_by.__enter__(), made_by))
-        # whoever still asks holds it: it is closed behind the last of them
-        try:
-            yield one[0]
-        except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.UNAVAILABLE and kept.get(place) is one:
-                del kept[place]
-            raise
-
-    DagsterGrpcClient._channel = channel  # type: ignore[method-assign]  # noqa: SLF001
-
-
-def refresh_where_new() -> None:
-    """Let this process read the definitions of code servers again only where one is another than it was.
-
-    The daemon does so each minute, whatever it has: half a second of CPU a minute, and as much in the servers. Whoever
-    began to read when one server was there may have ended with the next, so what was read counts from the second time.
-    """
-    own, settled = WorkspaceProcessContext.refresh_workspace, dict[str, str]()
-
-    def refresh(self: WorkspaceProcessContext) -> None:
-        before = self.get_current_workspace().code_location_entries
-        origins = {origin.location_name: origin for origin in self._origins}
-        if origins == {name: entry.origin for name, entry in before.items()} and all(
-            settled.get(name) == _server_now(entry) for name, entry in before.items()
-        ):
-            return
-        own(self)
-        after = self.get_current_workspace().code_location_entries
-        servers = {name: _server_of(entry) for name, entry in after.items()}
-        known = {name: _server_of(entry) for name, entry in before.items()}
-        settled.clear()
-        settled.update({name: server for name, server in servers.items() if server and server == known.get(name)})
-
-    WorkspaceProcessContext.refresh_workspace = refresh  # type: ignore[method-assign]
-
-
-def _server_of(entry: CodeLocationEntry) -> str:
-    """Return which process gave a location's definitions; "" where they could not be read, or none did."""
-    location = entry.code_location
-    return location.server_id if isinstance(location, GrpcServerCodeLocation) and not entry.load_error else ""
-
-
-def _server_now(entry: CodeLocationEntry) -> str:
-    """Return which process answers for a location now, if it is the one that gave its definitions; else ""."""
-    known = _server_of(entry)
-    if isinstance(entry.code_location, GrpcServerCodeLocation):
-        with contextlib.suppress(DagsterUserCodeUnreachableError):
-            if entry.code_location.client.get_server_id(timeout=int(ASK_SECONDS)) == known:
-                return known
-    return ""
-
-
 def follow_workspace(file: str) -> None:
     """Let the web server of this process take up code locations that come to stand in its workspace file, or leave it.
 
@@ -465,63 +206,6 @@ def _follow(file: str, known: str, context: Any) -> None:
                 known = text
         except Exception:  # half a file, or a team's server that does not answer: looked at again
             logging.getLogger("loopline").exception("the workspace %s could not be taken up", file)
-
-
-def keep_instance() -> None:
-    """Let this process open an instance of Dagster once, and never close it.
-
-    A code server opens one at each tick of a sensor or schedule, which reads all of Dagster's migrations: 40 ms of CPU.
-    """
-    opened: list[tuple[InstanceRef, dg.DagsterInstance]] = []
-    own, alone = dg.DagsterInstance.from_ref, threading.Lock()
-
-    def kept(ref: InstanceRef) -> dg.DagsterInstance:
-        with alone:
-            known = next((instance for before, instance in opened if before == ref), None)
-            if known is None:
-                known = own(ref)
-                known.dispose = lambda: None  # type: ignore[method-assign]
-                opened.append((ref, known))
-            return known
-
-    dg.DagsterInstance.from_ref = staticmethod(kept)  # type: ignore[method-assign, assignment]
-
-
-def keep_questions() -> None:
-    """Let the web server of this process read and check the text of a short question once.
-
-    The watchdog asks the same few all day, and Dagster holds each against all rules of GraphQL before it answers.
-    """
-    asked: Any = import_module("dagster_webserver.graphql")
-    parse, validate = asked.parse, asked.validate
-    kept = lru_cache(QUESTIONS)(parse)
-
-    @lru_cache(QUESTIONS)
-    def judged(schema: _Same, document: _Same, rules: _Same) -> Any:
-        return validate(schema.thing, document.thing, rules=rules.thing)
-
-    def parsed(query: str) -> Any:
-        return kept(query) if len(query) <= SHORT else parse(query)
-
-    def validated(schema: Any, document: Any, rules: Any = None) -> Any:
-        if document.loc is None or len(document.loc.source.body) > SHORT:
-            return validate(schema, document, rules=rules)
-        return judged(_Same(schema), _Same(document), _Same(rules))
-
-    asked.parse, asked.validate = parsed, validated
-
-
-class _Same:
-    """Stands for one object and for no other that is like it."""
-
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.thing is other.thing
-
-    def __hash__(self) -> int:
-        return id(self.thing)
 
 
 def wrap_web_server(*middleware: "Middleware") -> None:

@@ -12,6 +12,8 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.promotions import Looked
 from loopline.platform_core.specs import Team
 
+EVERY_SECONDS = 30
+"""Between two looks at the folder: a merge takes minutes to come here anyway."""
 RETRY_SECONDS = 300
 """What failed is tried again so often: a run each, so that Dagster shows what was in the way."""
 
@@ -28,7 +30,7 @@ def promotion_sensor(team: Team) -> dg.SensorDefinition:
     @dg.sensor(
         name="loopline_promotion_sensor",
         job_name=PROMOTION_JOB,
-        minimum_interval_seconds=LOOK_SECONDS,
+        minimum_interval_seconds=max(EVERY_SECONDS, LOOK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Carries out what a merged change wishes of a model: a version, a hold, a way back",
     )

@@ -67,7 +67,7 @@ def main() -> int:
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     url = settings.of_environment().storage.replace("+psycopg2", "", 1)
-    argv = (sys.executable, "-m", "loopline.up.daemon", "run", *sys.argv[1:])
+    argv = (sys.executable, "-m", "dagster._daemon", "run", *sys.argv[1:])
     with set_by_signals() as stop:
         return work(Lease(url, LEASE), argv, stop, partial(liveness.beat, home()))
 

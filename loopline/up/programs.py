@@ -63,7 +63,7 @@ class Programs:
 
     def daemon(self, workspace: Path) -> Program:
         """Run sensors, schedules and the queue."""
-        return self._program(DAEMON, Rank.DAEMON, "-m", "loopline.up.daemon", "run", "--workspace", str(workspace))
+        return self._program(DAEMON, Rank.DAEMON, "-m", "dagster._daemon", "run", "--workspace", str(workspace))
 
     def inference_server(self, environment: Path, site: str = "") -> Program:
         """Answer for models, of a site if one is named."""

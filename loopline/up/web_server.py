@@ -16,15 +16,7 @@ from collections.abc import Sequence
 import uvicorn
 from starlette.middleware import Middleware
 
-from loopline.asset_defs.dagster_private import (
-    ask_servers_seldom,
-    keep_channels,
-    keep_connections,
-    keep_engines,
-    keep_questions,
-    trust_tables,
-    wrap_web_server,
-)
+from loopline.asset_defs.dagster_private import wrap_web_server
 from loopline.asset_defs.dagster_web_private import guard_web_server
 from loopline.platform_core import environment
 from loopline.platform_core.errors import LooplineError
@@ -71,12 +63,6 @@ def main() -> None:
     """Serve with the options of the command line; over TLS where files are named, for which Dagster has no option."""
     asking = sign_in()
     uvicorn.run = functools.partial(uvicorn.run, **options(_host(sys.argv)))
-    keep_engines()
-    keep_connections()
-    keep_channels()
-    trust_tables()
-    keep_questions()
-    ask_servers_seldom()
     stand_guard(*asking)
     runpy.run_module("dagster_webserver", run_name="__main__", alter_sys=True)
 
