@@ -2,17 +2,14 @@
 
 import contextlib
 import gc
-import logging
 import multiprocessing
 import os
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
@@ -23,9 +20,6 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.tags import GRPC_INFO_TAG, PARTITION_NAME_TAG
 from dagster._grpc.server import DagsterApiServer
 
-if TYPE_CHECKING:
-    from starlette.middleware import Middleware
-
 __all__ = [
     "PARTITION_NAME_TAG",
     "WARM_TAG",
@@ -33,19 +27,15 @@ __all__ = [
     "CheckOutcome",
     "Process",
     "finished_checks",
-    "follow_workspace",
     "forget_run",
     "fork_run_workers",
     "location_of",
     "process_of",
     "report_past",
-    "wrap_web_server",
 ]
 
 WARM_TAG = GRPC_INFO_TAG
 """Dagster gives it to each run that is a process beside its code server."""
-FOLLOW_SECONDS = 2.0
-"""Between two looks at a workspace file."""
 FINAL = {"SUCCEEDED", "FAILED"}
 
 
@@ -176,45 +166,3 @@ def _forked(_: Any, arguments: Sequence[Any], descriptors: Sequence[int]) -> int
         pass
     finally:
         os._exit(0)
-
-
-def follow_workspace(file: str) -> None:
-    """Let the web server of this process take up code locations that come to stand in its workspace file, or leave it.
-
-    Dagster reads the file at each reload, which only a person asks for; the daemon does so once a minute.
-    """
-    from dagster_webserver.webserver import DagsterWebserver
-
-    begin = DagsterWebserver.__init__
-
-    def begin_and_follow(self: "DagsterWebserver[Any, Any]", process_context: Any, *args: Any, **kwargs: Any) -> None:
-        begin(self, process_context, *args, **kwargs)
-        assert hasattr(process_context, "refresh_workspace"), "dagster names its workspace's refresh otherwise now"
-        known = Path(file).read_text(encoding="utf-8")
-        threading.Thread(target=_follow, args=(file, known, process_context), daemon=True).start()
-
-    DagsterWebserver.__init__ = begin_and_follow  # type: ignore[method-assign]
-
-
-def _follow(file: str, known: str, context: Any) -> None:
-    while True:
-        time.sleep(FOLLOW_SECONDS)
-        try:
-            text = Path(file).read_text(encoding="utf-8")
-            if text != known:
-                context.refresh_workspace()
-                known = text
-        except Exception:  # half a file, or a team's server that does not answer: looked at again
-            logging.getLogger("loopline").exception("the workspace %s could not be taken up", file)
-
-
-def wrap_web_server(*middleware: "Middleware") -> None:
-    """Let Dagster's web server of this process stand behind middleware, the first outermost; websockets as well."""
-    from dagster_webserver.webserver import DagsterWebserver
-
-    own = DagsterWebserver.build_middleware
-
-    def build(self: DagsterWebserver[Any, Any]) -> "list[Middleware]":
-        return [*middleware, *own(self)]
-
-    DagsterWebserver.build_middleware = build  # type: ignore[method-assign]

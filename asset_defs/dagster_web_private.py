@@ -13,26 +13,34 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
-from dagster._core.execution.backfill import PartitionBackfill
-from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
-from dagster._core.storage.tags import REPORTING_USER_TAG, USER_TAG
-from dagster._core.workspace.context import WorkspaceRequestContext
+from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._core.workspace.permissions import PermissionResult, Permissions
+from dagster_webserver.webserver import DagsterWebserver
 
 from loopline.asset_defs.dagster_web_things import Things, locations_of
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.foundation.names import PLATFORM
 
 if TYPE_CHECKING:
-    from dagster_webserver.webserver import DagsterWebserver
+    from dagster._core.execution.backfill import PartitionBackfill
+    from dagster._core.storage.runs.base import RunStorage
     from graphql import GraphQLObjectType, GraphQLSchema
+    from starlette.middleware import Middleware
+    from starlette.requests import HTTPConnection
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp
 
-__all__ = ["LAUNCHER_TAG", "PERMISSIONS", "Doors", "guard_web_server"]
+__all__ = ["LAUNCHER_TAG", "PERMISSIONS", "Doors", "GuardedWebserver", "workspace_of"]
 
-LAUNCHER_TAG = USER_TAG
+POLL_MS = 2000
+"""Between two looks of a page at what is new."""
+STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW = 15_000, 3_600, 20
+"""How Dagster's own web server uses a database that others share."""
+LAUNCHER_TAG = "user"
 """Runs and backfills carry it with the name of who launched them; Dagster's pages show it."""
+REPORTER_TAG = "dagster/reporting_user"
+"""Reported events carry it with the name of who reported them."""
 PERMISSIONS = tuple(str(each.value) for each in Permissions)
 """Every permission that Dagster's own hooks ask for."""
 STATIC = "static"
@@ -150,7 +158,7 @@ class _Guarded(WorkspaceRequestContext):
         return {LAUNCHER_TAG: self.doors.launcher(self.scope)}
 
     def get_reporting_user_tags(self) -> dict[str, str]:
-        return {REPORTING_USER_TAG: self.doors.launcher(self.scope)}
+        return {REPORTER_TAG: self.doors.launcher(self.scope)}
 
 
 def _reports(scope: Scope) -> bool:
@@ -158,39 +166,48 @@ def _reports(scope: Scope) -> bool:
     return getattr(scope.get("endpoint"), "__name__", "").startswith("report_asset_")
 
 
-def guard_web_server(doors: Doors, server: "type[DagsterWebserver[Any, Any]] | None" = None) -> None:
-    """Let Dagster's web server of this process, or the class given, ask ``doors`` before anything is shown or done."""
-    guarded = server or _server()
-    schema, routes = guarded.build_graphql_schema, guarded.build_routes
-    context = guarded._make_request_context  # noqa: SLF001
+class GuardedWebserver(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestContext]):
+    """Dagster's web server, which asks ``doors`` before anything is shown or done.
 
-    def guarded_context(self: "DagsterWebserver[Any, Any]", connection: Any) -> Any:
-        made = context(self, connection)
-        if doors.asks(connection.scope):
+    It stands behind middleware, the first outermost; so do its websockets.
+    """
+
+    def __init__(self, context: WorkspaceProcessContext, doors: Doors, middleware: "Sequence[Middleware]" = ()) -> None:
+        self._doors, self._before = doors, middleware
+        super().__init__(context, live_data_poll_rate=POLL_MS)
+        _sign_launches(context.instance.run_storage)
+
+    def build_middleware(self) -> "list[Middleware]":
+        """Put ours before Dagster's."""
+        return [*self._before, *super().build_middleware()]
+
+    def build_graphql_schema(self) -> Any:
+        """Put doors before the fields that change, print or evaluate something."""
+        made = super().build_graphql_schema()
+        _guard_fields(made.graphql_schema, self._doors)
+        return made
+
+    def build_routes(self) -> "list[BaseRoute]":
+        """Put an entry before each route."""
+        made: list[BaseRoute] = super().build_routes()  # type: ignore[no-untyped-call]
+        _guard_routes(made, self._doors, lambda: Things(self._process_context.create_request_context()))
+        return made
+
+    def _make_request_context(self, conn: "HTTPConnection") -> WorkspaceRequestContext:
+        made = super()._make_request_context(conn)
+        if self._doors.asks(conn.scope):
             assert type(made) is WorkspaceRequestContext, "dagster makes another context of a request now"
-            return _Guarded.over(made, doors, connection.scope)
+            return _Guarded.over(made, self._doors, conn.scope)
         return made
 
-    def guarded_schema(self: "DagsterWebserver[Any, Any]") -> Any:
-        made = schema(self)
-        _guard_fields(made.graphql_schema, doors)
-        return made
 
-    def guarded_routes(self: "DagsterWebserver[Any, Any]") -> "list[BaseRoute]":
-        made: list[BaseRoute] = routes(self)  # type: ignore[no-untyped-call]
-        _guard_routes(made, doors, lambda: Things(self._process_context.create_request_context()))
-        return made
-
-    guarded._make_request_context = guarded_context  # type: ignore[method-assign, assignment]  # noqa: SLF001
-    guarded.build_graphql_schema = guarded_schema  # type: ignore[method-assign]
-    guarded.build_routes = guarded_routes  # type: ignore[method-assign]
-    _sign_launches()
-
-
-def _server() -> "type[DagsterWebserver[Any, Any]]":
-    from dagster_webserver.webserver import DagsterWebserver
-
-    return DagsterWebserver
+@contextmanager
+def workspace_of(file: str) -> Iterator[WorkspaceProcessContext]:
+    """Open the instance of ``DAGSTER_HOME`` as Dagster's own web server does, with a workspace file's locations."""
+    with dg.DagsterInstance.get() as instance:
+        instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW)
+        with WorkspaceProcessContext(instance, WorkspaceFileTarget([file]), version=dg.__version__) as context:
+            yield context
 
 
 def _guard_routes(routes: "Sequence[BaseRoute]", doors: Doors, things: Callable[[], Things]) -> None:
@@ -301,18 +318,17 @@ def _launching(who: str) -> Iterator[None]:
         _launcher.reset(token)
 
 
-def _sign_launches() -> None:
+def _sign_launches(storage: "RunStorage") -> None:
     """Let what a request launches carry the name of who asked, whatever tags it was given, or inherits."""
-    run, backfill = SqlRunStorage.add_run, SqlRunStorage.add_backfill
+    run, backfill = storage.add_run, storage.add_backfill
 
-    def add_run(self: SqlRunStorage, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
+    def add_run(dagster_run: dg.DagsterRun) -> dg.DagsterRun:
         who = _launcher.get()
-        return run(self, dagster_run.with_tags({**dagster_run.tags, LAUNCHER_TAG: who}) if who else dagster_run)
+        return run(dagster_run.with_tags({**dagster_run.tags, LAUNCHER_TAG: who}) if who else dagster_run)
 
-    def add_backfill(self: SqlRunStorage, partition_backfill: PartitionBackfill) -> None:
+    def add_backfill(partition_backfill: "PartitionBackfill") -> None:
         who = _launcher.get()
         tags = {**(partition_backfill.tags or {}), LAUNCHER_TAG: who}
-        backfill(self, partition_backfill._replace(tags=tags) if who else partition_backfill)
+        backfill(partition_backfill._replace(tags=tags) if who else partition_backfill)
 
-    SqlRunStorage.add_run = add_run  # type: ignore[method-assign]
-    SqlRunStorage.add_backfill = add_backfill  # type: ignore[method-assign]
+    storage.add_run, storage.add_backfill = add_run, add_backfill  # type: ignore[method-assign]

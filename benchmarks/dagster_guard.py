@@ -79,22 +79,20 @@ def _ways(folder: Path) -> Iterator[dict[str, Callable[[str], Any]]]:
     from dagster_webserver.webserver import DagsterWebserver
     from starlette.testclient import TestClient
 
-    from loopline.asset_defs.dagster_web_private import guard_web_server
+    from loopline.asset_defs.dagster_web_private import GuardedWebserver
     from loopline.platform_core import environment
     from loopline.platform_core.platform import Platform
     from loopline.up.rights.doors import Roles
 
-    class Guarded(DagsterWebserver):  # type: ignore[type-arg]
-        """Has our doors."""
-
     file = _files(folder)
-    guard_web_server(Roles(lambda: Platform(environment.read(file, only=()))), Guarded)
     target = WorkspaceFileTarget([str(folder / "workspace.yaml")])
     with (
         dg.DagsterInstance.from_config(str(folder)) as instance,
         WorkspaceProcessContext(instance, target, version="") as context,
     ):
-        bare, guarded = (TestClient(_signed(kind(context).create_asgi_app())) for kind in (DagsterWebserver, Guarded))
+        doors = Roles(lambda: Platform(environment.read(file, only=())))
+        kinds = (DagsterWebserver(context), GuardedWebserver(context, doors))
+        bare, guarded = (TestClient(_signed(one.create_asgi_app())) for one in kinds)
         with bare, guarded:
             yield {
                 "without the doors": _asking(bare, ""),

@@ -1,4 +1,4 @@
-"""Dagster's web server behind our guard: ``python -m loopline.up.web_server``, with all of its own options.
+"""Dagster's web server behind our guard: ``python -m loopline.up.web_server --workspace FILE``.
 
 By itself it executes a mutation that stands in an address, so any page's image could launch a run; it answers to any
 name, opens a websocket for any page, and lets any page frame it. Where people sign in, roles say who may do what.
@@ -7,17 +7,17 @@ name, opens a websocket for any page, and lets any page frame it. Where people s
 from __future__ import annotations
 
 import argparse
-import functools
-import os
-import runpy
+import logging
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.middleware import Middleware
 
-from loopline.asset_defs.dagster_private import wrap_web_server
-from loopline.asset_defs.dagster_web_private import guard_web_server
+from loopline.asset_defs.dagster_web_private import GuardedWebserver, workspace_of
 from loopline.platform_core import environment
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.platform import Platform
@@ -25,6 +25,9 @@ from loopline.sign_in import open as open_to
 from loopline.up.rights.doors import Roles
 from loopline.web_guard import GRAPHQL, Guard, allowed
 from loopline.web_tls import options
+
+if TYPE_CHECKING:
+    from dagster._core.workspace.context import WorkspaceProcessContext
 
 ALIVE = frozenset({"/server_info"})
 """What says that the server lives, and of which version it is."""
@@ -35,13 +38,13 @@ def guard() -> Middleware:
     return Middleware(Guard, hosts=allowed(), **GRAPHQL)
 
 
-def sign_in() -> list[Middleware]:
+def sign_in(host: str) -> list[Middleware]:
     """Return what asks who somebody is, where the environment file says how; else nothing, on this machine only.
 
     Raises:
         Refused: it would listen beyond this machine, open. InvalidEnvironment: the file does not hold together.
     """
-    desk = open_to.desk_of(_host(sys.argv))
+    desk = open_to.desk_of(host)
     if desk is None:
         return []
     from loopline.sign_in.middleware import SignIn
@@ -49,35 +52,43 @@ def sign_in() -> list[Middleware]:
     return [Middleware(SignIn, desk=desk, open_paths=ALIVE)]
 
 
-def stand_guard(*asking: Middleware) -> None:
-    """Put the guard before Dagster's web server of this process, and the doors that open by roles into it.
+def web_server(context: WorkspaceProcessContext, *asking: Middleware) -> GuardedWebserver:
+    """Return Dagster's web server with the guard before it, and the doors that open by roles in it.
 
     What asks who somebody is stands between them. The environment file is read when somebody who has signed in asks for
     the first time.
     """
-    wrap_web_server(guard(), *asking)
-    guard_web_server(Roles(lambda: Platform(environment.read(only=()))))
+    return GuardedWebserver(context, Roles(lambda: Platform(environment.read(only=()))), (guard(), *asking))
 
 
-def main() -> None:
-    """Serve with the options of the command line; over TLS where files are named, for which Dagster has no option."""
-    asking = sign_in()
-    uvicorn.run = functools.partial(uvicorn.run, **options(_host(sys.argv)))
-    stand_guard(*asking)
-    runpy.run_module("dagster_webserver", run_name="__main__", alter_sys=True)
+def _nothing(*_: object) -> None:
+    """Do nothing."""
 
 
-def _host(arguments: Sequence[str]) -> str:
-    """Return where Dagster listens by its own options and variable, of which the last is meant."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("-h", "--host", default=os.environ.get("DAGSTER_WEBSERVER_HOST", "127.0.0.1"))
-    return str(parser.parse_known_args(arguments)[0].host)
+def serve(host: str, port: int, workspace: str, opened: Callable[[str, WorkspaceProcessContext], None]) -> None:
+    """Serve until told to stop, over TLS where files are named; ``opened`` is told of the workspace once it is read.
+
+    Raises:
+        Refused, InvalidEnvironment: see ``sign_in``.
+    """
+    asking, tls = sign_in(host), options(host)
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    with suppress(KeyboardInterrupt), workspace_of(workspace) as context:
+        opened(workspace, context)
+        app = web_server(context, *asking).create_asgi_app()
+        uvicorn.run(app, host=host, port=port, log_level="warning", **tls)
 
 
-def run() -> int:
+def main(opened: Callable[[str, WorkspaceProcessContext], None] = _nothing) -> int:
     """Serve, or say in two lines why that cannot be."""
+    parser = argparse.ArgumentParser(prog="python -m loopline.up.web_server", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen")
+    parser.add_argument("--port", type=int, default=3000, help="where to listen")
+    parser.add_argument("--workspace", default="workspace.yaml", help="Dagster's file of code locations")
+    given = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     try:
-        main()
+        serve(given.host, given.port, given.workspace, opened)
     except LooplineError as error:
         print(f"{error.problem}\n→ {error.fix}", file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return 2
@@ -85,4 +96,4 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(main())

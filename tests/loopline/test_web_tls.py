@@ -19,7 +19,6 @@ from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation import tls as tls_module
 from loopline.platform_core.foundation.tls import Tls
 from loopline.platform_core.testing.inference_server import free_port
-from loopline.up.web_server import _host
 from loopline.web_tls import CERTIFICATE, CLIENTS, KEY, options
 from tests.waiting import until
 
@@ -180,11 +179,3 @@ def test_a_server_that_others_reach_in_clear_says_so(host: str, said: str, capsy
     """On this machine alone there is nothing to say."""
     assert options(host, {}) == {}
     assert said in capsys.readouterr().err or not said
-
-
-def test_dagster_listens_where_its_own_options_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its option before its variable, in both forms."""
-    assert _host(["web", "-w", "workspace.yaml", "-h", "0.0.0.0", "-p", "3000"]) == "0.0.0.0"
-    assert _host(["web", "--host=10.0.0.1"]) == "10.0.0.1"
-    monkeypatch.setenv("DAGSTER_WEBSERVER_HOST", "10.0.0.2")
-    assert _host(["web", "-p", "3000"]) == "10.0.0.2"

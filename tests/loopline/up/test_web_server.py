@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
 import httpx
 import pytest
-from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster_graphql import DagsterGraphQLClient
 from dagster_webserver.webserver import DagsterWebserver
 
-from loopline.asset_defs.dagster_private import wrap_web_server
-from loopline.asset_defs.dagster_web_private import guard_web_server
+from loopline.asset_defs import dagster_web_private
 from loopline.graphql import LAUNCH, Dagster
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.up.ports import free_port
 from loopline.up.rights.entries import Entry
-from loopline.up.web_server import guard, stand_guard
+from loopline.up.web_server import guard, web_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -198,27 +199,15 @@ def test_a_page_of_another_site_opens_no_websocket(web: Web, chromium: Browser) 
     page.close()
 
 
-def test_an_upgrade_that_moves_the_middleware_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guard comes before whatever Dagster puts there itself."""
-    own = DagsterWebserver.build_middleware
-    monkeypatch.setattr(DagsterWebserver, "build_middleware", own)
-    wrap_web_server(guard())
-    nobody: Any = object.__new__(DagsterWebserver)
-    first, *others = DagsterWebserver.build_middleware(nobody)
-    assert first.cls is guard().cls
-    assert [each.cls for each in others] == [each.cls for each in own(nobody)]
-
-
-def test_roles_are_asked_by_the_server_as_we_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not only in a test: each route has an entry before it, behind the guard."""
-    names = ("build_middleware", "build_routes", "build_graphql_schema", "_make_request_context")
-    for name in names:
-        monkeypatch.setattr(DagsterWebserver, name, getattr(DagsterWebserver, name))
-    for name in ("add_run", "add_backfill"):
-        monkeypatch.setattr(SqlRunStorage, name, getattr(SqlRunStorage, name))
-    stand_guard()
-    server: Any = DagsterWebserver(object())  # type: ignore[arg-type]
+def test_roles_are_asked_by_the_server_as_we_start_it(tmp_path: Path) -> None:
+    """Not only in a test: each route has an entry before it, behind the guard, which is before Dagster's middleware."""
+    with (
+        dg.DagsterInstance.local_temp(str(tmp_path)) as instance,
+        WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as context,
+    ):
+        server: Any = web_server(context)
+        own = DagsterWebserver(context).build_middleware()
     assert {type(route.app) for route in server.build_routes()} == {Entry}
-    assert server.build_middleware()[0].cls is guard().cls
+    assert [each.cls for each in server.build_middleware()] == [guard().cls, *(each.cls for each in own)]
     launch = server._graphene_schema.graphql_schema.mutation_type.fields["launchRun"].resolve
-    assert launch.__code__.co_filename == guard_web_server.__code__.co_filename
+    assert launch.__code__.co_filename == dagster_web_private.__file__

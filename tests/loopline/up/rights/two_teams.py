@@ -20,7 +20,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.testclient import TestClient
 
-from loopline.asset_defs.dagster_web_private import Doors, guard_web_server
+from loopline.asset_defs.dagster_web_private import GuardedWebserver
 from loopline.platform_core import environment
 from loopline.platform_core.audit import reading
 from loopline.platform_core.audit.entry import AuditEntry
@@ -271,21 +271,15 @@ def _started(folder: Path, platform: Platform) -> Iterator[World]:
         ExitStack() as opened,
     ):
         made = World(instance, context, platform, folder)
-        for name, server in servers(lambda: platform).items():
-            sign_in = SignIn(server(context).create_asgi_app())
+        for name, server in servers(context, lambda: platform).items():
+            sign_in = SignIn(server.create_asgi_app())
             client = opened.enter_context(TestClient(sign_in, raise_server_exceptions=False))
             made.ways[name] = Web(client, sign_in)
         yield made
 
 
-def servers(opened: Callable[[], Platform]) -> Mapping[str, type[DagsterWebserver]]:
+def servers(context: WorkspaceProcessContext, opened: Callable[[], Platform]) -> Mapping[str, DagsterWebserver]:
     """Return the web server with our doors, without any, and with Dagster's own hooks alone."""
-
-    class Guarded(DagsterWebserver):
-        pass
-
-    class Hooked(DagsterWebserver):
-        pass
 
     class Hooks(Roles):
         """What Dagster's own hooks ask is answered, and nothing else is asked or signed."""
@@ -303,7 +297,8 @@ def servers(opened: Callable[[], Platform]) -> Mapping[str, type[DagsterWebserve
         def entry(self, path: str, app: ASGIApp, things: Any) -> ASGIApp:
             return app
 
-    doors: Doors = Roles(opened)
-    guard_web_server(doors, Guarded)
-    guard_web_server(Hooks(opened), Hooked)
-    return {"guarded": Guarded, "bare": DagsterWebserver, "hooks": Hooked}
+    return {
+        "guarded": GuardedWebserver(context, Roles(opened)),
+        "bare": DagsterWebserver(context),
+        "hooks": GuardedWebserver(context, Hooks(opened)),
+    }
