@@ -4,6 +4,7 @@ Further arguments are those of ``dagster api grpc``, which this is but for the s
 """
 
 import gc
+import runpy
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.plugins import TEAMS
 
 MODULE = "loopline.asset_defs.code_location"
-PRELOAD = ("dagster", "dagster._grpc.impl", MODULE, "loopline.asset_defs.team", "loopline.platform_core.loop.ledger")
+PRELOAD = ("dagster", MODULE, "loopline.asset_defs.team", "loopline.platform_core.loop.ledger")
 """What each run needs; no library that starts threads when it is imported, for a fork has only one."""
 
 
@@ -66,8 +67,6 @@ def main(team: str, *arguments: str, warmed: Callable[[], None] = _nothing) -> N
 
     By then the process that runs are forked from is there: what is opened now is not theirs.
     """
-    from dagster._cli import ENV_PREFIX, create_dagster_cli
-
     collect_seldom()
     plugins.take_place(team)
     if team != PLATFORM:  # its one run a night may start slowly, which saves what a warm process holds
@@ -76,7 +75,8 @@ def main(team: str, *arguments: str, warmed: Callable[[], None] = _nothing) -> N
         keep_pandas_out()  # runs are forks, and find it as ever
     warmed()
     named = ("--module-name", MODULE, "--attribute", team, "--location-name", team)
-    create_dagster_cli()(["api", "grpc", *named, *arguments], auto_envvar_prefix=ENV_PREFIX)  # type: ignore[no-untyped-call]
+    sys.argv = ["dagster", "api", "grpc", *named, *arguments]
+    runpy.run_module("dagster", run_name="__main__")
 
 
 def _import_all(modules: Sequence[str]) -> None:

@@ -1,9 +1,7 @@
 """Classes of Dagster's that ours extend where its parts are pods; not its public API, as in ``dagster_private``."""
 
-from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext, WorkerStatus
+from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster._core.launcher.base import CheckRunHealthResult
-from dagster._core.run_coordinator.base import SubmitRunContext
-from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.cloud_storage_compute_log_manager import (
     CloudStorageComputeLogManager,
     PollingComputeLogSubscriptionManager,
@@ -21,12 +19,9 @@ __all__ = [
     "ComputeIOType",
     "ConfigurableClass",
     "ConfigurableClassData",
-    "DefaultRunLauncher",
     "ExecuteRunArgs",
     "LaunchRunContext",
     "LocalComputeLogManager",
     "PollingComputeLogSubscriptionManager",
-    "QueuedRunCoordinator",
-    "SubmitRunContext",
     "WorkerStatus",
 ]

@@ -9,19 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
-from dagster._core.events import DagsterEvent, StepMaterializationData
-from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
-from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.events import StepMaterializationData
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.tags import GRPC_INFO_TAG, PARTITION_NAME_TAG
 from dagster._grpc.server import DagsterApiServer
 
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob  # noqa: TC004
+
 __all__ = [
-    "PARTITION_NAME_TAG",
     "WARM_TAG",
     "AssetJob",
     "CheckOutcome",
@@ -34,7 +32,7 @@ __all__ = [
     "report_past",
 ]
 
-WARM_TAG = GRPC_INFO_TAG
+WARM_TAG = ".dagster/grpc_info"
 """Dagster gives it to each run that is a process beside its code server."""
 FINAL = {"SUCCEEDED", "FAILED"}
 
@@ -84,7 +82,7 @@ def finished_checks(
 
 def process_of(instance: dg.DagsterInstance, run_id: str) -> Process | None:
     """Return the process in which a run was started; None before that, and where runs are launched elsewhere."""
-    if not isinstance(instance.run_launcher, DefaultRunLauncher):
+    if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
         return None
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
         pid = entry.get_dagster_event().engine_event_data.metadata.get("pid")
@@ -111,10 +109,9 @@ def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
 def report_past(instance: dg.DagsterInstance, record: dg.EventLogRecord, made: dg.AssetMaterialization) -> None:
     """Report a materialization at the time and in the run of another; in none, if that run was forgotten."""
     known = instance.has_run(record.run_id)
-    job = record.event_log_entry.job_name if known else None
-    run_id = record.run_id if known else RUNLESS_RUN_ID
+    job, run_id = (record.event_log_entry.job_name or "", record.run_id) if known else ("", "")
     kind = dg.DagsterEventType.ASSET_MATERIALIZATION.value
-    event = DagsterEvent(kind, job_name=job or RUNLESS_JOB_NAME, event_specific_data=StepMaterializationData(made))
+    event = dg.DagsterEvent(kind, job_name=job, event_specific_data=StepMaterializationData(made))
     instance.report_dagster_event(event, run_id, timestamp=record.timestamp)
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.partitions.snap import DynamicPartitionsSnap, MultiPartitionsSnap
-from dagster._core.definitions.selector import JobSelector
 
 from loopline.platform_core.foundation.names import PLATFORM
 
@@ -76,7 +75,7 @@ class Things:
     def tags(self, location: str, repository: str, job: str) -> Mapping[str, str]:
         """Return the tags that a job has by its definition; none where it is not there."""
         try:
-            selector = JobSelector(location_name=location, repository_name=repository, job_name=job)
+            selector = dg.JobSelector(location_name=location, repository_name=repository, job_name=job)
             found: Mapping[str, str] = self._context.get_full_job(selector).tags
         except Exception:  # noqa: BLE001 - Dagster has an error for each way in which a job may be missing
             return {}

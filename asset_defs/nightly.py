@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
-from loopline.asset_defs.dagster_private import AssetJob
 from loopline.asset_defs.keys import key
 from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.specs import Model, Team
+
+if TYPE_CHECKING:
+    from loopline.asset_defs.dagster_private import AssetJob
 
 
 class Daily(Protocol):
@@ -41,7 +43,7 @@ class Nightly:
         start = min(daily.start for _, daily in self._declared(team))
         return dg.DailyPartitionsDefinition(start_date=datetime.combine(start, datetime.min.time()), timezone="UTC")
 
-    def jobs(self, team: Team) -> list[AssetJob]:
+    def jobs(self, team: Team) -> "list[AssetJob]":
         """Build the job of all such assets of a team; none where no model declares any."""
         own = [key(team.name, self.stage, model.name) for model, _ in self._declared(team)]
         if not own:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from loopline.asset_defs.dagster_private import PARTITION_NAME_TAG, forget_run, location_of
+from loopline.asset_defs.dagster_private import forget_run, location_of
 from loopline.asset_defs.keys import (
     AUDIT_JOB,
     CYCLE_TAG,
@@ -20,6 +20,8 @@ from loopline.asset_defs.keys import (
 from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.runs import IN_PROGRESS, LOCATION_TAG
 
+PARTITION_TAG = "dagster/partition"
+"""Dagster's own: of which partition a run is."""
 ROUTINE = (AUDIT_JOB, INGEST_JOB, LAKE_JOB, MONITOR_JOB, PROMOTION_JOB, ROLLOUT_JOB, SCORECARD_JOB, *NIGHTLY_JOBS)
 """Jobs that run so often that their old runs tell nobody anything; what they found is in the ledger and the lake."""
 
@@ -53,7 +55,7 @@ def _of_partitions(runs: Sequence[dg.DagsterRun]) -> set[str]:
     """Return the newest successful run of each partition: without its events Dagster calls the partition missing."""
     newest: dict[tuple[str, frozenset[dg.AssetKey]], str] = {}
     for run in runs:  # newest first
-        partition = run.tags.get(PARTITION_NAME_TAG)
+        partition = run.tags.get(PARTITION_TAG)
         if partition and run.is_success:
             newest.setdefault((partition, frozenset(run.asset_selection or ())), run.run_id)
     return set(newest.values())

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from loopline.asset_defs.dagster_bases import QueuedRunCoordinator, SubmitRunContext
 from loopline.asset_defs.keys import ROLLOUT_JOB
 from loopline.platform_core import environment
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, QuotaReached
@@ -27,10 +26,10 @@ COUNTED = [
 RETRY_SECONDS = 30.0
 
 
-class BoundedQueue(QueuedRunCoordinator):
+class BoundedQueue(dg.QueuedRunCoordinator):
     """Dagster's queue, which takes no more runs than the quota says; that is read at each run, so it can be raised."""
 
-    def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
+    def submit_run(self, context: dg.SubmitRunContext) -> dg.DagsterRun:
         """Queue the run, or fail it with the message."""
         with submitting(self._instance, context.dagster_run) as refused:
             return refused or super().submit_run(context)

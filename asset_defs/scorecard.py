@@ -5,10 +5,10 @@ Numbers are in each materialization's metadata, so that Dagster plots them; the 
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from loopline.asset_defs.dagster_private import AssetJob
 from loopline.asset_defs.keys import SCORECARD_JOB, key
 from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.runs import tags_of_location
@@ -17,6 +17,9 @@ from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.platform import Platform
 from loopline.scorecard.definitions import DEFINITIONS, TOPICS
 from loopline.scorecard.figure import ORGANISATION, Figure, Measure
+
+if TYPE_CHECKING:
+    from loopline.asset_defs.dagster_private import AssetJob
 
 HOURLY = "5 * * * *"
 RUNS = "run_failure_rate"
@@ -49,7 +52,7 @@ def scorecard_assets() -> dg.AssetsDefinition:
     return scorecard
 
 
-def scorecard_job() -> AssetJob:
+def scorecard_job() -> "AssetJob":
     """Build the job that computes the scorecard."""
     selected = dg.AssetSelection.assets(*(_key(topic) for topic in TOPICS))
     return dg.define_asset_job(SCORECARD_JOB, selected, description="Compute the scorecard: today, and what was missed")

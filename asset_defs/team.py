@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from loopline.asset_defs import explanations, features, ingestion, monitoring, scores, serving, training
 from loopline.asset_defs.cycle_sensor import cycle_sensor
-from loopline.asset_defs.dagster_private import AssetJob
 from loopline.asset_defs.feature_audit import audit_job, audit_schedule
 from loopline.asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
 from loopline.asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, STEPS_ARE_PODS, TURN, WATCH, WORK_TAG, key
@@ -19,6 +19,9 @@ from loopline.asset_defs.promotion_sensor import promotion_job, promotion_sensor
 from loopline.asset_defs.quality_schedule import quality_schedule
 from loopline.asset_defs.rollout_sensor import rollout_sensor
 from loopline.platform_core.specs import Model, Team
+
+if TYPE_CHECKING:
+    from loopline.asset_defs.dagster_private import AssetJob
 
 
 def model_assets(team: Team, model: Model) -> Iterator[dg.AssetsDefinition]:
@@ -46,7 +49,7 @@ def team_assets(team: Team) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
         yield from model_assets(team, model)
 
 
-def team_jobs(team: Team, platform: PlatformResource) -> list[dg.JobDefinition | AssetJob]:
+def team_jobs(team: Team, platform: PlatformResource) -> "list[dg.JobDefinition | AssetJob]":
     """Build the jobs that serve all models of a team; that of promotions only where the environment asks for it."""
     ingested = [k for source in team.sources for k in ingested_keys(team, source)]
     turn = [key(team.name, stage, m.name) for m in team.models for stage in TURN]

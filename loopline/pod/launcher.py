@@ -11,7 +11,6 @@ import dagster as dg
 from loopline.asset_defs.dagster_bases import (
     CheckRunHealthResult,
     ConfigurableClassData,
-    DefaultRunLauncher,
     LaunchRunContext,
     WorkerStatus,
 )
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from loopline.pod.team_pods import TeamPods
 
 
-class TeamLauncher(DefaultRunLauncher):
+class TeamLauncher(dg.DefaultRunLauncher):
     """Dagster's own launcher, but for the runs of teams that the environment file names under ``dagster.run_pods``.
 
     A team is the code location that a run came from, which no tag of a person's can change. What is said of it is read

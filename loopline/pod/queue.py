@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dagster as dg
 
-from loopline.asset_defs.dagster_bases import SubmitRunContext
 from loopline.asset_defs.keys import PRIORITY_TAG, ROLLOUT_JOB
 from loopline.asset_defs.run_quota import BoundedQueue
 from loopline.up.dagster_home import BACKFILL_TAG, DAYS_TAG, SHARE_TAG, TEAM_TAG
@@ -20,7 +19,7 @@ BEHIND = "-1"
 class TeamQueue(BoundedQueue):
     """Dagster's queue; whoever submits a run, and whatever it says, its code location names its team."""
 
-    def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
+    def submit_run(self, context: dg.SubmitRunContext) -> dg.DagsterRun:
         """Tag the run, then queue it, if the environment's quota has room for it."""
         run = context.dagster_run
         origin = run.remote_job_origin

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import loopline.asset_defs
-from loopline.asset_defs.dagster_private import AssetJob, CheckOutcome, DagsterApiServer, finished_checks, process_of
+from loopline.asset_defs.dagster_private import CheckOutcome, DagsterApiServer, finished_checks, process_of
 
 ASSET = dg.AssetKey(["tiny", "drift", "one"])
 CHECK = dg.AssetCheckKey(ASSET, "drift")
@@ -106,11 +106,6 @@ def test_a_run_that_is_launched_elsewhere_names_none(instance):
     assert process_of(instance, run.run_id) is None
 
 
-def test_an_asset_job_is_of_the_private_type():
-    """``define_asset_job`` still returns the type under which ``team_jobs`` names it."""
-    assert isinstance(dg.define_asset_job("any", [ASSET]), AssetJob)
-
-
 def test_a_code_server_starts_runs_by_the_context_that_we_replace():
     """The server keeps one multiprocessing context and makes each run's process by it; see ``fork_run_workers``."""
     source = inspect.getsource(DagsterApiServer)
@@ -119,7 +114,7 @@ def test_a_code_server_starts_runs_by_the_context_that_we_replace():
 
 
 def test_no_other_module_uses_what_is_private():
-    """``dagster._...`` is imported in one module, one of base classes, and Dagster's own command under another name."""
+    """``dagster._...`` is imported in one module, one of base classes, and two of the web server."""
     folder = Path(loopline.asset_defs.__file__).parent
     found = {
         file.name
@@ -132,7 +127,6 @@ def test_no_other_module_uses_what_is_private():
         "dagster_web_private.py",
         "dagster_web_things.py",
         "dagster_bases.py",
-        "code_server.py",
     }
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from loopline.asset_defs.dagster_private import PARTITION_NAME_TAG
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MONITOR_JOB, NIGHTLY_JOBS
-from loopline.asset_defs.run_care import LOCATION_TAG, ForgetConfig, forget_runs
+from loopline.asset_defs.run_care import LOCATION_TAG, PARTITION_TAG, ForgetConfig, forget_runs
 
 
 @dg.job(name=MONITOR_JOB)
@@ -73,7 +72,7 @@ def test_a_day_that_was_made_stays_made(on_sqlite, name):
     job = dg.define_asset_job(name, [scores], partitions_def=days)
     made = dg.Definitions(assets=[scores], jobs=[job]).resolve_job_def(name)
     runs = [made.execute_in_process(instance=instance, partition_key=day).run_id for day in wanted]
-    failed = added(instance, name, dg.DagsterRunStatus.FAILURE, {PARTITION_NAME_TAG: "2026-01-02"})
+    failed = added(instance, name, dg.DagsterRunStatus.FAILURE, {PARTITION_TAG: "2026-01-02"})
     executed(instance)
     assert forget_runs(instance, None, ForgetConfig(days=0, least=1)) == 1
     assert {run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=name))} == {*runs[1:], failed}

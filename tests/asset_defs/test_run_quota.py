@@ -12,7 +12,6 @@ import pytest
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
 from pydantic import Field
 
-from loopline.asset_defs.dagster_bases import SubmitRunContext
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, ROLLOUT_JOB
 from loopline.asset_defs.run_quota import used
 from loopline.platform_core import alarms, turn
@@ -191,7 +190,7 @@ def submit(instance, job=CYCLE_JOB):
     server = GrpcServerCodeLocationOrigin(host="localhost", port=1)
     origin = RemoteRepositoryOrigin(server, "any").get_job_origin(job)
     run = instance.add_run(dg.DagsterRun(job_name=job, run_id=str(uuid4()), remote_job_origin=origin))
-    return instance.run_coordinator.submit_run(SubmitRunContext(run, workspace=None))
+    return instance.run_coordinator.submit_run(dg.SubmitRunContext(run, workspace=None))
 
 
 def test_what_others_submit_fails_with_the_message(queue):
