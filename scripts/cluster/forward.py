@@ -66,7 +66,8 @@ def through(connect: Callable[[], Awaitable[Ends]]) -> Callable[[asyncio.StreamR
         except OSError:
             writer.close()
             return
-        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        with contextlib.suppress(asyncio.CancelledError):  # asyncio prints one that ends a connection
+            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
 
     return carry
 
@@ -81,8 +82,7 @@ async def _connected(connect: Callable[[], Awaitable[Ends]]) -> Ends:
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.closing(target), contextlib.suppress(OSError):
         while data := await source.read(_CHUNK):
             target.write(data)
             await target.drain()
-    target.close()

@@ -59,6 +59,8 @@ def _serve(loop: asyncio.AbstractEventLoop, listener: socket.socket, target: str
     server = loop.run_until_complete(asyncio.start_server(through(connect), sock=listener))
     loop.run_forever()
     server.close()
-    for task in asyncio.all_tasks(loop):
+    carrying = asyncio.all_tasks(loop)
+    for task in carrying:
         task.cancel()
-    loop.run_until_complete(asyncio.sleep(0))  # lets cancelled tasks end
+    loop.run_until_complete(asyncio.gather(*carrying, return_exceptions=True))
+    loop.close()

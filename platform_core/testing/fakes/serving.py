@@ -74,7 +74,7 @@ class InMemoryServing(Serving):
 
         from loopline.platform_core.runtime.prediction_log.log_table import schema
 
-        rows = self._log.get(model, [])
+        rows = list(self._log.get(model, ()))  # others answer meanwhile
         return pa.Table.from_pylist(rows[int(after or 0) :], schema=schema()), str(len(rows))
 
     def end(self, model: str, after: str | None = None) -> str:  # noqa: ARG002 - the end is the same after any cursor

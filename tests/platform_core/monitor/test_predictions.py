@@ -156,11 +156,13 @@ def test_a_lost_spool_folder_costs_no_request_that_is_named_like_another(shop) -
 
 
 def test_several_at_once_move_each_row_once(shop) -> None:
-    """Callers that race for the same rows leave each row once."""
-    with ThreadPoolExecutor(3) as pool:
+    """Callers that race for the same rows while others answer leave each row once."""
+    with ThreadPoolExecutor(4) as pool:
         for _ in range(5):
             shop.answer(10)
+            late = pool.submit(lambda: [shop.answer(1) for _ in range(30)])
             list(pool.map(lambda _: compact(shop.platform, shop.team, shop.model), range(3)))
+            late.result()
     compact(shop.platform, shop.team, shop.model)
     assert identities(shop) == everything(shop)
 
