@@ -162,7 +162,7 @@ class Forecast(Target):
         import numpy as np
 
         told = np.sort(self.steps.told(given.reshape(-1, self.width)), axis=2)
-        return (told.clip(0) if self.from_zero else told).reshape(-1, self.width)
+        return (np.maximum(told, 0.0) if self.from_zero else told).reshape(-1, self.width)
 
     def reading(self, raw: Floats) -> Floats:
         """Return how much is expected over the horizon: the sum of the medians."""
