@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -82,12 +83,15 @@ class LeavesTheLastDayOut(InMemoryLake):
 
 
 class LastWriterWins(InMemoryLake):
-    """Breaks promise 6: two who append to a table that is not there yet each make it."""
+    """Breaks promise 6: two who append to a table that is not there yet each make it, one after the other."""
+
+    turns: ClassVar = Lock()
 
     def append(self, table, rows, transactions=None, after=None):
-        if (self.version(table) or 0) < 2:
-            self.held.pop(table, None)
-        return super().append(table, rows, transactions, after)
+        with self.turns:
+            if (self.version(table) or 0) < 2:
+                self.held.pop(table, None)
+            return super().append(table, rows, transactions, after)
 
 
 class OldColumnsOnly(InMemoryLake):
@@ -105,7 +109,7 @@ class LooksBeforeItLocks(InMemoryLake):
         known = self.committed(table, list(transactions or {}))
         if after is not None and any(known.get(app) != after.get(app) for app in transactions or {}):
             raise CommitConflict("stale", "begin again")
-        time.sleep(0.01)  # whoever else looked commits meanwhile
+        time.sleep(0.05)  # whoever else looked commits meanwhile
         kept = self.held.setdefault(table, LakeTable())
         self.keep(kept, rows, transactions or {})
         return len(kept.appends) - 1
