@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.events import StepMaterializationData
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._grpc.server import DagsterApiServer
 
@@ -29,7 +28,6 @@ __all__ = [
     "fork_run_workers",
     "location_of",
     "process_of",
-    "report_past",
 ]
 
 WARM_TAG = ".dagster/grpc_info"
@@ -104,15 +102,6 @@ def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
         for ending in ("", "-wal", "-shm"):
             with contextlib.suppress(OSError):
                 Path(storage.path_for_shard(run_id) + ending).unlink(missing_ok=True)
-
-
-def report_past(instance: dg.DagsterInstance, record: dg.EventLogRecord, made: dg.AssetMaterialization) -> None:
-    """Report a materialization at the time and in the run of another; in none, if that run was forgotten."""
-    known = instance.has_run(record.run_id)
-    job, run_id = (record.event_log_entry.job_name or "", record.run_id) if known else ("", "")
-    kind = dg.DagsterEventType.ASSET_MATERIALIZATION.value
-    event = dg.DagsterEvent(kind, job_name=job, event_specific_data=StepMaterializationData(made))
-    instance.report_dagster_event(event, run_id, timestamp=record.timestamp)
 
 
 def fork_run_workers() -> None:

@@ -97,10 +97,10 @@ def last_window(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
 
 def quality(platform: Platform, ref: ModelRef) -> list[dict[str, Any]]:
     """Return the realised quality of each version, as it was last measured."""
-    from loopline.platform_core.loop.quality_entries import REALISED, figures
+    from loopline.platform_core.loop.quality_entries import REALISED
 
     entries = platform.ledger.entries(ref, [REALISED])
-    return list({entry.version: {**figures(entry.details), "version": entry.version} for entry in entries}.values())
+    return list({entry.version: {**entry.details, "version": entry.version} for entry in entries}.values())
 
 
 def freeze(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:

@@ -117,11 +117,8 @@ def prepare(settings: DagsterSettings) -> bool:
 def _make() -> None:
     import dagster as dg
 
-    from loopline.asset_defs.old_keys import carry_over
-
     with dg.DagsterInstance.get() as instance:  # makes what is not there
         instance.upgrade()
-        carry_over(instance)
 
 
 def _limit(one: Limit) -> dict[str, Any]:

@@ -48,7 +48,13 @@ def column(score: float, threshold: float = 0.1) -> dict[str, Any]:
 def window(*columns: dict[str, Any], rows: int = 500) -> dict[str, Any]:
     """Return a judged window as the ledger keeps it."""
     judged = {f"column_{number}": found for number, found in enumerate(columns)}
-    verdict = {"rows": rows, "enough": True, "columns": judged}
+    verdict = {
+        "rows": rows,
+        "enough": True,
+        "columns": judged,
+        "since": "2011-03-01T00:00:00",
+        "until": "2011-03-01T00:00:00",
+    }
     return {"number": 1, "after": None, "until": ["2011-03-01T00:00:00", "r", 0], "verdict": verdict}
 
 

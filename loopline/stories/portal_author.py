@@ -135,7 +135,8 @@ class Author:
         columns = {name: _column(score) for name, score in found.items()}
         drifted = [name for name, column in columns.items() if column["drifted"]]
         place = (self.at.isoformat(), f"request-{number}", 0)
-        verdict = {"rows": 1000 + 13 * number, "enough": True, "columns": columns}
+        since, until = ((self.at - timedelta(hours=ago)).isoformat() for ago in (24, 0))
+        verdict = {"rows": 1000 + 13 * number, "enough": True, "columns": columns, "since": since, "until": until}
         details = {"number": number, "after": None, "until": place, "verdict": verdict}
         said = f"drifted: {', '.join(drifted)}" if drifted else "quiet"
         self.record("drift.window", version, details, reason=said)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from loopline.asset_defs.old_keys import carry_over
 from loopline.up.dagster_home import STAMP
 
 ORPHAN = "whoever ran this run is gone: 'loopline up' ended before it did"
@@ -20,7 +19,6 @@ def main() -> None:
     """Initialise the instance of ``DAGSTER_HOME``."""
     with dg.DagsterInstance.get() as instance:
         fail_orphans(instance)
-        carry_over(instance)
     Path(os.environ["DAGSTER_HOME"]).joinpath(STAMP).write_text(dg.__version__)
 
 

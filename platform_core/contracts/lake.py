@@ -61,7 +61,8 @@ class Lake(Vendor):
       13. ``drop_days`` takes whole days from the newest version, no other day, row or transaction; a version before it
           reads the same until it is let go.
       14. A table is what its name says: of two names, however alike, neither reads the other's rows, and ``tables``
-          lists them as they were named; a vendor that cannot tell them apart refuses the second (``ContractBroken``).
+          lists them as they were named; a vendor that cannot tell them apart refuses the one with ``__``
+          (``ContractBroken``).
       15. ``committed`` without applications tells of every one.
       16. ``committed_since`` tells what was committed after a mark, by whoever, and nothing of before; of another
           table's mark it tells nothing. A vendor that gives no mark tells nothing ever.

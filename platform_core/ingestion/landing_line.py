@@ -58,12 +58,11 @@ def reached(inbox: Inbox) -> Reached:
 def record_landing(inbox: Inbox, landed: Landed, began: Reached, which: Mapping[str, Any], noun: str) -> None:
     """Write what landed since the line before, also where this landing brought nothing but another was killed.
 
-    ``began`` is how far the tables were before this landing, from where it tells if the line before does not say how
-    far it goes, as lines of earlier versions of Loopline.
+    ``began`` is how far the tables were before this landing.
     """
     for _ in range(TRIES):
         line, now = _newest(inbox), reached(inbox)
-        since = _goes_to(line, began)
+        since = _goes_to(line)
         found = _counted(inbox, since, now, landed, began)
         if since == now and not landed.arrivals:
             return
@@ -73,7 +72,7 @@ def record_landing(inbox: Inbox, landed: Landed, began: Reached, which: Mapping[
         key = f"{LANDED}:{inbox.where}:{0 if line is None else line.entry_id}"
         inbox.record(LANDED, f"{found.arrivals} {noun} of {inbox.source}", details, once=key)
         newest = _newest(inbox)
-        if newest is not None and _goes_to(newest, began) >= now:
+        if newest is not None and _goes_to(newest) >= now:
             return
 
 
@@ -84,11 +83,9 @@ def _newest(inbox: Inbox) -> Entry | None:
     return next(iter(inbox.platform.ledger.selected(query.order_by(column.entry_id.desc()).limit(1))), None)
 
 
-def _goes_to(line: Entry | None, began: Reached) -> Reached:
+def _goes_to(line: Entry | None) -> Reached:
     if line is None:
         return Reached(-1, -1)
-    if "raw_version" not in line.details:
-        return began
     return Reached(line.details["raw_version"], line.details["letters_version"])
 
 

@@ -152,9 +152,8 @@ def _rows(landing: Landing, length: int | None, place: int | None) -> Iterator[d
 
 
 def from_table(table: pa.Table) -> list[Landing]:
-    """Read landings back, oldest first; what an earlier version of Loopline did not keep is None."""
-    names = schema().names
-    every = [{name: row.get(name) for name in names} for row in table.to_pylist()]
+    """Read landings back, oldest first."""
+    every = table.to_pylist()
     every.sort(key=lambda row: (row["raw_version"], row["block_seconds"] or 0, row["block"] or 0))
     found: list[Landing] = []
     for (_, length, _), rows in groupby(every, lambda row: (row["raw_version"], row["block_seconds"], row["block"])):

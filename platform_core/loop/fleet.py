@@ -15,7 +15,7 @@ from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.deployments import CHANGED
 from loopline.platform_core.loop.freezes import FROZEN, THAWED
 from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.loop.quality_entries import REALISED, figures
+from loopline.platform_core.loop.quality_entries import REALISED
 
 if TYPE_CHECKING:
     from loopline.platform_core.loop.ledger import Ledger
@@ -66,11 +66,7 @@ def live(ledger: Ledger) -> dict[ModelRef, Live]:
         .where(stable["version"].as_string().is_not(None))
     )
     with ledger.reading() as connection:
-        return {ModelRef(row[0], row[1]): _live(Live(*row)) for row in connection.execute(query)}
-
-
-def _live(row: Live) -> Live:
-    return row if row.quality is None else row._replace(quality=figures(row.quality))
+        return {ModelRef(row[0], row[1]): Live(*row) for row in connection.execute(query)}
 
 
 def freezes(ledger: Ledger) -> dict[ModelRef, Entry]:

@@ -14,13 +14,7 @@ DRAWN = "quality.drawn"
 """Kind of the entry that holds what a version's kind draws of its newest labelled rows, written when that changes."""
 
 
-def figures(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entry's figures by the names of today."""
-    renamed = {old: new for kind in known() for old, new in kind.formerly.items()}
-    return {renamed.get(name, name): value for name, value in details.items()}
-
-
 def metrics(details: Mapping[str, Any]) -> dict[str, float | None]:
     """Return the metrics among an entry's figures: those that some kind of models tells of a version's whole life."""
     told = {name for kind in known() for name in kind.of_life}
-    return {name: value for name, value in figures(details).items() if name in told}
+    return {name: value for name, value in details.items() if name in told}

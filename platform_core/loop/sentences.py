@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.foundation.clock import dates
 from loopline.platform_core.loop.entry_kinds import described
 from loopline.platform_core.loop.gates import GateReading
-from loopline.platform_core.loop.quality_entries import figures, metrics
+from loopline.platform_core.loop.quality_entries import metrics
 from loopline.platform_core.loop.quarantines import Window
 
 if TYPE_CHECKING:
@@ -146,14 +146,14 @@ def _frozen(entry: Entry) -> str:
 
 def _window(entry: Entry) -> str:
     details = entry.details
-    verdict = details.get("verdict", {})
-    when = dates(verdict.get("since", ""), verdict.get("until", ""))
+    verdict = details["verdict"]
+    when = dates(verdict["since"], verdict["until"])
     window = f"window {details['number']} ({when})" if when else f"window {details['number']}"
-    return f"{window} of version {entry.version}: {verdict.get('rows', 0):,} rows, {entry.reason}"
+    return f"{window} of version {entry.version}: {verdict['rows']:,} rows, {entry.reason}"
 
 
 def _realised(entry: Entry) -> str:
-    details = figures(entry.details)
+    details = entry.details
     share = f"{details['labelled']:,} of {details['predictions']:,} answers labelled"
     return f"version {entry.version}: {share}, {_counts(metrics(details))}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,14 +60,6 @@ class WindowVerdict:
 
 
 def from_details(details: Mapping[str, Any]) -> WindowVerdict:
-    """Read a verdict that an entry of the ledger holds, also one that an earlier release wrote.
-
-    A score that was beyond all numbers stands there as null.
-    """
-    columns = {name: ColumnVerdict(**{**entry, "score": _score(entry)}) for name, entry in details["columns"].items()}
-    ends = details.get("since", ""), details.get("until", "")
-    return WindowVerdict(details["rows"], details["enough"], columns, *ends)
-
-
-def _score(entry: Mapping[str, Any]) -> float:
-    return math.inf if entry["score"] is None else entry["score"]
+    """Read a verdict that an entry of the ledger holds."""
+    columns = {name: ColumnVerdict(**entry) for name, entry in details["columns"].items()}
+    return WindowVerdict(details["rows"], details["enough"], columns, details["since"], details["until"])

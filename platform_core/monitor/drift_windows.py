@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from loopline.platform_core.monitor.drift_verdicts import WindowVerdict, from_details
@@ -46,10 +46,7 @@ def entries(platform: Platform, ref: ModelRef, version: str, last: int | None = 
 
 
 def from_entry(entry: Entry) -> Window:
-    """Read the window that an entry tells of; one of a former release is dated by the rows where it begins and ends."""
+    """Read the window that an entry tells of."""
     details = entry.details
-    after, until = details["after"], Place(*details["until"])
-    verdict = from_details(details["verdict"])
-    if not verdict.until:
-        verdict = replace(verdict, since=after[0] if after else "", until=until.event_time)
+    after, until, verdict = details["after"], Place(*details["until"]), from_details(details["verdict"])
     return Window(details["number"], Place(*after) if after else None, until, verdict)

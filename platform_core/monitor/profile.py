@@ -24,7 +24,7 @@ from loopline.platform_core.specs.model import Drift
 SAMPLE = "reference.arrow"
 """File beside the profile: rows of the training set for people to look at, never to judge by."""
 BLOCKS = "profile_blocks.json"
-"""File beside the profile, so that a former release reads the profile as ever."""
+"""File beside the profile."""
 SAMPLE_ROWS = 5_000
 
 
@@ -32,7 +32,7 @@ SAMPLE_ROWS = 5_000
 class Profile:
     """The reference of one model version: a distribution a column, and a sample of at most ``SAMPLE_ROWS`` rows.
 
-    ``blocks`` are what consecutive rows of the training set show; profiles of former releases have none.
+    ``blocks`` are what consecutive rows of the training set show; None where a rule looks at none.
     """
 
     columns: Mapping[str, Column]
@@ -58,7 +58,7 @@ class Profile:
 
         Raises:
             NotFound: the package was made without a profile.
-            ContractBroken: a former release wrote figures that are no numbers, after values near the largest float64.
+            ContractBroken: its figures cannot be read.
         """
         try:
             encoded = package.joinpath(PROFILE).read_bytes()

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import RowMapping, func, select
 
 from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.quality_entries import REALISED, figures, metrics
+from loopline.platform_core.loop.quality_entries import REALISED, metrics
 from loopline.platform_core.monitor import quality_figures
 from loopline.platform_core.monitor.fairness_verdicts import Judged
 from loopline.platform_core.observability.families import Family, seconds
@@ -74,7 +74,7 @@ def _realised(entries: list[NewestEntry], units: _Units) -> Iterator[Family]:
     value = _Told.of("loopline_quality", "Realised quality of the version.", (*_VERSION, "metric"))
     labelled = Family("loopline_quality_labelled_ratio", "gauge", "Share of its answers that have labels.", _VERSION)
     for entry in entries:
-        labels, found = (entry.team, entry.model, entry.version), figures(entry.details)
+        labels, found = (entry.team, entry.model, entry.version), entry.details
         for metric, figure in metrics(entry.details).items():
             value.add(figure, units.of(labels, metric), *labels, metric)
         predictions = found.get("predictions")

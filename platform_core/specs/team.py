@@ -34,13 +34,20 @@ class Team:
 
     def __post_init__(self) -> None:
         """Refuse what would clash in the lake, the registry or the asset graph."""
-        for kind, names in (("model", [m.name for m in self.models]), ("name", [self.name])):
-            for name in names:
-                if not name.isidentifier() or names.count(name) > 1:
-                    raise InvalidSpec(
-                        f"team {self.name!r}: {kind} {name!r} is repeated or no identifier",
-                        "use letters, digits and underscores, each name once",
-                    )
+        models = [model.name for model in self.models]
+        for name in (self.name, *models):
+            if not name.isidentifier() or models.count(name) > 1:
+                kind = "name" if name == self.name else "model"
+                raise InvalidSpec(
+                    f"team {self.name!r}: {kind} {name!r} is repeated or no identifier",
+                    "use letters, digits and underscores, each name once",
+                )
+        for name in (self.name, *models, *(view.name for view in self.views), *(s.name for s in self.sources)):
+            if "__" in name or name.endswith("_"):  # a table's folder has two of them for a dot of its name
+                raise InvalidSpec(
+                    f"team {self.name!r}: the name {name!r} has two underscores together or one at its end",
+                    "name it without: it is part of a folder's name, where two underscores stand for a dot",
+                )
 
     def with_files(self, *paths: str) -> Team:
         """Return the team with the models of YAML files as well; paths are relative to the package.

@@ -63,7 +63,6 @@ class Binary(Target):
     searched: ClassVar[str] = "roc_auc"
     of_segments: ClassVar[tuple[str, ...]] = ("roc_auc", "recall")
     of_life: ClassVar[tuple[str, ...]] = ("roc_auc", "recall")
-    formerly: ClassVar[Mapping[str, str]] = {"auc": "roc_auc"}
     estimation: ClassVar[Estimation | None] = Chances()
     learns: ClassVar[Learns] = "classes"
 

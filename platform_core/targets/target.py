@@ -47,13 +47,12 @@ class Target(abc.ABC):
 
     Each kind can be made without settings. ``searched`` is the metric that a search goes by unless it names another;
     ``of_segments`` are measured of each segment when a version is trained; ``of_life`` are told of all that a version
-    ever answered; ``decides`` is False where ``decided`` are the raw numbers themselves; ``formerly`` says what entries
-    of before call a metric, and what it is called. Where a label is of the reading's kind a window tells of so many
-    ``bands`` of like readings what came; 0: it is not. ``learns`` says to families of estimators what labels are
-    (``specs.families``); "" where none of them fits. A class of which no label came among ``rare_after`` is rare, not
-    late, and no window waits for it; None: windows wait for every class. By ``estimation`` metrics are estimated before
-    labels come; None where no way is known, and ``not_estimated`` says why. What an estimator says below ``least``
-    counts as that; it is ``asked`` by the first of some names that it has.
+    ever answered; ``decides`` is False where ``decided`` are the raw numbers themselves. Where a label is of the
+    reading's kind a window tells of so many ``bands`` of like readings what came; 0: it is not. ``learns`` says to
+    families of estimators what labels are (``specs.families``); "" where none of them fits. A class of which no label
+    came among ``rare_after`` is rare, not late, and no window waits for it; None: windows wait for every class. By
+    ``estimation`` metrics are estimated before labels come; None where no way is known, and ``not_estimated`` says why.
+    What an estimator says below ``least`` counts as that; it is ``asked`` by the first of some names that it has.
 
     Promises, each with a test in ``loopline.platform_core.testing.target``:
       1. Importing the module of a kind imports no library, and the kind can be made without settings: it has the same
@@ -85,7 +84,6 @@ class Target(abc.ABC):
     of_segments: ClassVar[tuple[str, ...]]
     of_life: ClassVar[tuple[str, ...]]
     decides: ClassVar[bool] = True
-    formerly: ClassVar[Mapping[str, str]] = {}
     bands: ClassVar[int] = 0
     rare_after: ClassVar[int | None] = None
     estimation: ClassVar[Estimation | None] = None

@@ -310,7 +310,7 @@ class LakeKit:
                     lake.append(base + end, numbered(n), {"app": n})
                     written[base + end] = n
                 except ContractBroken:
-                    assert written, "the first was refused"
+                    assert written or end == "__v2", "a name that is like no other was refused"
             for side in (lake, opened_anew):
                 assert [numbers(side, name) for name in written] == [[n] for n in written.values()]
                 assert [side.committed(name, ["app"]) for name in written] == [{"app": n} for n in written.values()]

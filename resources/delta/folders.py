@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import ContractBroken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from deltalake import DeltaTable
 
     from loopline.platform_core.contracts.lake import TableName
 
@@ -19,15 +16,22 @@ DOT = "__"
 """What stands in a folder's name for a dot of the table's."""
 
 
-def safe(table: TableName) -> str:
-    """Return the folder that catalogs take."""
-    return table.replace(".", DOT)
+def folder_of(table: TableName) -> str:
+    """Return a table's folder, which catalogs take.
+
+    Raises:
+        ContractBroken: the name has what stands for a dot, or may be taken to have.
+    """
+    folder = table.replace(".", DOT)
+    if table_in(folder) != table:
+        said = f"the folder of table {table!r} would be that of {table_in(folder)!r}"
+        raise ContractBroken(said, f"name it without {DOT!r}, and with no underscore before a dot")
+    return folder
 
 
-def name_of(delta_table: DeltaTable, folder: str) -> TableName:
-    """Return the name that a table bears; its folder's where it bears none that fits, as before tables had names."""
-    name = str(delta_table.metadata().name or "")
-    return name if safe(name) == folder else folder
+def table_in(folder: str) -> TableName:
+    """Return the name of the table that lies in a folder."""
+    return folder.replace(DOT, ".")
 
 
 def with_account(uri: str, storage_options: Mapping[str, str]) -> str:
@@ -39,29 +43,3 @@ def with_account(uri: str, storage_options: Mapping[str, str]) -> str:
         return uri
     container, _, path = rest.partition("/")
     return f"abfss://{container}@{account}.dfs.core.windows.net/{path}"
-
-
-def folder_of(table: TableName, at: Callable[[str], DeltaTable | None]) -> tuple[str, DeltaTable | None]:
-    """Return the folder of a table, and the table if it lies there; ``at`` opens what lies in a folder.
-
-    A folder whose name may stand for two names is the table's that bears its name. A table with a dot that was written
-    when folders had dots stays where it is, and one whose safe folder is another's gets such a folder, too.
-
-    Raises:
-        ContractBroken: the folder of a table without a dot is another's, or a table lies in two folders.
-    """
-    there = at(safe(table))
-    holds = name_of(there, safe(table)) if there else None
-    if "." not in table:
-        if holds not in {None, table}:
-            raise ContractBroken(f"the folder of table {table!r} is that of {holds!r}", f"name it without {DOT!r}")
-        return table, there
-    as_before = at(table)
-    if as_before is None:
-        return (table, None) if holds not in {None, table} else (safe(table), there)
-    if holds == table:
-        raise ContractBroken(
-            f"table {table!r} lies in two folders, {table!r} and {safe(table)!r}",
-            "an older release wrote beside this one: stop both, and move the one away that has fewer rows",
-        )
-    return table, as_before

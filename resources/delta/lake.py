@@ -17,7 +17,7 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.files import bytes_below, lent
 from loopline.resources.delta.away import bounded, translating
 from loopline.resources.delta.commits import Append, insist, was_trimmed
-from loopline.resources.delta.folders import DOT, folder_of, name_of, safe, with_account
+from loopline.resources.delta.folders import folder_of, table_in, with_account
 from loopline.resources.delta.log import newest_version
 from loopline.resources.delta.opened import MOST_WRITTEN, Opened
 from loopline.resources.delta.reading import Wanted, newer_rows, rows_of
@@ -40,8 +40,7 @@ class DeltaLake(Lake):
 
     ``storage_options`` go to the object store, with bounds on how long it may take where they name none; ``attempts``
     bounds how often a commit that lost to another writer is tried again. A table bears its name and a description; its
-    folder is one that catalogs take, with ``__`` for each dot of the name, unless it was written when folders still had
-    dots.
+    folder is one that catalogs take, with ``__`` for each dot of the name.
     """
 
     can: ClassVar[frozenset[str]] = frozenset({FILES, ERASES})
@@ -51,7 +50,6 @@ class DeltaLake(Lake):
     attempts: int = 10
     _seen: dict[TableName, Transactions] = PrivateAttr(default_factory=dict)
     _new: dict[TableName, NewTransactions] = PrivateAttr(default_factory=dict)
-    _folders: dict[TableName, str] = PrivateAttr(default_factory=dict)
     _opened: Opened = PrivateAttr(default_factory=Opened)
     _whole: FileSystem | None = PrivateAttr(default=None)
     _written: Opened = PrivateAttr(default_factory=lambda: Opened(MOST_WRITTEN))
@@ -83,11 +81,8 @@ class DeltaLake(Lake):
 
         There, opening is what an append of few rows waits for; on this machine it is nothing, and readers come soon.
         """
-        folder = self._folders.get(table)
-        if folder is None:
-            return
         opened = self._written if "://" in self.root else self._opened
-        commit = opened.keep(folder, written, self._store(f"{self._root}/{folder}"))
+        commit = opened.keep(folder_of(table), written, self.store(table))
         if table in self._seen:
             self._seen[table].add(int(written.version()), append.transactions, commit)
 
@@ -110,8 +105,8 @@ class DeltaLake(Lake):
 
     @translating
     def version(self, table: TableName) -> int | None:
-        """Look at the log only, where the table's name tells its folder and the log its last checkpoint."""
-        if DOT not in safe(table) and (newest := self._newest(table)) is not None:
+        """Look at the log only, where that tells its last checkpoint."""
+        if (newest := self._newest(table)) is not None:
             return newest
         found = self.find(table)
         return int(found.version()) if found else None
@@ -120,7 +115,7 @@ class DeltaLake(Lake):
         from deltalake.exceptions import TableNotFoundError
 
         try:
-            return newest_version(self._store(f"{self._root}/{table}"))
+            return newest_version(self.store(table))
         except TableNotFoundError:  # a folder that is not there
             return None
 
@@ -137,18 +132,16 @@ class DeltaLake(Lake):
     def mark(self, table: TableName) -> str:
         """Name the version by the table's place and its commit."""
         seen = self._seen.get(table)
-        if seen is None or DOT in safe(table):
-            return ""
-        return mark_of(f"{self._root}/{table}", seen.version, seen.commit)
+        return mark_of(self.uri(table), seen.version, seen.commit) if seen else ""
 
     @translating
     def committed_since(self, table: TableName, mark: str) -> Committed | None:
-        """Read the commits since, if the table's name tells its folder."""
+        """Read the commits since."""
         from deltalake.exceptions import TableNotFoundError
 
-        if not mark or DOT in safe(table):
+        if not mark:
             return None
-        uri, new = f"{self._root}/{table}", self._new.setdefault(table, NewTransactions())
+        uri, new = self.uri(table), self._new.setdefault(table, NewTransactions())
         try:
             known = new.since(mark, uri, self._store(uri))
         except (TableNotFoundError, ValueError):  # a folder that is not there, or a commit that is not ours
@@ -156,13 +149,11 @@ class DeltaLake(Lake):
         return None if known is None else Committed(known, new.newest)
 
     def _listed(self, table: TableName) -> Mapping[str, int] | None:
-        """Read them without opening the table; None where its name does not tell its folder, or no log lies there."""
+        """Read them without opening the table; None where no log lies there."""
         from deltalake.exceptions import TableNotFoundError
 
-        if DOT in safe(table):
-            return None
         try:
-            store = self._store(f"{self._root}/{table}")
+            store = self.store(table)
         except TableNotFoundError:  # a folder that is not there
             return None
         return self._seen.setdefault(table, Transactions()).newest(store)
@@ -208,7 +199,7 @@ class DeltaLake(Lake):
         for _ in range(LEVELS):
             inside = [info for folder in folders for info in store.get_file_info(FileSelector(folder))]
             folders = [info.path for info in inside if info.type == FileType.Directory]
-        return sorted({name_of(found, folder) for folder in folders if (found := self._at(folder))})
+        return sorted(table_in(folder) for folder in folders if self._at(folder))
 
     @translating
     def files(self) -> DeltaFiles:
@@ -264,7 +255,7 @@ class DeltaLake(Lake):
 
     def uri(self, table: TableName) -> str:
         """Return the URL or path of a table's folder."""
-        return f"{self._root}/{self._folders.get(table) or self._look(table)[0]}"
+        return f"{self._root}/{folder_of(table)}"
 
     def store(self, table: TableName) -> FileSystem:
         """Return a table's folder as a file system."""
@@ -289,24 +280,7 @@ class DeltaLake(Lake):
 
     def find(self, table: TableName, *, own: bool = False) -> DeltaTable | None:
         """Open a table at its newest version, None where there is none; who will change it asks for its ``own``."""
-        folder = self._folders.get(table)
-        found = self._at(folder, own=own) if folder else None
-        if found and folder and name_of(found, folder) == table:
-            return found
-        return self._look(table, own=own)[1]
-
-    def _look(self, table: TableName, *, own: bool = False) -> tuple[str, DeltaTable | None]:
-        """Find a table's folder, and the very table that bears its name: another may begin there meanwhile."""
-        if DOT in safe(table):
-            folder, found = folder_of(table, self._at)
-            found = self._at(folder, own=True) if own and found else found
-        else:
-            folder, found = table, self._at(table, own=own)
-        if found is None:  # it was moved or deleted, or never written
-            self._folders.pop(table, None)
-        else:
-            self._folders[table] = folder
-        return folder, found
+        return self._at(folder_of(table), own=own)
 
     def _at(self, folder: str, *, own: bool = False) -> DeltaTable | None:
         """Open what lies in a folder, or take what is open already."""

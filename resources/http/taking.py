@@ -101,8 +101,6 @@ def _cursor(page: Page) -> Cursor:
 def _answered(log: PageLog, step: str) -> Counter[bytes]:
     """Count the rows of a step's last answer by digest.
 
-    Where nothing is kept of it, as by earlier versions, they are all rows that were taken by this very step.
-
     Raises:
         CommitConflict: another process took a page.
     """

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import dagster as dg
 import narwhals as nw
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from loopline.asset_defs import code_location, old_keys
+from loopline.asset_defs import code_location
 from loopline.asset_defs.figures import figures, number
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, TURN, key
 from loopline.asset_defs.monitoring import MANY, _drift_metadata
@@ -106,54 +105,3 @@ def behind(driver) -> set[str]:
     resolver = CachingStaleStatusResolver(driver.instance, graph, LoadingContextForTest(driver.instance))
     keys = graph.get_all_asset_keys()
     return {found.path[-1] for found in keys if resolver.get_status(found) is StaleStatus.STALE}
-
-
-OLD = dg.AssetKey(["tiny", "model", "one"])
-
-
-def before(instance: dg.DagsterInstance, version: int) -> None:
-    """Record a materialization as it was written under the keys of before."""
-    metadata = {
-        "version": str(version),
-        "metrics": dg.MetadataValue.json({"roc_auc": 0.6 + version / 100, "note": "x"}),
-        "champion_metrics": dg.MetadataValue.json(None),
-        "params": dg.MetadataValue.json({"depth": 3}),
-    }
-    tags = {"dagster/data_version": str(version), "dagster/input_data_version/tiny/training_set/one": "abc"}
-    instance.report_runless_asset_event(dg.AssetMaterialization(OLD, metadata=metadata, tags=tags))
-
-
-def test_history_under_old_keys_is_told_again_under_new_ones(on_sqlite):
-    """In order, at its old times, with figures that are plotted; the old key leaves the catalog."""
-    for version in (1, 2, 3):
-        before(on_sqlite, version)
-    times = [record.timestamp for record in on_sqlite.fetch_materializations(OLD, limit=9).records]
-    assert old_keys.carry_over(on_sqlite) == 1
-    assert list(on_sqlite.get_asset_keys()) == [key("tiny", "model", "one")]
-    found = on_sqlite.fetch_materializations(key("tiny", "model", "one"), limit=9).records
-    assert [record.timestamp for record in found] == times
-    newest = found[0].asset_materialization
-    assert {"roc_auc", "params"} <= set(newest.metadata)
-    assert newest.metadata["roc_auc"].value == pytest.approx(0.63)
-    assert newest.tags["dagster/data_version"] == "3"
-    assert old_keys.carry_over(on_sqlite) == 0
-
-
-def test_who_is_killed_while_telling_again_goes_on(on_sqlite, monkeypatch):
-    """Nothing is told twice, and nothing is lost."""
-    for version in (1, 2, 3):
-        before(on_sqlite, version)
-    report, left = old_keys.report_past, iter([True, False])
-
-    def dies(*of):
-        if not next(left):
-            raise KeyboardInterrupt
-        report(*of)
-
-    monkeypatch.setattr(old_keys, "report_past", dies)
-    with pytest.raises(KeyboardInterrupt):
-        old_keys.carry_over(on_sqlite)
-    monkeypatch.setattr(old_keys, "report_past", report)
-    assert old_keys.carry_over(on_sqlite) == 1
-    found = on_sqlite.fetch_materializations(key("tiny", "model", "one"), limit=9).records
-    assert [record.asset_materialization.metadata["version"].value for record in found] == ["3", "2", "1"]

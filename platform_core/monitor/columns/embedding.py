@@ -110,7 +110,7 @@ class EmbeddingColumn(msgspec.Struct, Column, frozen=True, tag="embedding"):
         """Tell how far the coordinates' means moved, and the lengths."""
         window = own(EmbeddingTally, window)
         moved = (np.asarray(window.sums) / window.rows - self.mean) / self.std
-        lengths = f"length {self.norms.average:.4g} → {window.norms.added / window.rows:.4g}"
+        lengths = f"length {self.norms.mean:.4g} → {window.norms.added / window.rows:.4g}"
         far = int(np.argmax(np.abs(moved)))
         typical = float(np.sqrt(np.mean(moved**2)))
         return f"means of coordinates moved by {typical:.2f} deviations, most {far} by {moved[far]:+.2f}; {lengths}"

@@ -76,7 +76,7 @@ class ListColumn(msgspec.Struct, Column, frozen=True, tag="list"):
     def describe(self, window: Tally) -> str:
         """Tell of both means."""
         window = own(ListTally, window)
-        said = f"numbers a list {self.lengths.average:.3g} → {window.lengths.added / window.rows:.3g}"
+        said = f"numbers a list {self.lengths.mean:.3g} → {window.lengths.added / window.rows:.3g}"
         return f"{self.means.describe(window.means)}, {said}"
 
     def null(self, part: str, rows: int, sample: pa.ChunkedArray, random: np.random.Generator) -> Floats:  # noqa: ARG002

@@ -47,8 +47,7 @@ class NumericTally(msgspec.Struct, Tally, frozen=True, tag="numeric"):
 class NumericColumn(msgspec.Struct, Column, frozen=True, tag="numeric"):
     """Distribution of ``rows`` finite values: ``at[i]`` is the share ≤ ``edges[i]``, ``below[i]`` the share <.
 
-    ``offsets[i]`` is how far the values between two edges lie beyond the first, summed, a row. Profiles of former
-    releases have no ``mean`` and no ``offsets``; there, values between edges are taken as evenly spread.
+    ``offsets[i]`` is how far the values between two edges lie beyond the first, summed, a row.
     """
 
     kind: ClassVar[Kind] = "numeric"
@@ -59,8 +58,8 @@ class NumericColumn(msgspec.Struct, Column, frozen=True, tag="numeric"):
     std: float
     rows: int
     missing_share: float
-    mean: float | None = None
-    offsets: list[float] = []
+    mean: float
+    offsets: list[float]
 
     @classmethod
     def reads(cls, kind: pa.DataType) -> bool:
@@ -126,8 +125,7 @@ class NumericColumn(msgspec.Struct, Column, frozen=True, tag="numeric"):
         width, sums = np.diff(edges), np.asarray(window.sums) / window.rows
         rise, mass = below[1:] - at[:-1], before[1:] - held[:-1]
         start, end = at[:-1] - held[:-1], below[1:] - before[1:]
-        offsets = np.asarray(self.offsets) if self.offsets else rise * width / 2
-        whole = np.abs((start + rise - mass) * width - offsets + sums[1:-1])
+        whole = np.abs((start + rise - mass) * width - np.asarray(self.offsets) + sums[1:-1])
         step = np.clip(sums[1:-1] / np.where(mass > 0, mass, np.inf), 0, width)
         middle = at[:-1] + rise * step / width
         left = _mean_gap(start, middle - held[:-1]) * step
@@ -138,7 +136,7 @@ class NumericColumn(msgspec.Struct, Column, frozen=True, tag="numeric"):
     def describe(self, window: Tally) -> str:
         """Tell of the mean, or of the spread where the mean hardly moved."""
         window = own(NumericTally, window)
-        before, after = self.average, window.added / window.rows
+        before, after = self.mean, window.added / window.rows
         if abs(after - before) > HARDLY * self.std:
             return f"mean {before:.4g} → {after:.4g}"
         held = np.asarray(window.at) / window.rows
@@ -149,15 +147,6 @@ class NumericColumn(msgspec.Struct, Column, frozen=True, tag="numeric"):
     def unit(self) -> float:
         """Return by what distances are normed."""
         return unit_of(self.std, max(abs(self.edges[0]), abs(self.edges[-1])))
-
-    @property
-    def average(self) -> float:
-        """Return the mean; from the edges where a former release wrote the profile."""
-        if self.mean is not None:
-            return self.mean
-        edges, at, below = (np.asarray(part) for part in (self.edges, self.at, self.below))
-        atoms, lines = (at - below) @ edges, (below[1:] - at[:-1]) @ (edges[1:] + edges[:-1]) / 2
-        return float(atoms + lines)
 
     def null(self, part: str, rows: int, sample: pa.ChunkedArray, random: np.random.Generator) -> Floats:  # noqa: ARG002
         """Draw windows from the profile itself."""

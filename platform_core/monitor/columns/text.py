@@ -111,7 +111,7 @@ class TextColumn(msgspec.Struct, Column, frozen=True, tag="text"):
         window = own(TextTally, window)
         both, seen = self.top | dict.fromkeys(window.new, 0), window.top | window.new
         moved = [f"'{one}" for one in moved_shares(both, self.rows, seen, window.rows, "' in ")]
-        before, after = self.words.average, window.words.added / window.rows
+        before, after = self.words.mean, window.words.added / window.rows
         return ", ".join([f"{before:.3g} → {after:.3g} words a text", *moved])
 
     def null(self, part: str, rows: int, sample: pa.ChunkedArray, random: np.random.Generator) -> Floats:

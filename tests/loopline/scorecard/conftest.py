@@ -24,6 +24,7 @@ from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.stories.many_models import LATE
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday."""
@@ -140,7 +141,7 @@ class Office:
     def teams(self, *owners: str) -> list[Team]:
         """Declare models, written ``team/model``."""
         pairs = [owner.split("/") for owner in owners]
-        return [Team(team, __file__, models=(Model(model, (), None, None),)) for team, model in pairs]
+        return [Team(team, __file__, models=(Model(model, (), LATE, None),)) for team, model in pairs]
 
     def servers(self, *used: ServerUse) -> None:
         """Let the processes that answer have used so much."""

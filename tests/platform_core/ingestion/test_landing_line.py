@@ -118,17 +118,3 @@ def test_a_replay_that_nobody_told_of_opens_no_letter_below_none(shop: Any) -> N
     land(*shop.args)
     assert _sums(shop)[1:3] == (4, 2)
     assert _open(shop) == 0
-
-
-def test_a_line_of_before_says_nothing_of_versions(shop: Any) -> None:
-    """A ledger of before is gone on with: what landed then is not told again."""
-    _deliver(shop, 0, 2)
-    land(*shop.args)
-    inbox = Inbox.of(*shop.args)
-    old = {"arrivals": 5, "rows": 9, "dead": 1, "reasons": {"price.minimum": 1}}
-    inbox.record(LANDED, "5 arrivals of orders", old)
-    _deliver(shop, 2, 3)
-    land(*shop.args)
-    land(*shop.args)
-    assert [entry.details["rows"] for entry in shop.entries(LANDED)] == [4, 9, 2]
-    assert [entry.details["dead"] for entry in shop.entries(LANDED)] == [2, 1, 1]

@@ -23,6 +23,7 @@ from loopline.platform_core.specs import Drift, Model, Rollout
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.turn import start_rollout
+from loopline.stories.many_models import LATE
 from tests.platform_core.ledgers import new_ledger
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
@@ -69,7 +70,7 @@ class Loop:
     @property
     def model(self) -> Model:
         """Return the model with the rule in force."""
-        return Model("cancellations", (), None, None, rollout=self.rule, drift=RULE)
+        return Model("cancellations", (), LATE, None, rollout=self.rule, drift=RULE)
 
     def later(self, minutes: float) -> datetime:
         """Move the clock."""

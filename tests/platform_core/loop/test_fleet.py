@@ -31,7 +31,7 @@ def test_the_newest_entry_about_the_live_version(loop) -> None:
     other = ModelRef("bank", "fraud")
     for ref, version, reason in ((REF, "1", "old"), (REF, "1", "new"), (REF, "2", "another"), (other, "1", "not live")):
         loop.ledger.record(Entry("drift.window", loop.now, *ref, version=version, reason=reason, details={"n": 1}))
-    loop.ledger.record(Entry("quality.realised", loop.now, *REF, version="1", details={"auc": 0.7}))
+    loop.ledger.record(Entry("quality.realised", loop.now, *REF, version="1", details={"roc_auc": 0.7}))
     found = fleet.live(loop.ledger)
     assert set(found) == {REF}
     assert (found[REF].drift, found[REF].drift_at, found[REF].quality) == ("new", loop.now, {"roc_auc": 0.7})

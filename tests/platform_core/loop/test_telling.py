@@ -11,9 +11,9 @@ from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.loop.sentences import sentence, tell
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-OBSERVED = {"number": 7, "verdict": {"rows": 1520}}
+OBSERVED = {"number": 7, "verdict": {"rows": 1520, "since": "", "until": ""}}
 DATED = {"number": 7, "verdict": {"rows": 1520, "since": "2011-03-01T09:00:00+00:00", "until": "2011-03-08"}}
-REALISED = {"predictions": 1000, "labelled": 700, "auc": 0.70412, "recall": None}
+REALISED = {"predictions": 1000, "labelled": 700, "roc_auc": 0.70412, "recall": None}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import pytest
 from sklearn import metrics as of
 
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.loop.quality_entries import figures
 from loopline.platform_core.monitor.figures import realised
 from loopline.platform_core.specs import (
     AtLeast,
@@ -140,11 +139,6 @@ def test_what_a_gate_asks_is_followed_live() -> None:
     assert "average_precision" not in names
     more = replace(model, quality=Quality(metrics=("average_precision",)))
     assert "average_precision" in [one.name for one in watched_metrics(more)]
-
-
-def test_entries_of_before_are_read_by_the_names_of_today() -> None:
-    """They said ``auc``."""
-    assert figures({"auc": 0.7, "recall": None}) == {"roc_auc": 0.7, "recall": None}
 
 
 def test_metrics_are_named_by_their_own_names() -> None:

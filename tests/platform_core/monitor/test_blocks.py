@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -18,7 +17,7 @@ from loopline.platform_core.monitor.columns import Column
 from loopline.platform_core.monitor.drift_verdicts import JOINT, WindowVerdict
 from loopline.platform_core.monitor.profile import BLOCKS, Profile
 from loopline.platform_core.monitor.threshold import threshold
-from loopline.platform_core.monitor.window import WindowProfile, judge, judge_table, lasted, merge, profile_window
+from loopline.platform_core.monitor.window import judge, judge_table, lasted, merge, profile_window
 from loopline.platform_core.specs import Drift
 
 SHOPS, WEEKS, LATER = 80, 63, 75
@@ -225,9 +224,3 @@ def test_spans_are_told_in_units_that_people_use() -> None:
         "36 hours",
         "90 seconds",
     ]
-
-
-def test_a_former_release_reads_the_profile_of_this_one() -> None:
-    """Blocks stand in a file of their own: what a former release decodes has no word of them."""
-    assert b"blocks" not in msgspec.json.encode(reference().columns)
-    assert WindowProfile("x", 1, {}).seconds is None

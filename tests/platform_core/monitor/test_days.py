@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +11,10 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.loop.ledger import Entry
 from loopline.platform_core.monitor import days
 from loopline.platform_core.monitor.days import DAY, Counted, counted_windows, judged_days, keep, over
 from loopline.platform_core.monitor.drift import watch
-from loopline.platform_core.monitor.drift_windows import WINDOW, judged
+from loopline.platform_core.monitor.drift_windows import judged
 from loopline.platform_core.monitor.predictions import compact, expire
 from loopline.platform_core.monitor.profile import Profile, build_profile
 from loopline.platform_core.monitor.window import WindowProfile, judge, merge, profile_window
@@ -203,20 +202,3 @@ def test_counts_of_a_window_that_the_ledger_does_not_know_are_left_out(shop) -> 
     look(shop)
     (day,) = judged_days(shop.platform, shop.ref, "1")
     assert day.verdict.rows == 1_000
-
-
-def test_windows_of_earlier_releases_stay_readable(shop) -> None:
-    """An entry without kinds and words reads with both empty."""
-    verdict = {
-        "rows": 500,
-        "enough": True,
-        "columns": {
-            "amount": {"score": 0.2, "threshold": 0.1, "drifted": True, "unseen_share": 0.0, "missing_share": 0.0}
-        },
-    }
-    details = {"number": 1, "after": None, "until": ["2011-03-01T00:00:01+00:00", "r1", 0], "verdict": verdict}
-    at = datetime(2011, 3, 1, tzinfo=UTC) + timedelta(days=1)
-    shop.platform.ledger.record(Entry(WINDOW, at, *shop.ref, version="1", details=details))
-    (window,) = judged(shop.platform, shop.ref, "1")
-    assert window.verdict.drifted == ("amount",)
-    assert (window.verdict.columns["amount"].kind, window.verdict.columns["amount"].moved) == ("", "")

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -146,19 +146,6 @@ def test_the_largest_floats_stop_no_watch(shop) -> None:
     assert found.columns == ("amount",)
     scores = [entry.details["verdict"]["columns"]["amount"]["score"] for entry in _windows(shop)]
     assert [score > 0.2 for score in scores] == [False, False, False, True, True]
-
-
-def test_an_alarm_of_scores_that_were_no_numbers_stands(shop) -> None:
-    """A former release wrote null where a score was beyond all numbers; it reads as infinite, and alarms."""
-    shop.deploy()
-    verdict = {"rows": 500, "enough": True, "columns": {"amount": {**asdict(BEYOND), "score": None}}}
-    for number in (1, 2):
-        details = {"number": number, "after": None, "until": [shop.start.isoformat(), f"r{number}", 0]}
-        shop.platform.ledger.record(
-            Entry(WINDOW, shop.start, *shop.ref, version="1", details={**details, "verdict": verdict})
-        )
-    found = watch(shop.platform, shop.team, shop.model).alarm
-    assert found.reason == "drifted in 2 of 3 windows (2011-03-01): amount inf (from 0.12): mean 20 → inf"
 
 
 def test_an_alarm_amid_many_windows_is_not_missed(shop) -> None:

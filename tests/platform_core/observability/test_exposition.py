@@ -135,7 +135,7 @@ def test_drift_skew_and_quality_of_the_live_version(platform, teams):
     record(platform, "drift.window", version="2", ago=2, **window(column(0.2), column(0.05)))
     record(platform, "drift.window", version="2", ago=1, **window(column(0.05), column(0.3), column(0.4), rows=700))
     record(platform, "skew.checked", version="2", rows=200, differing=5, passed=False)
-    record(platform, "quality.realised", version="2", predictions=400, labelled=100, auc=0.75, recall=None)
+    record(platform, "quality.realised", version="2", predictions=400, labelled=100, roc_auc=0.75, recall=None)
     values, labels = samples(platform, teams), '{team="shop",model="late",version="2"}'
     assert values['loopline_drift_windows_total{team="shop",model="late"}'] == 3
     assert values[f"loopline_drift_columns{labels}"] == 3

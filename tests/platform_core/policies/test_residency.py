@@ -25,6 +25,8 @@ ORDERS, RETURNS = Source("orders", contract="orders.yaml"), Source("returns", co
 class View:
     """What a model reads of a source, as far as regions go."""
 
+    name, version = "history", 1
+
     def __init__(self, source: Source) -> None:
         self.source = source
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
 
 from loopline.platform_core import turn
 from loopline.platform_core.contracts.registry import Publication
@@ -102,35 +100,6 @@ def test_training_sets_of_registered_versions_outlive_tidying(shop: Shop) -> Non
     assert shop.platform.lake.read(VIEW).num_rows == newest
     sold(shop, 3)
     assert shop.platform.lake.read(VIEW).num_rows == newest + 10
-
-
-def test_a_lake_of_before_keeps_its_pins_and_its_folders(shop: Shop, tmp_path: Path) -> None:
-    """Training sets pinned when folders had dots and tables no names rebuild; all goes on where it lies."""
-    sold(shop, 0)
-    pinned = trained(shop, 0, register=True)
-    before = rebuilt(shop, pinned)
-    old = as_before(tmp_path / "lake" / "shop/features/spending__v1")
-    shop.platform.environment.bindings["lake"] = BusyLake(root=str(tmp_path / "lake"))
-    assert rebuilt(shop, pinned).equals(before)
-    sold(shop, 1)
-    cared = {each.table: each for each in lake_care.care(shop.platform, "shop", NO_TIME)}
-    assert list(cared) == [VIEW, QUALITY, RAW]
-    assert (cared[VIEW].pinned, cared[VIEW].lost) == ((pinned.tables[VIEW],), ())
-    assert rebuilt(shop, pinned).equals(before)
-    assert shop.platform.lake.read(VIEW).num_rows == 20
-    assert [folder.name for folder in old.parent.iterdir()] == ["spending.v1"]
-    assert DeltaTable(old).metadata().name is None
-
-
-def as_before(folder: Path) -> Path:
-    """Make a table look as older releases wrote it: a folder with a dot, and neither name nor description."""
-    for entry in (folder / "_delta_log").glob("*.json"):
-        actions = [json.loads(line) for line in entry.read_text().splitlines()]
-        for action in actions:
-            for key in ("name", "description"):
-                action.get("metaData", {}).pop(key, None)
-        entry.write_text("\n".join(map(json.dumps, actions)))
-    return folder.rename(folder.with_name(folder.name.replace("__", ".")))
 
 
 def test_a_cycle_that_is_open_keeps_its_training_set(shop: Shop) -> None:

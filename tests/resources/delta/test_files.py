@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from deltalake import write_deltalake
 
 from loopline.platform_core.errors import NotFound, StoreUnavailable
 from loopline.platform_core.testing.lake import numbered, numbers
@@ -52,15 +51,6 @@ def test_a_tidied_table_moves_with_the_version_that_is_kept(tmp_path: Path) -> N
     with pytest.raises(NotFound):
         target.read(TABLE, version=0)
     assert target.append(TABLE, numbered(5), {"app": 5}) == lake.append(TABLE, numbered(5), {"app": 5})
-
-
-def test_a_table_of_an_earlier_release_keeps_its_folder(tmp_path: Path) -> None:
-    """Then folders had dots, and tables no names."""
-    lake, target = (DeltaLake(root=str(tmp_path / name)) for name in ("lake", "target"))
-    write_deltalake(f"{lake.root}/t/features/v.v1", numbered(1))
-    put_all(lake.files(), target, "t/features/v.v1", tmp_path)
-    assert target.tables() == ["t/features/v.v1"]
-    assert numbers(target, "t/features/v.v1") == [1]
 
 
 def test_what_a_killed_process_left_is_written_anew(tmp_path: Path) -> None:
