@@ -20,6 +20,7 @@ import psycopg2
 import pytest
 
 from loopline.platform_core import redaction
+from loopline.platform_core.testing.ports import free_port
 from tests import machine
 from tests.emulators.postgresql import OWNER
 from tests.emulators.postgresql import postgresql as postgresql_server
@@ -171,9 +172,7 @@ class RedisServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self, *more: str) -> None:

@@ -6,15 +6,15 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import uuid
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from loopline.platform_core.testing.ports import free_ports
 from tests.hanging import hang
 
 KEY, SECRET, BUCKET = "tests", "tests-secret", "loopline"
@@ -168,12 +168,3 @@ def start_on_free_ports(server: OnPorts) -> None:
         else:
             return
     server.start_once()
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]

@@ -18,7 +18,7 @@ from benchmarks.serving.load import Cell, loaded, served
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.states import write_desired
-from loopline.platform_core.testing.inference_server import free_port
+from loopline.platform_core.testing.ports import free_port
 from loopline.platform_core.training.package import package
 
 HOW = """A model of each kind on twenty features, fitted once and served by every side with one worker: ours as the

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import http.client
 import os
-import random
-import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 START_SECONDS = 60.0
-
-
-PORTS = range(30_000, 32_768)
-"""Linux gives connections those from 32,768 on: one of them may be taken before a server listens there."""
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens, out of those that no connection is given for its own end."""
-    while True:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", random.choice(PORTS)))
-            return int(probe.getsockname()[1])
 
 
 @contextmanager

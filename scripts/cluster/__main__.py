@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from loopline.platform_core.testing.ports import free_ports
 from scripts.cluster import images
 from scripts.cluster.outside import Cluster, missing, obstacle, running
 from tests.cluster.installed_chart import CHART, NAMESPACE, REACHED, RELEASE, merged, wait_until_ready
@@ -25,7 +26,7 @@ from tests.cluster.let_in import let_in
 from tests.conftest import RedisServer
 from tests.emulators.postgresql import OWNER, postgresql
 from tests.mlflow_server import mlflow_server
-from tests.s3_server import KEY, SECRET, S3Server, free_ports
+from tests.s3_server import KEY, SECRET, S3Server
 
 BUILT = Path(__file__).parents[2] / "build" / "cluster"
 TEAM = "retail"

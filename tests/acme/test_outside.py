@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.testing.inference_server import free_port
 from loopline.platform_core.testing.online_store import OnlineStoreKit
+from loopline.platform_core.testing.ports import free_port
 from loopline.platform_core.testing.target import TargetKit
 
 HERE = Path(__file__).parent

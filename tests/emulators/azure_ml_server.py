@@ -13,11 +13,11 @@ from urllib.request import urlopen
 import pytest
 import trustme
 
+from loopline.platform_core.testing.ports import free_ports
 from loopline.resources.azure_ml.compute import AzureMLCompute
 from tests.emulators.app_identity import Identity
 from tests.emulators.azurite import ACCOUNT, CONTAINER, KEY, Azurite
 from tests.emulators.process import Emulator, Faulty
-from tests.s3_server import free_ports
 
 IMAGE = "acme.azurecr.io/loopline:tests"
 SUBSCRIPTION, GROUP, WORKSPACE = "00000000-0000-0000-0000-000000000001", "ml", "loop"

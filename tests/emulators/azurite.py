@@ -11,8 +11,9 @@ from pathlib import Path
 
 import httpx
 
+from loopline.platform_core.testing.ports import free_ports
 from tests.emulators.process import NODE_MODULES, Emulator, fetch_node_modules, node
-from tests.s3_server import free_ports, start_on_free_ports
+from tests.s3_server import start_on_free_ports
 
 CONTAINER, ACCOUNT = "loopline", "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import urlopen
 
+from loopline.platform_core.testing.ports import free_ports
 from tests.emulators.aws import NOBODY, REGION, AwsServer
 from tests.emulators.azure_ml_server import GROUP, SUBSCRIPTION, WORKSPACE, AzureMLServer
 from tests.emulators.azure_ml_server import IMAGE as AZURE_IMAGE
@@ -29,7 +30,7 @@ from tests.emulators.sagemaker_server import SageMakerServer
 from tests.emulators.secret_manager import PROJECT, SecretManager
 from tests.emulators.vertex_server import IMAGE as VERTEX_IMAGE
 from tests.emulators.vertex_server import VertexServer
-from tests.s3_server import KEY, SECRET, S3Server, free_ports
+from tests.s3_server import KEY, SECRET, S3Server
 
 ENVIRONMENTS = Path(__file__).parents[2] / "deploy" / "environments"
 ROLE = "arn:aws:iam::123456789012:role/loopline-training"

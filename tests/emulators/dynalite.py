@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from loopline.platform_core.testing.ports import free_ports
 from tests.emulators.aws import KEY, REGION, SECRET
 from tests.emulators.process import NODE_MODULES, Emulator, fetch_node_modules, node
-from tests.s3_server import free_ports
 
 _AT_ONCE = ["--createTableMs", "0", "--deleteTableMs", "0", "--updateTableMs", "0"]
 

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from loopline.platform_core.testing.ports import free_ports
 from tests.emulators.training_container import ROLE, SCRATCH
-from tests.s3_server import free_ports
 
 GRACE_SECONDS = 30
 _ENTRY = "loopline.resources.managed_endpoints.container"

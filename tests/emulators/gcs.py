@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from loopline.platform_core.testing.ports import free_ports
 from tests.emulators import google_account
 from tests.emulators.process import Emulator
-from tests.s3_server import free_ports
 
 BUCKET = "loopline"
 SHIM = Path(__file__).with_name("gcs_xml.py")

@@ -6,25 +6,21 @@ machine may not have answered.
 
 from __future__ import annotations
 
-import random
 import secrets
 import signal
-import socket
 import subprocess
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import redis
 
+from loopline.platform_core.testing.ports import free_ports
 from tests.hanging import hang
 from tests.machine import needs
 from tests.waiting import until
 
 SLOTS = 16384
-PORTS = range(12_000, 30_000)
-"""Below those that systems lend to connections that go out: one of those may be taken between finding and using it."""
 
 
 class RedisCluster:
@@ -169,19 +165,3 @@ class RedisCluster:
                 return False
 
         self.wait_until(answers, f"server {at} does not answer")
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on."""
-    found: list[int] = []
-    with ExitStack() as held:
-        for port in random.sample(PORTS, len(PORTS)):
-            probe = held.enter_context(socket.socket())
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found.append(port)
-            if len(found) == count:
-                return found
-    pytest.fail("no free ports")

@@ -11,9 +11,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from loopline.platform_core.testing.ports import free_ports
 from loopline.resources.sagemaker.compute import SageMakerCompute
 from tests.emulators.process import Emulator, Faulty
-from tests.s3_server import BUCKET, KEY, SECRET, S3Server, free_ports
+from tests.s3_server import BUCKET, KEY, SECRET, S3Server
 
 ROLE = "arn:aws:iam::123456789012:role/loopline-training"
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/loopline:tests"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from loopline.platform_core.testing.ports import free_ports
 from tests.emulators.process import PEERS, Emulator, fetch_node_modules
-from tests.s3_server import free_ports
 
 PASSWORD = "open sesame"
 

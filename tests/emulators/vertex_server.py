@@ -11,11 +11,11 @@ from urllib.request import urlopen
 
 import pytest
 
+from loopline.platform_core.testing.ports import free_ports
 from loopline.resources.vertex.compute import VertexCompute
 from tests.emulators import google_account
 from tests.emulators.gcs import BUCKET, GcsServer
 from tests.emulators.process import Emulator, Faulty
-from tests.s3_server import free_ports
 
 IMAGE = "europe-west4-docker.pkg.dev/tests/ml/loopline:tests"
 PROJECT = "tests"

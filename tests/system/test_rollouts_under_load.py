@@ -29,8 +29,9 @@ import pytest
 
 from loopline.platform_core.loop import deployments, history
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.inference_server import inference_server
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, Constant, write_package
+from loopline.platform_core.testing.ports import free_port
 
 CONTROLLER = Path(__file__).with_name("rollout_controller.py")
 CONNECTIONS, VERSIONS, LOAD_SECONDS = 8, 26, 35

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.testing.inference_server import free_port
+from loopline.platform_core.testing.ports import free_port
 from loopline.platform_core.testing.tenant_store import MINE, THEIRS
 from tests.tenants.stores.postgres import PostgresGuest
 from tests.tenants.world import ACCOUNTS, IS_ROOT, World

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from loopline.asset_defs.dagster_bases import ComputeIOType
-from loopline.platform_core.testing.inference_server import free_port
+from loopline.platform_core.testing.ports import free_port
 from loopline.pod.run_logs import ObjectRunLogs
 
 KEY = ["run", "compute_logs", "step"]

@@ -28,13 +28,13 @@ from loopline.platform_core.identity import accounts
 from loopline.platform_core.identity.caller import caller_of
 from loopline.platform_core.loop.ledger import Ledger
 from loopline.platform_core.sign_in_settings import SignIn as Settings
+from loopline.platform_core.testing.ports import free_ports
 from loopline.sign_in.desk import Desk
 from loopline.sign_in.issuer import Issuer
 from loopline.sign_in.middleware import SignIn
 from loopline.web_guard import Guard
 from tests.loopline.conftest import QUICK
 from tests.loopline.sign_in.providers import PAGES, PASSWORD, Light, Running
-from tests.s3_server import free_ports
 from tests.waiting import until
 
 SCOPES = "openid profile email"

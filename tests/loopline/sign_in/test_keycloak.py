@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from loopline.platform_core.testing.ports import free_ports
 from tests.loopline.sign_in.provider_kit import ProviderKit
 from tests.loopline.sign_in.providers import Keycloak
-from tests.s3_server import free_ports
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,9 @@ from loopline.platform_core.runtime.shadow import Shadows
 from loopline.platform_core.runtime.states import Worker, write_desired
 from loopline.platform_core.scoring.batch import scores
 from loopline.platform_core.signing.trust import SAID
-from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.inference_server import inference_server
 from loopline.platform_core.testing.model_packages import AMOUNT, Constant, write_package
+from loopline.platform_core.testing.ports import free_port
 from loopline.watchdog.package_look import PackageLook
 from tests.platform_core.signing.signed import MODEL, TRAINER, Trap, sign, signed, swap, trust
 

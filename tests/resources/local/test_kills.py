@@ -25,8 +25,9 @@ from loopline.platform_core.monitor.predictions import compact, forget
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.prediction_log.log import log_folder
-from loopline.platform_core.testing.inference_server import free_port, inference_server
+from loopline.platform_core.testing.inference_server import inference_server
 from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.ports import free_port
 from loopline.platform_core.testing.serving import come_to, served
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.local.serving import LocalServing

@@ -31,8 +31,9 @@ from loopline.platform_core.testing.endpoints import (
     wait_until,
 )
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
-from loopline.platform_core.testing.inference_server import free_port, inference_server, shadow_process
+from loopline.platform_core.testing.inference_server import inference_server, shadow_process
 from loopline.platform_core.testing.model_packages import Column, Constant, write_package
+from loopline.platform_core.testing.ports import free_port
 from loopline.platform_core.turn import start_rollout
 from loopline.resources.local.serving import LocalServing
 from tests.repeats import repeats
