@@ -134,10 +134,9 @@ class Author:
         found |= {name: score for name, score in moved.items() if score > found[name]}
         columns = {name: _column(score) for name, score in found.items()}
         drifted = [name for name, column in columns.items() if column["drifted"]]
-        place = (self.at.isoformat(), f"request-{number}", 0)
-        since, until = ((self.at - timedelta(hours=ago)).isoformat() for ago in (24, 0))
+        since, until = (self.at - timedelta(days=1)).isoformat(), self.at.isoformat()
         verdict = {"rows": 1000 + 13 * number, "enough": True, "columns": columns, "since": since, "until": until}
-        details = {"number": number, "after": None, "until": place, "verdict": verdict}
+        details = {"number": number, "after": None, "until": (until, f"request-{number}", 0), "verdict": verdict}
         said = f"drifted: {', '.join(drifted)}" if drifted else "quiet"
         self.record("drift.window", version, details, reason=said)
 

@@ -90,9 +90,9 @@ def _entry(  # noqa: PLR0913, PLR0917 - an entry's own fields
 def _window(day: int, at: datetime, *, drifted: bool) -> tuple[str, dict[str, Any]]:
     quiet = {"score": 0.05, "threshold": 0.1, "drifted": False, "unseen_share": 0.0, "missing_share": 0.0}
     columns = dict.fromkeys(COLUMNS, quiet) | ({COLUMNS[0]: quiet | {"score": 0.4, "drifted": True}} if drifted else {})
-    since, until = ((at - timedelta(days=ago)).isoformat() for ago in (1, 0))
+    since, until = (at - timedelta(days=1)).isoformat(), at.isoformat()
     verdict = {"rows": 1000, "enough": True, "columns": columns, "since": since, "until": until}
-    details = {"number": day, "after": None, "until": (at.isoformat(), "request", 0), "verdict": verdict}
+    details = {"number": day, "after": None, "until": (until, "request", 0), "verdict": verdict}
     return (f"drifted: {COLUMNS[0]}" if drifted else "quiet"), details
 
 

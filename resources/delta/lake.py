@@ -189,7 +189,7 @@ class DeltaLake(Lake):
 
     @translating
     def tables(self) -> Sequence[TableName]:
-        """List folders that hold a Delta log."""
+        """List folders that hold a Delta log; one with a dot is no table's."""
         from pyarrow.fs import FileSelector, FileType
 
         if "://" not in self.root and not os.path.isdir(self.root):  # noqa: PTH112 - root may be a URL
@@ -199,7 +199,7 @@ class DeltaLake(Lake):
         for _ in range(LEVELS):
             inside = [info for folder in folders for info in store.get_file_info(FileSelector(folder))]
             folders = [info.path for info in inside if info.type == FileType.Directory]
-        return sorted(table_in(folder) for folder in folders if self._at(folder))
+        return sorted(table_in(folder) for folder in folders if "." not in folder and self._at(folder))
 
     @translating
     def files(self) -> DeltaFiles:

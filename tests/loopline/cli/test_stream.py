@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.platform import Platform
+from loopline.platform_core.testing.ports import free_port
 
 TEAM = """
 import narwhals as nw
@@ -93,9 +93,7 @@ def test_once_lands_what_there_is(stall: Any) -> None:
 @pytest.fixture
 def running(stall: Any) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run the worker; gives its process and its metrics' port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [Path(sys.executable).parent / "loopline", "stream", "stall/clicks", "--metrics-port", str(port)]
     process = subprocess.Popen([*map(str, command), "--output", "json"], stdout=subprocess.PIPE, text=True)
     yield process, port

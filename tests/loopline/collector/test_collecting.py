@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -24,6 +23,7 @@ from loopline.collector.pairing import PAIRING_SECONDS, Pairing
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import BadRequest
 from loopline.platform_core.testing.endpoints import served
+from loopline.platform_core.testing.ports import free_port
 from loopline.resources.kserve.serving import KServeServing
 from tests.s3_server import VARIABLE, S3Server
 from tests.waiting import until
@@ -266,10 +266,8 @@ class Running:
         bound = {"vendor": "kserve", "image": "loopline:1", "store": serving.store, "storage_options": options}
         file = folder / "environment.yaml"
         file.write_text(json.dumps({"bindings": {"serving": bound}}))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-        port = self.url.rpartition(":")[2]
+        port = str(free_port())
+        self.url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "loopline.collector", "--environment", str(file), "--root", str(self.root)]
         self._command = [*command, "--server", "collector", "--host", "127.0.0.1", "--port", port]
         self.start()

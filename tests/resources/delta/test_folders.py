@@ -110,3 +110,13 @@ def test_a_table_of_somebody_else_is_listed_by_its_folder(lake: DeltaLake, tmp_p
     write_deltalake(tmp_path / "shop/raw/theirs", pa.table({"n": [1]}), name="a.table of theirs")
     assert lake.tables() == ["shop/raw/theirs"]
     assert numbers(lake, "shop/raw/theirs") == [1]
+
+
+def test_a_folder_with_a_dot_is_no_table(lake: DeltaLake, tmp_path: Path) -> None:
+    """Whoever goes through the tables could not open it: the table of that name lies elsewhere, and is listed once."""
+    write_deltalake(tmp_path / VIEW, numbered(1))
+    assert lake.tables() == []
+    assert lake.version(VIEW) is None
+    lake.append(VIEW, numbered(2))
+    assert lake.tables() == [VIEW]
+    assert numbers(lake, VIEW) == [2]

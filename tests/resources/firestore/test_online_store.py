@@ -23,6 +23,7 @@ from loopline.platform_core.contracts.online_packing import pack
 from loopline.platform_core.contracts.online_store import Keep, OnlineRow
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
 from loopline.platform_core.testing.online_store import OnlineStoreKit, events, view_rows
+from loopline.platform_core.testing.ports import free_port
 from loopline.resources.firestore.documents import Place
 from loopline.resources.firestore.online_store import FirestoreOnlineStore
 from loopline.resources.nosql.settling import Change
@@ -276,9 +277,7 @@ def _reads(store: FirestoreOnlineStore) -> None:
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run the emulator that comes by npm, for what it tells truly: reading and the wire."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     script = Path(__file__).parents[2] / "emulators" / "firestore.mjs"
     begun = tmp_path_factory.mktemp("firestore") / script.name
     begun.symlink_to(script)
