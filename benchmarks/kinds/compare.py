@@ -6,7 +6,10 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
+from statistics import median
 
 from benchmarks.kinds import data
 from benchmarks.kinds.data import Kind
@@ -26,21 +29,22 @@ platform packages it, with prediction log and metrics, and whatever the kind mak
 likeliest class by name, a list of items, a path of quantiles); KServe 0.21's `ModelServer` with a model as
 its documentation writes one; MLServer 1.7.1 with its LightGBM and scikit-learn runtimes, which answer with
 all that the estimator says (of the ranking a score for each of 500 items). wrk asks for one row as one tensor
-by 16 connections, {seconds} s after a warm-up. CPU is user and system time of all of the server's processes,
-a request."""
-CONNECTIONS, BODIES, SECONDS = 16, 16, 3
+by 16 connections, {seconds} s after a warm-up; the sides answer in turns, {rounds} times, and medians are shown. CPU is
+user and system time of all of the server's processes, a request."""
+CONNECTIONS, BODIES, SECONDS, ROUNDS = 16, 16, 2, 5
 OURS, KSERVE, MLSERVER = "ours", "kserve.ModelServer", "MLServer"
+SIDES = (OURS, KSERVE, MLSERVER)
 
 
 def compare(quick: bool = False) -> Section:
     """Measure each side with each kind."""
-    seconds = 1 if quick else SECONDS
+    seconds, rounds = (1, 1) if quick else (SECONDS, ROUNDS)
     kinds = data.fit()
     with tempfile.TemporaryDirectory(prefix="loopline-bench-") as name:
         folder = Path(name)
         data.write(folder, kinds)
         _write_ours(folder, kinds)
-        found = {side: _measured(side, folder, kinds, seconds) for side in (OURS, KSERVE, MLSERVER)}
+        found = _measured(folder, kinds, seconds, rounds)
     rows, promises = [], []
     for kind, one in kinds.items():
         own = found[OURS][kind]
@@ -52,17 +56,29 @@ def compare(quick: bool = False) -> Section:
             for side, cell in zip((KSERVE, MLSERVER), beside, strict=True)
         ]
     header = ("kind", "model", "ours", KSERVE, MLSERVER, "p99, ours")
-    return Section("Serving each kind", HOW.format(seconds=seconds), header, rows, promises)
+    return Section("Serving each kind", HOW.format(seconds=seconds, rounds=rounds), header, rows, promises)
 
 
-def _measured(side: str, folder: Path, kinds: Mapping[str, Kind], seconds: int) -> dict[str, Cell]:
-    """Start a side once, and ask it for each kind."""
-    port, asked = free_port(), _bodies(folder)
+def _measured(folder: Path, kinds: Mapping[str, Kind], seconds: int, rounds: int) -> dict[str, dict[str, Cell]]:
+    """Start all sides, and ask them for each kind in turns: a machine that is slow for a while is slow for all."""
+    asked = _bodies(folder)
     variables = {"BENCH_PACKAGES": str(folder / "packages"), "BENCH_LOGS": str(folder)}
     first = asked.read_text().splitlines()[0]
     paths = {kind: f"/v2/models/{kind}/infer" for kind in kinds}
-    with served(_command(side, folder, port), port, paths["ranking"], first, variables) as server:
-        return {kind: loaded(server, [path], asked, CONNECTIONS, seconds) for kind, path in paths.items()}
+    cells: dict[str, dict[str, list[Cell]]] = {side: {kind: [] for kind in kinds} for side in SIDES}
+    with ExitStack() as started:
+        servers = {}
+        for side in SIDES:
+            port = free_port()
+            run = served(_command(side, folder, port), port, paths["ranking"], first, variables)
+            servers[side] = started.enter_context(run)
+        for _, (kind, path), side in product(range(rounds), paths.items(), SIDES):
+            cells[side][kind].append(loaded(servers[side], [path], asked, CONNECTIONS, seconds))
+    return {side: {kind: _median(several) for kind, several in of.items()} for side, of in cells.items()}
+
+
+def _median(cells: Sequence[Cell]) -> Cell:
+    return Cell(*map(median, zip(*cells, strict=True)))
 
 
 def _command(side: str, folder: Path, port: int) -> Sequence[str]:

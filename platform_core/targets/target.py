@@ -65,7 +65,8 @@ class Target(abc.ABC):
       5. ``predictions`` of an estimator, and ``served`` of what its packaged form gives, are raw: finite float64 of
          ``width`` numbers a row.
       6. An estimator of another kind is refused, with what to declare instead.
-      7. ``reading`` is one finite number a row, and ``decided`` one value a row, whatever rows stand beside it.
+      7. ``reading`` is one finite number a row, and ``decided`` one value a row; both, and what ``served`` makes of a
+         row, are the same whatever rows stand beside it.
       8. ``answer`` holds the outputs in their order, of their datatype and with as many values a row as they say.
       9. A right prediction is at each metric's best, and ``better`` points there; a better estimator has the better
          ``searched`` metric.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loopline.platform_core.metrics.metric import Floats
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from loopline.platform_core.metrics.metric import Flags, Floats
 
 
 def topmost(scores: Floats, k: int) -> Floats:
@@ -15,37 +18,31 @@ def topmost(scores: Floats, k: int) -> Floats:
     """
     import numpy as np
 
-    if len(scores) == 1:  # a request's: a third of what its row would take among many
-        return _topmost_of_one(scores[0], k)
-    least = np.partition(scores, -k, axis=1)[:, -k, None] if len(scores) else scores[:, :1]
+    rows, items = scores.shape
+    best = np.partition(scores, -k, axis=1)[:, -k:] if rows else scores[:, :k]  # what is no number stands last
+    flat, starts, lost = np.flatnonzero(scores >= best[:, :1]), np.arange(rows)[:, None], None
+    if len(flat) != rows * k or (flat.reshape(rows, k) // items != starts).any() or np.isnan(best).any():
+        flat, lost = _choose(scores, best, k)
+    found = scores.take(flat)
+    order = np.argsort(-found.reshape(rows, k), axis=1, kind="stable") + starts * k
+    listed = np.concatenate([(flat % items)[order], found[order]], axis=1)
+    if lost is not None:
+        listed[lost, k:] = np.nan
+    return listed
+
+
+def _choose(scores: Floats, best: Floats, k: int) -> tuple[NDArray[np.intp], Flags]:
+    """Choose k of each row where some score alike or are no numbers; say also in which rows one is none."""
+    import numpy as np
+
+    least, lost = best[:, :1], np.asarray(np.isnan(best).any(axis=1))
     chosen = scores >= least
     more = np.flatnonzero(chosen.sum(axis=1) > k)  # some are alike
     better, alike = scores[more] > least[more], scores[more] == least[more]
     room = k - better.sum(axis=1, keepdims=True)
     chosen[more] = better | (alike & (alike.cumsum(axis=1) <= room))
-    lost = ~(chosen.sum(axis=1) == k) | np.isnan(scores).any(axis=1)
     chosen[lost] = np.arange(scores.shape[1]) < k
-    places = np.nonzero(chosen)[1].reshape(len(scores), k)
-    found = np.take_along_axis(scores, places, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    found = np.take_along_axis(found, order, axis=1)
-    found[lost] = np.nan
-    return np.concatenate([np.take_along_axis(places, order, axis=1).astype(np.float64), found], axis=1)
-
-
-def _topmost_of_one(scores: Floats, k: int) -> Floats:
-    """Return the same of a single row (items)."""
-    import numpy as np
-
-    found = np.empty((1, 2 * k))
-    best = np.partition(scores, -k)[-k:]  # what is no number stands last
-    if np.isnan(best).any():
-        found[0, :k], found[0, k:] = np.argsort(-scores[:k], kind="stable"), np.nan
-        return found
-    places = np.flatnonzero(scores >= best[0])  # more than k where some are alike
-    places = places[np.argsort(-scores[places], kind="stable")[:k]]
-    found[0, :k], found[0, k:] = places, scores[places]
-    return found
+    return np.flatnonzero(chosen), lost
 
 
 def moved(own: Floats, served: Floats, tolerance: float) -> int:

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -135,7 +135,8 @@ class TargetKit:
             found = of(raw)
             assert found.shape == (len(raw),)
             assert np.isfinite(found.astype(float)).all()
-            assert np.array_equal(np.concatenate([of(raw[n : n + 1]) for n in range(9)]), found[:9])
+            assert np.array_equal(_one_by_one(of, raw), found[:9])
+        assert np.array_equal(_one_by_one(target.served, raw), target.served(raw)[:9])
 
     def test_8_an_answer_holds_the_outputs(self, target: Target, sample: Sample) -> None:
         """By name, in their order, of their type and size; and it is JSON."""
@@ -273,6 +274,10 @@ def _imported(module: str) -> str:
     look = _LOOK.format(module, LIBRARIES)
     done = subprocess.run([sys.executable, "-c", look], env=variables, text=True, capture_output=True, check=False)
     return done.stdout.strip() if not done.returncode else done.stderr
+
+
+def _one_by_one(of: Callable[[Floats], Any], raw: Floats) -> Any:
+    return np.concatenate([of(raw[n : n + 1]) for n in range(9)])
 
 
 def _rows(target: Target, sample: Sample, of: Any) -> Predictions:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from loopline.platform_core.runtime.answering.gathering import Gathered, Lookup
 from loopline.platform_core.runtime.answering.routes import Version
 from loopline.platform_core.runtime.model.batching import MOST_ROWS, Batcher
@@ -73,16 +75,21 @@ def predict(version: Version, matrix: Given) -> Predicted:
 def predict_each(version: Version, batch: Sequence[Gathered]) -> list[Predicted | Exception]:
     """Let the model answer requests; an exception is what the request's own features raise.
 
-    All at once where a row's prediction is the same among others to the last bit; if that fails, each alone.
+    All at once where a row's prediction is the same among others to the last bit, else the artefact is asked for each
+    and the target makes raw predictions of what it gave to all; if that fails, each alone.
     """
-    if version.model.rows_apart and len(batch) > 1:
+    model, matrix = version.model, version.recipe.matrix
+    if len(batch) > 1:
         try:
-            matrix = version.recipe.matrix([row for one in batch for row in one.rows])
-            raw, target = version.model.predict(matrix), version.model.target
+            if model.rows_apart:
+                raw = model.predict(matrix([row for one in batch for row in one.rows]))
+            elif model.given is not None:
+                raw = model.target.served(np.concatenate([model.given(matrix(one.rows)) for one in batch]))
+            else:
+                return [_alone(version, one) for one in batch]
+            return [*read_each(model.target, raw, [len(one.rows) for one in batch])]
         except Exception:  # noqa: BLE001, S110 - who is to blame shows below
             pass
-        else:
-            return [*read_each(target, raw, [len(one.rows) for one in batch])]
     return [_alone(version, one) for one in batch]
 
 

@@ -41,7 +41,9 @@ class LoadedModel:
     Small requests share predictions through the ``batcher``, where ``batching`` says so. Others of more rows than
     ``inline_rows`` are answered in threads, so ``predict`` is called by several at once. ``rows_apart`` says that a
     row's prediction does not depend on the rows beside it, not even in its last bit: kernels for matrices sum in
-    another order than those for one row, trees do not. ``explainer`` says which columns moved a prediction.
+    another order than those for one row, trees do not. ``given`` is the first half of ``predict`` where it has two:
+    what the artefact gives, of which the target's ``served`` makes raw predictions. ``explainer`` says which columns
+    moved a prediction.
     """
 
     manifest: Manifest
@@ -52,6 +54,7 @@ class LoadedModel:
     batching: Batching = UNTIMED
     batcher: Batcher | None = None
     rows_apart: bool = False
+    given: Predict | None = None
     explainer: Explainer | None = None
 
 
@@ -81,7 +84,8 @@ def _loaded(package: Package) -> LoadedModel:
         predict = _LOADERS[manifest.kind](package.joinpath(manifest.file), manifest, target)
         outputs = Outputs(target.outputs)
         apart, explainer = manifest.kind == "lightgbm", Explainer(package, manifest, target)
-        loaded = LoadedModel(manifest, target, outputs, predict, rows_apart=apart, explainer=explainer)
+        given = predict.given if isinstance(predict, _TwoSteps) else None
+        loaded = LoadedModel(manifest, target, outputs, predict, rows_apart=apart, given=given, explainer=explainer)
         _warm(loaded)
         loaded = _timed(loaded)
     except LooplineError:
@@ -141,7 +145,18 @@ def _lightgbm(file: File, manifest: Manifest, target: Target) -> Predict:
     given = np.array([-1.0, 0.5])
     if target.width == 1 and served(given) is given:  # nothing is made of it: a call less on the way of each request
         return predict
-    return lambda matrix: served(predict(matrix))
+    return _TwoSteps(predict, served)
+
+
+@dataclass(frozen=True, slots=True)
+class _TwoSteps:
+    """Asks an artefact, and makes raw predictions of what it gives."""
+
+    given: Predict
+    served: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+    def __call__(self, matrix: Given) -> NDArray[np.float64]:
+        return self.served(self.given(matrix))
 
 
 def _onnx(file: File, manifest: Manifest, target: Target) -> Predict:  # noqa: ARG001 - one signature for all
@@ -161,9 +176,9 @@ def _onnx(file: File, manifest: Manifest, target: Target) -> Predict:  # noqa: A
 
     def predict(matrix: Given) -> NDArray[np.float64]:
         answered: NDArray[np.float32] = session.run(wanted, {given: matrix.astype(np.float32, copy=False)})[0]
-        return target.served(answered.astype(np.float64))
+        return answered.astype(np.float64)
 
-    return predict
+    return _TwoSteps(predict, target.served)
 
 
 def _graph(file: File, manifest: Manifest, target: Target) -> Predict:  # noqa: ARG001 - one signature for all

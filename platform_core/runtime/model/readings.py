@@ -22,19 +22,19 @@ Predicted: TypeAlias = tuple[list[float] | None, str, list[list[float]] | None]
 
 def read(target: Target, raw: NDArray[np.float64]) -> Predicted:
     """Read raw predictions, (rows,) or (rows, numbers); a row's only number is its own reading."""
-    if raw.ndim > 1:
-        return _read_wide(target, raw)
-    numbers: list[float] = raw.tolist()
-    return (numbers, "", None) if all(map(math.isfinite, numbers)) else failed(_NO_NUMBER)
+    return _read_wide(target, raw) if raw.ndim > 1 else _checked(raw.tolist())
 
 
 def read_each(target: Target, raw: NDArray[np.float64], lengths: Iterable[int]) -> list[Predicted]:
     """Read the raw predictions of requests of so many rows each, which the model was asked together."""
     parts = pairwise(accumulate(lengths, initial=0))
-    if raw.ndim > 1:
+    if raw.ndim == 1:
+        numbers: list[float] = raw.tolist()
+        return [_checked(numbers[start:end]) for start, end in parts]
+    readings, problem, rows = _read_wide(target, raw)
+    if readings is None or rows is None:  # of one of them, maybe
         return [_read_wide(target, raw[start:end]) for start, end in parts]
-    numbers: list[float] = raw.tolist()
-    return [_checked(numbers[start:end]) for start, end in parts]
+    return [(readings[start:end], problem, rows[start:end]) for start, end in parts]
 
 
 def _checked(numbers: list[float]) -> Predicted:

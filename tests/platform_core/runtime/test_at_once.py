@@ -309,9 +309,14 @@ class Apart(Column):
 
 
 @pytest.mark.parametrize("amounts", [[0.25, 0.5, 0.75], [0.25, -1.0, 0.75], [0.25, "x", 0.75]])
-def test_a_crowd_is_predicted_together(server, monkeypatch, amounts):
+@pytest.mark.parametrize("together", ["rows", "what is given"])
+def test_a_crowd_is_predicted_together(server, monkeypatch, together, amounts):
     """Each gets its own rows' probabilities; who makes the model or the encoder raise fails alone."""
-    monkeypatch.setattr(models, "_timed", lambda loaded: replace(loaded, rows_apart=True))
+
+    def timed(loaded):
+        return replace(loaded, rows_apart=True) if together == "rows" else replace(loaded, given=loaded.predict)
+
+    monkeypatch.setattr(models, "_timed", timed)
     server.serve(Apart(0), candidate=Constant(0.9), percent=50)
     two = [[KEY | {"shape": [2], "data": [7, 7]}, AMOUNT | {"shape": [2], "data": [a] * 2}] for a in amounts]
     asks = [post({"id": str(number), "inputs": inputs}) for number, inputs in enumerate(two)]

@@ -162,6 +162,8 @@ MUTANTS = [
     breaks(7, Regression, "Relative", reading=lambda _up, _, raw: raw - raw.mean()),
     # a row has several readings
     breaks(7, Multiclass, "Whole", reading=lambda _up, _, raw: raw),
+    # what is served depends on how many rows are asked at once
+    breaks(7, Regression, "Crowded", served=lambda up, _, given: up.served(given) * (1 + 1e-9 * len(given))),
     # an answer lacks what is said to be in it
     breaks(
         8,
