@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 
-from loopline.asset_defs.dagster_private import fork_run_workers
+from loopline.asset_defs.private.dagster_private import fork_run_workers
 from loopline.platform_core import plugins
 from loopline.platform_core.environment import sites
 from loopline.platform_core.foundation.distributions import entry_points
@@ -19,7 +19,7 @@ from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.plugins import TEAMS
 
 MODULE = "loopline.asset_defs.code_location"
-PRELOAD = ("dagster", MODULE, "loopline.asset_defs.team", "loopline.platform_core.loop.ledger")
+PRELOAD = ("dagster", MODULE, "loopline.asset_defs.team", "loopline.platform_core.loop.ledger.ledger")
 """What each run needs; no library that starts threads when it is imported, for a fork has only one."""
 
 

@@ -10,11 +10,11 @@ from loopline.asset_defs import training
 from loopline.asset_defs.platform_resource import BOUND
 from loopline.asset_defs.team import model_assets
 from loopline.platform_core.specs import Team
-from loopline.platform_core.specs.model_file import ModelFile
+from loopline.platform_core.specs.yaml_files.model_file import ModelFile
 
 
 class LooplineModel(dg.Component):
-    """One model from YAML; its attributes are ``loopline.platform_core.specs.model_file.ModelFile``."""
+    """One model from YAML; its attributes are ``loopline.platform_core.specs.yaml_files.model_file.ModelFile``."""
 
     def __init__(self, model_file: ModelFile) -> None:
         self.model_file = model_file

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import dagster as dg
 
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.ingestion.quality import Quality, look
-from loopline.platform_core.ingestion.quality_bounds import CHECKS, ENOUGH, Finding
-from loopline.platform_core.loop import crossing
+from loopline.platform_core.ingestion.quality.quality import Quality, look
+from loopline.platform_core.ingestion.quality.quality_bounds import CHECKS, ENOUGH, Finding
+from loopline.platform_core.loop.sites import crossing
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team
 

@@ -5,7 +5,7 @@ import dagster as dg
 from loopline.asset_defs.keys import AUDIT_JOB, key
 from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.features.audit import SAMPLE, Audited, audit
+from loopline.platform_core.features.materialization.audit import SAMPLE, Audited, audit
 from loopline.platform_core.foundation.names import view_name
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import FeatureView, Team

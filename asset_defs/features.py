@@ -12,9 +12,9 @@ from pydantic import Field
 from loopline.asset_defs.keys import key
 from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.features.materialize import Materialized, backfill, materialize
-from loopline.platform_core.features.view_ref import ViewRef
-from loopline.platform_core.features.view_table import meaning_hash
+from loopline.platform_core.features.materialization.materialize import Materialized, backfill, materialize
+from loopline.platform_core.features.registry.view_ref import ViewRef
+from loopline.platform_core.features.registry.view_table import meaning_hash
 from loopline.platform_core.foundation.names import view_name
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import FeatureView, Team

@@ -14,12 +14,12 @@ from loopline.asset_defs.keys import key
 from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.ingestion.streaming import Lag, lag
-from loopline.platform_core.ingestion.troubles import Troubles, troubles
+from loopline.platform_core.ingestion.letters.troubles import Troubles, troubles
+from loopline.platform_core.ingestion.streams.streaming import Lag, lag
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team
-from loopline.platform_core.specs.odcs import contract_of
-from loopline.platform_core.specs.source import STREAM
+from loopline.platform_core.specs.contracts.odcs import contract_of
+from loopline.platform_core.specs.contracts.source import STREAM
 
 
 def arrivals_spec(team: Team, source: Source) -> dg.AssetSpec:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from loopline.asset_defs.keys import LAKE_JOB
 from loopline.asset_defs.redacting import redacting
-from loopline.asset_defs.run_care import forget_runs_op
+from loopline.asset_defs.runs.run_care import forget_runs_op
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 from loopline.platform_core.training.lake_care import OLDER_THAN, care

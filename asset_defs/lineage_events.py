@@ -12,7 +12,7 @@ import dagster as dg
 from loopline.asset_defs.keys import CYCLE_TAG, GATES, MODEL_TAG, SOURCE_TAG
 from loopline.asset_defs.keys import key as key_of
 from loopline.platform_core.contracts.lineage import Check, Dataset, Field, Happened, Run, RunEvent
-from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.registry.view_ref import ViewRef
 from loopline.platform_core.foundation.names import AssetName, versioned
 from loopline.platform_core.observability.columns import Columns
 from loopline.platform_core.observability.places import place_of

@@ -12,11 +12,12 @@ from loopline.asset_defs.keys import key
 from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.errors import Transient, Unsupported
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.monitor import quality_verdict, skew
-from loopline.platform_core.monitor.drift import Watched, last_report, watch
-from loopline.platform_core.monitor.predictions import compact, expire, forget
-from loopline.platform_core.monitor.quality_history import LiveQuality, measured
-from loopline.platform_core.monitor.task import drawn
+from loopline.platform_core.monitor.drift.drift import Watched, last_report, watch
+from loopline.platform_core.monitor.drift.task import drawn
+from loopline.platform_core.monitor.quality import quality_verdict
+from loopline.platform_core.monitor.quality.predictions import compact, expire, forget
+from loopline.platform_core.monitor.quality.quality_history import LiveQuality, measured
+from loopline.platform_core.monitor.skew import skew
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
 

@@ -12,7 +12,7 @@ from loopline.asset_defs.redacting import redacting
 from loopline.platform_core.specs import Model, Team
 
 if TYPE_CHECKING:
-    from loopline.asset_defs.dagster_private import AssetJob
+    from loopline.asset_defs.private.dagster_private import AssetJob
 
 
 class Daily(Protocol):

@@ -11,7 +11,7 @@ import dagster as dg
 
 from loopline.asset_defs.keys import SCORECARD_JOB, key
 from loopline.asset_defs.redacting import redacting
-from loopline.asset_defs.runs import tags_of_location
+from loopline.asset_defs.runs.runs import tags_of_location
 from loopline.platform_core import plugins
 from loopline.platform_core.foundation.names import PLATFORM
 from loopline.platform_core.platform import Platform
@@ -19,7 +19,7 @@ from loopline.scorecard.definitions import DEFINITIONS, TOPICS
 from loopline.scorecard.figure import ORGANISATION, Figure, Measure
 
 if TYPE_CHECKING:
-    from loopline.asset_defs.dagster_private import AssetJob
+    from loopline.asset_defs.private.dagster_private import AssetJob
 
 HOURLY = "5 * * * *"
 RUNS = "run_failure_rate"

@@ -7,14 +7,15 @@ import dagster as dg
 from loopline.asset_defs.figures import number
 from loopline.asset_defs.keys import CYCLE_TAG, PRIORITY_TAG, ROLLOUT_JOB, key
 from loopline.asset_defs.redacting import redacting
-from loopline.asset_defs.turns import turn_of
+from loopline.asset_defs.runs.turns import turn_of
 from loopline.platform_core import turn
 from loopline.platform_core.experiments import running as experiment
-from loopline.platform_core.loop import deployments, rollouts
-from loopline.platform_core.loop.decisions import Decision
-from loopline.platform_core.loop.rollout_table import ACTIVE, WATCHING, RolloutRecord
-from loopline.platform_core.monitor import skew
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import rollouts
+from loopline.platform_core.loop.rollouts.decisions import Decision
+from loopline.platform_core.loop.rollouts.rollout_table import ACTIVE, WATCHING, RolloutRecord
+from loopline.platform_core.monitor.quality.predictions import compact
+from loopline.platform_core.monitor.skew import skew
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from loopline.asset_defs import explanations, features, ingestion, monitoring, scores, serving, training
-from loopline.asset_defs.cycle_sensor import cycle_sensor
 from loopline.asset_defs.feature_audit import audit_job, audit_schedule
-from loopline.asset_defs.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
 from loopline.asset_defs.keys import CYCLE_JOB, INGEST_JOB, MONITOR_JOB, STEPS_ARE_PODS, TURN, WATCH, WORK_TAG, key
 from loopline.asset_defs.lake_care import lake_job, lake_schedule
-from loopline.asset_defs.lineage_sensor import lineage_sensor
-from loopline.asset_defs.monitor_sensor import monitor_sensor
 from loopline.asset_defs.platform_resource import BOUND, PlatformResource
-from loopline.asset_defs.promotion_sensor import promotion_job, promotion_sensor
-from loopline.asset_defs.quality_schedule import quality_schedule
-from loopline.asset_defs.rollout_sensor import rollout_sensor
+from loopline.asset_defs.sensors.cycle_sensor import cycle_sensor
+from loopline.asset_defs.sensors.ingest_sensor import ingest_schedules, ingest_sensor, ingested_keys
+from loopline.asset_defs.sensors.lineage_sensor import lineage_sensor
+from loopline.asset_defs.sensors.monitor_sensor import monitor_sensor
+from loopline.asset_defs.sensors.promotion_sensor import promotion_job, promotion_sensor
+from loopline.asset_defs.sensors.quality_schedule import quality_schedule
+from loopline.asset_defs.sensors.rollout_sensor import rollout_sensor
 from loopline.platform_core.specs import Model, Team
 
 if TYPE_CHECKING:
-    from loopline.asset_defs.dagster_private import AssetJob
+    from loopline.asset_defs.private.dagster_private import AssetJob
 
 
 def model_assets(team: Team, model: Model) -> Iterator[dg.AssetsDefinition]:

@@ -7,13 +7,13 @@ import dagster as dg
 from loopline.asset_defs.figures import figures, number
 from loopline.asset_defs.keys import GATES, PRIORITY_TAG, key
 from loopline.asset_defs.redacting import redacting
-from loopline.asset_defs.turns import ending_with, turn_of
+from loopline.asset_defs.runs.turns import ending_with, turn_of
 from loopline.platform_core import turn
 from loopline.platform_core.foundation.names import view_name
-from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.loop.cycles.gates import Verdict
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.training.served_as import slow_form
+from loopline.platform_core.training.packaging.served_as import slow_form
 
 
 def training_set_asset(team: Team, model: Model) -> dg.AssetsDefinition:

@@ -20,7 +20,7 @@ from loopline.platform_core.runtime.apart import process
 from loopline.platform_core.runtime.model.batching import Batcher
 from loopline.platform_core.runtime.model.encode import Encoder
 from loopline.platform_core.runtime.model.given import Columns
-from loopline.platform_core.testing.estimators_apart import Number
+from loopline.platform_core.testing.parts.estimators_apart import Number
 
 HOW = """An estimator that adds up each row's 64 numbers, called here, and in a process of its own by memory that both
 share: what is added is the way there and back. Then what it takes to put together what a model is given, of a request

@@ -19,8 +19,8 @@ from benchmarks.page import Promise, Section
 from benchmarks.turns import in_turns
 from loopline.platform_core.audit import anchoring, keys, sealing, verifying
 from loopline.platform_core.audit.tables import audit_entries
-from loopline.platform_core.loop import audited
-from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.loop.ledger import audited
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 from loopline.resources.folder.anchors import FolderAnchors
 from tests.emulators.postgresql import postgresql
 

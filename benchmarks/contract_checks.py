@@ -12,7 +12,7 @@ from benchmarks.measured import Cost, measured
 from benchmarks.page import Promise, Section
 from loopline.platform_core.contracts.event_source import MALFORMED
 from loopline.platform_core.foundation.names import LINE
-from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
+from loopline.platform_core.specs.contracts.contract_file import Column, RowContract, Rule
 from loopline.resources.polars.engine import PolarsEngine
 
 HOW = """A million rows of text, as they are read from a file, of seven columns: they are parsed to the contract's types

@@ -79,7 +79,7 @@ def _ways(folder: Path) -> Iterator[dict[str, Callable[[str], Any]]]:
     from dagster_webserver.webserver import DagsterWebserver
     from starlette.testclient import TestClient
 
-    from loopline.asset_defs.dagster_web_private import GuardedWebserver
+    from loopline.asset_defs.private.dagster_web_private import GuardedWebserver
     from loopline.platform_core import environment
     from loopline.platform_core.platform import Platform
     from loopline.up.rights.doors import Roles

@@ -19,7 +19,7 @@ from benchmarks.serving.sides import SIDES, TENSOR
 from benchmarks.turns import in_turns
 from loopline.gateway import api_keys
 from loopline.gateway.api_keys import Tenant
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 
 HOW = """One row of the LightGBM model of "Serving" in one tensor, each way a server process of its own with the same
 packages: open; behind a gateway with API keys; for a tenant whose requests are counted too; with an access log. wrk

@@ -25,9 +25,9 @@ import pyarrow as pa
 from pyarrow import compute, csv
 
 from loopline.platform_core.foundation.names import ARRIVAL
-from loopline.platform_core.ingestion.landing_profile import Landing, profile, with_blocks
-from loopline.platform_core.ingestion.quality_bounds import ENOUGH, judge
-from loopline.platform_core.specs.contract_file import Column, RowContract
+from loopline.platform_core.ingestion.quality.landing_profile import Landing, profile, with_blocks
+from loopline.platform_core.ingestion.quality.quality_bounds import ENOUGH, judge
+from loopline.platform_core.specs.contracts.contract_file import Column, RowContract
 
 DAY, HOURS = timedelta(days=1), timedelta(hours=6)
 Random = np.random.Generator

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from benchmarks.page import Promise, Section
 from loopline.platform_core.environment import Access
 from loopline.platform_core.identity.caller import Caller
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.platform_core.policies import lent
 from loopline.platform_core.sign_in_settings import SignIn as Settings
 from loopline.portal.app import create_app

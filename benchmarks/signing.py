@@ -19,7 +19,7 @@ from loopline.platform_core.signing.signer import Signer
 from loopline.platform_core.signing.statement import FILE
 from loopline.platform_core.signing.trust import Proof, Trust
 from loopline.platform_core.sites import Sites
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.platform_core.trainers import Trainer
 
 HOW = """A package of so many megabytes, in one file of random bytes that the estimator holds, is hashed and signed as a

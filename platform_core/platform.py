@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from loopline.platform_core.environment import Environment
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
     from loopline.platform_core.quotas.lake import BoundedLake
     from loopline.platform_core.quotas.storage import Storage
     from loopline.platform_core.signing.trust import Proof, Trust
@@ -187,7 +187,7 @@ class Platform:
     @cached_property
     def ledger(self) -> Ledger:
         """Open the ledger, brought to the newest schema."""
-        from loopline.platform_core.loop.ledger import Ledger
+        from loopline.platform_core.loop.ledger.ledger import Ledger
 
         return Ledger.open(self.environment.revealed("ledger"))
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from loopline.platform_core.alarms import clear, events, standing
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, NotFound, Refused
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import deployments, gates, rollback, rollouts, wishes
-from loopline.platform_core.loop.ledger import Entry, append, newest
-from loopline.platform_core.loop.rollout_table import by_id, id_of
+from loopline.platform_core.loop.cycles import gates
+from loopline.platform_core.loop.deployments import deployments, wishes
+from loopline.platform_core.loop.ledger.ledger import Entry, append, newest
+from loopline.platform_core.loop.rollouts import rollback, rollouts
+from loopline.platform_core.loop.rollouts.rollout_table import by_id, id_of
 from loopline.platform_core.turn import start_rollout
 
 if TYPE_CHECKING:
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from loopline.platform_core.loop.ledger import Ledger
-    from loopline.platform_core.loop.rollouts import RolloutRecord
-    from loopline.platform_core.loop.wishes import Wish
+    from loopline.platform_core.loop.deployments.wishes import Wish
+    from loopline.platform_core.loop.ledger.ledger import Ledger
+    from loopline.platform_core.loop.rollouts.rollouts import RolloutRecord
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Team
     from loopline.platform_core.specs.model import Model

@@ -12,19 +12,24 @@ from loopline.platform_core.alarms import events
 from loopline.platform_core.alarms.untrusted import alarmed, superseded
 from loopline.platform_core.environment import carried
 from loopline.platform_core.errors import LooplineError, NotFound, QuotaReached, Refused
-from loopline.platform_core.features.outdated import refuse_outdated
+from loopline.platform_core.features.registry.outdated import refuse_outdated
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ModelRef, raw_table
-from loopline.platform_core.ingestion.doubts import doubts
-from loopline.platform_core.loop import causes, cycles, freezes, gates, packages, rollouts
-from loopline.platform_core.loop.entry_kinds import DOUBTED, PINNED, REGISTERED, WENT_ON
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.monitor import moved_names
+from loopline.platform_core.ingestion.quality.doubts import doubts
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.deployments import packages
+from loopline.platform_core.loop.ledger import causes
+from loopline.platform_core.loop.ledger.entry_kinds import DOUBTED, PINNED, REGISTERED, WENT_ON
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts import rollouts
+from loopline.platform_core.monitor.drift import moved_names
 from loopline.platform_core.policies.asking import admitting, refuse_training
 from loopline.platform_core.quotas import trainings
 from loopline.platform_core.runtime.model import manifest
-from loopline.platform_core.specs.gates import Evidence, Segment
-from loopline.platform_core.training import budget, training_set, trials
+from loopline.platform_core.specs.judges.gates import Evidence, Segment
+from loopline.platform_core.training import training_set
+from loopline.platform_core.training.search import budget, trials
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -32,10 +37,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from loopline.platform_core.foundation.tracing import Spanned
-    from loopline.platform_core.ingestion.doubts import Doubt
-    from loopline.platform_core.loop.cycles import Cycle
-    from loopline.platform_core.loop.gates import Verdict
-    from loopline.platform_core.loop.rollouts import Admit, RolloutRecord
+    from loopline.platform_core.ingestion.quality.doubts import Doubt
+    from loopline.platform_core.loop.cycles.cycles import Cycle
+    from loopline.platform_core.loop.cycles.gates import Verdict
+    from loopline.platform_core.loop.rollouts.rollouts import Admit, RolloutRecord
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
     from loopline.platform_core.training.training_set import TrainingSet

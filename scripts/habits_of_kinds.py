@@ -15,7 +15,7 @@ from loopline.platform_core import targets
 LOOKED_AT = ("platform_core", "asset_defs", "loopline/cli", "loopline/portal", "resources")
 KNOWING = (
     "platform_core/targets", "platform_core/metrics", "platform_core/estimation", "platform_core/testing",
-    "platform_core/graphs", "platform_core/specs/direct_forecast.py", "platform_core/training/additivity.py",
+    "platform_core/graphs", "platform_core/specs/direct_forecast.py", "platform_core/training/packaging/additivity.py",
 )  # fmt: skip
 """Where kinds are at home, what they are made of, and where kits and their samples are; the steps of one kind, the fit
 of another; and who asks any estimator, of whatever kind, what it says before its link.

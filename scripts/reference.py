@@ -21,8 +21,8 @@ TESTS = Path(__file__).parents[1] / "tests" / "resources"
 WIDTH = 110
 SPECS = (
     "team",
-    "source",
-    "features",
+    "contracts.source",
+    "views.features",
     "labels",
     "model",
     "slo",
@@ -31,13 +31,13 @@ SPECS = (
     "search",
     "space",
     "explain",
-    "gates",
-    "judges",
-    "paired_judges",
-    "estimate_judge",
-    "quality_judge",
-    "log_judge",
-    "model_file",
+    "judges.gates",
+    "judges.judges",
+    "judges.paired_judges",
+    "judges.estimate_judge",
+    "judges.quality_judge",
+    "judges.log_judge",
+    "yaml_files.model_file",
 )
 SHARED = ("output", "home", "environment", "debug", "help")
 """Options that every command has, told once at the top of the page."""
@@ -92,7 +92,7 @@ def declarations() -> Iterator[str]:
     yield from _head("Declarations", "What a team's package may say: everything in `loopline.platform_core.specs`.")
     for part in SPECS:
         module = import_module(f"loopline.platform_core.specs.{part}")
-        yield from ("", f"## {part.replace('_', ' ').capitalize()}", "", prose(module))
+        yield from ("", f"## {part.rpartition('.')[2].replace('_', ' ').capitalize()}", "", prose(module))
         for thing in _public(module):
             yield from ("", f"### {thing.__name__}", "", _code(_signature(thing)), "", prose(thing))
 
@@ -145,8 +145,8 @@ def _vendor(name: str, vendor: Any) -> Iterator[str]:
 def promises() -> Iterator[str]:
     """Tell which vendor keeps which promise, and on what that is tested, as the test classes say."""
     from loopline.platform_core.contracts import CONTRACTS
-    from loopline.platform_core.testing.matrix import KINDS, counts, matrix
-    from loopline.platform_core.testing.promises import promises as words_of
+    from loopline.platform_core.testing.promised.matrix import KINDS, counts, matrix
+    from loopline.platform_core.testing.promised.promises import promises as words_of
 
     table = matrix(TESTS)
     yield from _head("Promises", "Which vendor keeps which promise of its contract, and on what its kit runs.")

@@ -20,7 +20,7 @@ import psycopg2
 import pytest
 
 from loopline.platform_core import redaction
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from tests import machine
 from tests.emulators.postgresql import OWNER
 from tests.emulators.postgresql import postgresql as postgresql_server

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 
 START_SECONDS = 180
 _LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

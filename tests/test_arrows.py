@@ -83,7 +83,7 @@ def test_the_graph_imports_no_vendor():
 
 WAITING = """
 import loopline.portal.server, loopline.portal.app, loopline.features_api.server, loopline.features_api.app
-from loopline.cli import watchdog
+from loopline.cli.installation import watchdog
 from loopline.graphql import Dagster
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.watchdog import assembly

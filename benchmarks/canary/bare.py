@@ -19,7 +19,7 @@ from benchmarks.canary.home import REF
 from benchmarks.canary.shop import orders, team
 from loopline.platform_core.contracts.registry import CANDIDATE, CHAMPION
 from loopline.platform_core.contracts.serving import DesiredState, Served
-from loopline.platform_core.loop.packages import fetched
+from loopline.platform_core.loop.deployments.packages import fetched
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.training import training_set as training_sets
 

@@ -11,10 +11,10 @@ import numpy as np
 from benchmarks import homes
 from benchmarks.canary.shop import orders, team, visit, visits
 from benchmarks.homes import LAPTOP, PORT
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.turn import Turn, deploy, fit, gate, pin
 

@@ -11,7 +11,7 @@ import dagster as dg
 
 from benchmarks.canary import home as homes
 from benchmarks.canary.stopwatch import Side, ask, measure
-from loopline.platform_core.loop.rollback import roll_back
+from loopline.platform_core.loop.rollouts.rollback import roll_back
 from loopline.platform_core.platform import Platform
 from loopline.up import dagster_home
 from loopline.up.ports import free_port

@@ -13,7 +13,7 @@ from benchmarks.cluster.site import NAMESPACE, Site, until
 from benchmarks.serving import data, ours
 from benchmarks.turns import in_turns, medians
 from loopline.platform_core.contracts.serving import DesiredState, Served
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 from loopline.resources.kubernetes.endpoint_manifests import HTTP_PORT
 
 Stages = Mapping[str, float]

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from benchmarks.drift import shapes
 from benchmarks.drift.shapes import Shape
-from loopline.platform_core.monitor.profile import Profile, build_profile
-from loopline.platform_core.monitor.threshold import FLOOR
+from loopline.platform_core.monitor.drift.profile import Profile, build_profile
+from loopline.platform_core.monitor.drift.threshold import FLOOR
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from benchmarks.drift import shop
 from benchmarks.page import Promise, Section
-from loopline.platform_core.monitor.alarm import alarm
-from loopline.platform_core.monitor.columns import NumericColumn
-from loopline.platform_core.monitor.drift_verdicts import JOINT, WindowVerdict
-from loopline.platform_core.monitor.profile import Profile
-from loopline.platform_core.monitor.threshold import FLOOR, threshold
-from loopline.platform_core.monitor.window import judge_table
+from loopline.platform_core.monitor.drift.alarm import alarm
+from loopline.platform_core.monitor.drift.columns import NumericColumn
+from loopline.platform_core.monitor.drift.drift_verdicts import JOINT, WindowVerdict
+from loopline.platform_core.monitor.drift.profile import Profile
+from loopline.platform_core.monitor.drift.threshold import FLOOR, threshold
+from loopline.platform_core.monitor.drift.window import judge_table
 from loopline.platform_core.specs import Drift
 
 SIZES = (100, 200, 500, 1_000, 5_000)

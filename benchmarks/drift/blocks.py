@@ -11,12 +11,12 @@ import pyarrow as pa
 from benchmarks.drift.depending import SOURCES, Source, profiles
 from benchmarks.page import Promise, Section
 from loopline.platform_core.foundation.names import EVENT_TIME
-from loopline.platform_core.monitor.alarm import alarm
-from loopline.platform_core.monitor.columns import NumericColumn
-from loopline.platform_core.monitor.drift_verdicts import JOINT, WindowVerdict
-from loopline.platform_core.monitor.profile import Profile
-from loopline.platform_core.monitor.threshold import FLOOR, bound
-from loopline.platform_core.monitor.window import judge_table, lasted, profile_window
+from loopline.platform_core.monitor.drift.alarm import alarm
+from loopline.platform_core.monitor.drift.columns import NumericColumn
+from loopline.platform_core.monitor.drift.drift_verdicts import JOINT, WindowVerdict
+from loopline.platform_core.monitor.drift.profile import Profile
+from loopline.platform_core.monitor.drift.threshold import FLOOR, bound
+from loopline.platform_core.monitor.drift.window import judge_table, lasted, profile_window
 from loopline.platform_core.specs import Drift
 
 SHIFTS = (0.15, 0.25, 0.5, 1.0, 2.0)

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from benchmarks.drift import shop
 from benchmarks.estimated_quality import examples
 from loopline.platform_core.foundation.names import EVENT_TIME
-from loopline.platform_core.monitor.block_profile import with_blocks
-from loopline.platform_core.monitor.profile import Profile, build_profile
+from loopline.platform_core.monitor.drift.block_profile import with_blocks
+from loopline.platform_core.monitor.drift.profile import Profile, build_profile
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 WEEK, DAY = 604_800, 86_400

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loopline.platform_core.monitor.drift_verdicts import JOINT
-from loopline.platform_core.monitor.profile import build_profile
-from loopline.platform_core.monitor.window import judge_table
+from loopline.platform_core.monitor.drift.drift_verdicts import JOINT
+from loopline.platform_core.monitor.drift.profile import build_profile
+from loopline.platform_core.monitor.drift.window import judge_table
 
 REFERENCE, WINDOW, DIMENSIONS = 3_000, 800, 12
 

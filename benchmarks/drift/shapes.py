@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from loopline.platform_core.foundation.distance import Floats
-from loopline.platform_core.monitor.columns.category import TOP
+from loopline.platform_core.monitor.drift.columns.category import TOP
 
 NUMERIC, CATEGORICAL = 240, 160
 """How many shapes ``numeric`` and ``categorical`` are asked for."""

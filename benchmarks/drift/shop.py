@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from loopline.platform_core.monitor.profile import Profile, build_profile
+from loopline.platform_core.monitor.drift.profile import Profile, build_profile
 
 REFERENCE = 20_000
 ARTICLES, COUNTRIES, WORDS, DIMENSIONS = 3_000, 38, 1_500, 16

@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _ours(rows: int, times: int) -> dict[str, Any]:
-    from loopline.platform_core.monitor.window import judge_table
+    from loopline.platform_core.monitor.drift.window import judge_table
 
     profile, built = measured(lambda: _profile(rows))
     window = _scored(table(rows, 1, moved=True))
@@ -45,7 +45,7 @@ def _ours(rows: int, times: int) -> dict[str, Any]:
 def _file(rows: int, times: int) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
-    from loopline.platform_core.monitor.window import judge_batches
+    from loopline.platform_core.monitor.drift.window import judge_batches
 
     profile = _profile(rows)
     with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +85,7 @@ def _evidently(rows: int, times: int) -> dict[str, Any]:
 
 
 def _profile(rows: int) -> Any:
-    from loopline.platform_core.monitor.profile import build_profile
+    from loopline.platform_core.monitor.drift.profile import build_profile
 
     reference = table(rows, 0)
     return build_profile(reference, reference.column_names, np.zeros(rows))

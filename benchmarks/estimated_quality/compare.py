@@ -15,7 +15,7 @@ from benchmarks.page import Promise, Section
 from loopline.platform_core.estimation.evidence import Evidence
 from loopline.platform_core.estimation.expected import DEVIATIONS
 from loopline.platform_core.metrics import Figure
-from loopline.platform_core.monitor import figures
+from loopline.platform_core.monitor.quality import figures
 from loopline.platform_core.runtime.model.encode import matrix
 from loopline.platform_core.specs import Model
 from loopline.platform_core.training.examples import learnable

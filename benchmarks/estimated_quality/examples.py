@@ -16,7 +16,7 @@ from loopline.platform_core import plugins
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, LABEL
 from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.specs.contracts.odcs import read_contract
 from loopline.resources.polars.engine import PolarsEngine
 
 ARRIVES = timedelta(hours=26)

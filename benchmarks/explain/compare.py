@@ -23,8 +23,8 @@ from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest
 from loopline.platform_core.runtime.wire.protocol import decode
 from loopline.platform_core.targets import Binary
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from loopline.platform_core.testing.model_packages import ENTITY
-from loopline.platform_core.training.package import package
+from loopline.platform_core.testing.parts.model_packages import ENTITY
+from loopline.platform_core.training.packaging.package import package
 
 MODEL, FEATURES, ROWS = "bench.why", 20, 20_000
 HOW = (

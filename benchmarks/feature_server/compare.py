@@ -21,7 +21,7 @@ from benchmarks.online_reads.compare import redis_server
 from benchmarks.page import Promise, Section
 from benchmarks.peers import interpreter
 from benchmarks.turns import ROOT, in_turns, medians
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 
 HOW = """Ten features of {entities:,} entities in three views on one Redis server, asked over HTTP with one connection
 that stays open, one request after another; each time from sending to the last byte of the answer, which is not decoded.

@@ -19,7 +19,7 @@ from benchmarks.turns import ROOT
 from loopline import specs
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 
 HOW = f"""Real daily sales of {SERIES:,} articles over two years, the last four weeks forecast from two origins,
 {HORIZON} days each, with an interval of 80 %. Ours: `specs.direct_forecast`, one model that learns from 40 weeks before

@@ -12,7 +12,7 @@ from benchmarks.serving.load import Cell, loaded, served
 from benchmarks.serving.ours import environment
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime.states import write_desired
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 
 CONNECTIONS, BODIES = 4, 16
 

@@ -22,7 +22,7 @@ from loopline.platform_core.graphs.candidates import best, pairs
 from loopline.platform_core.runtime.model.graphs import ESTIMATORS
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 
 HOW = """A graph as its package is served, beside its estimators' served forms called by hand, with numpy between them:
 CPU time of the thread, the median of the calls, both sides in turns in one process. *Ensemble*: a linear model by ONNX

@@ -18,14 +18,14 @@ from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef, online_view
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.loop.deployments import change
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.loop.deployments.deployments import change
+from loopline.platform_core.monitor.quality.predictions import compact
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.specs import Model, Quality, Source, Team, feature_view, labels
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.platform_core.training import lake_care
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.folder.event_source import FolderEventSource

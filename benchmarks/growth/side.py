@@ -18,13 +18,15 @@ from time import process_time
 from typing import Any
 
 from benchmarks.growth.home import MODEL, NAMES, ORDERS, Home, age, home, landed, recent, spending
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion.landing import pending
-from loopline.platform_core.loop import cycles, history
+from loopline.platform_core.loop import history
+from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.loop.sentences import OBSERVED
-from loopline.platform_core.monitor import quality_history, skew
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.monitor.quality import quality_history
+from loopline.platform_core.monitor.quality.predictions import compact
+from loopline.platform_core.monitor.skew import skew
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.training import training_set

@@ -13,10 +13,11 @@ from benchmarks.canary.home import write_visits
 from benchmarks.idle.site import enter
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.loop import cycles, deployments, packages
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments, packages
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.training import training_set

@@ -21,8 +21,8 @@ from benchmarks.serving.load import Cell, loaded, served
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.states import write_desired
-from loopline.platform_core.testing.ports import free_port
-from loopline.platform_core.training.package import package
+from loopline.platform_core.testing.parts.ports import free_port
+from loopline.platform_core.training.packaging.package import package
 
 HOW = """A model of each kind on twenty features, fitted once and served by every side with one worker: ours as the
 platform packages it, with prediction log and metrics, and whatever the kind makes of what the model says (the

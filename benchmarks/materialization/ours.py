@@ -19,7 +19,7 @@ from benchmarks.materialization import data
 from benchmarks.measured import Cost, measured
 from loopline.platform_core.contracts.online_store import newest
 from loopline.platform_core.environment import Environment
-from loopline.platform_core.features.materialize import materialize, refill
+from loopline.platform_core.features.materialization.materialize import materialize, refill
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, online_view, raw_table
 from loopline.platform_core.platform import Platform
 from loopline.resources.delta.lake import DeltaLake

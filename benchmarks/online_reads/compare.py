@@ -14,7 +14,7 @@ from benchmarks.online_reads import data
 from benchmarks.page import Promise, Section
 from benchmarks.peers import interpreter
 from benchmarks.turns import in_turns, json_lines, medians
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 
 HOW = """Three views of one entity, ten features together, {entities:,} entities. A read asks for all ten features of
 one entity or of a hundred random ones, one read after another; a write is every row of the three views. redis-py by

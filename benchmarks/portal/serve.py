@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.environment import bind
 from loopline.platform_core.foundation.names import ModelRef, dead_letter_table
-from loopline.platform_core.ingestion.letters import schema
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.ingestion.letters.letters import schema
+from loopline.platform_core.loop.cycles import cycles
 from loopline.portal.app import create_app
 from loopline.stories.portal_home import NOW, PortalHome, portal_home
 

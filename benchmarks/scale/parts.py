@@ -18,10 +18,12 @@ import yaml
 
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments, rollouts
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.testing.compute import ECHO
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.resources.kubernetes.compute import KubernetesCompute
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.message import Answer, pack_answer

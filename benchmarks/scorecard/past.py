@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert
 
-from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import tables
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 BEGUN = datetime(2024, 11, 25, tzinfo=UTC)
 DAYS = 730

@@ -12,7 +12,7 @@ from benchmarks.page import Promise, Section
 from benchmarks.serving import data, many_models, ours
 from benchmarks.serving.load import Cell, NotAnsweredError, loaded, served
 from benchmarks.serving.sides import BARE, KSERVE, LOOKED_UP, MLSERVER, OURS, SIDES, TENSOR
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 
 HOW = """A LightGBM model of 200 trees with 31 leaves (`boosted`) and a scikit-learn pipeline of imputer, scaler and
 logistic regression (`pipeline`), twenty features, fitted once and served by every side: ours as the platform packages

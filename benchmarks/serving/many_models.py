@@ -16,7 +16,7 @@ from benchmarks.serving.sides import SIDES, TENSOR
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.states import write_desired
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 
 MODELS, QUICK_MODELS = 1_000, 50
 SECONDS = 2

@@ -12,7 +12,7 @@ from benchmarks.serving.data import FEATURES, MODELS, TRAINING_ROWS, rows
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
 from loopline.platform_core.runtime.states import write_desired
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
 
 ENTITY = "customer_id"

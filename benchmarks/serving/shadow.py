@@ -22,8 +22,8 @@ from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime import shadow_log
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.states import write_desired
-from loopline.platform_core.testing.inference_server import shadow_process
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import shadow_process
+from loopline.platform_core.testing.parts.ports import free_port
 
 HOW = """One server with one worker answers a LightGBM model (200 trees of 31 leaves, twenty features, one row a
 request); wrk asks on 16 connections, {seconds:g} s a turn, {times} turns each. Beside it runs the process that replays

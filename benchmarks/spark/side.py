@@ -22,7 +22,7 @@ from benchmarks.measured import measured
 from benchmarks.peers.spark_cluster import HOST, SparkCluster
 from benchmarks.spark import work
 from loopline.platform_core.scoring.batch import scores
-from loopline.platform_core.testing.engine_histories import assert_same
+from loopline.platform_core.testing.engines.engine_histories import assert_same
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.pyspark.engine import PysparkEngine
 from tests.s3_server import S3Server

@@ -68,7 +68,7 @@ def package(folder: Path) -> None:
     import numpy as np
 
     from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
-    from loopline.platform_core.training.package import package as packaged
+    from loopline.platform_core.training.packaging.package import package as packaged
 
     sample = _numbers(5_000, 1)
     label = (sample[:, 0] + sample[:, 1] * sample[:, 2] + np.random.default_rng(2).normal(size=len(sample)) > 0) * 1

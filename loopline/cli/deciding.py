@@ -141,7 +141,7 @@ def _source(platform: Platform, given: Given) -> Resource:
 def _quarantine(platform: Platform, given: Given) -> Resource:
     from loopline.platform_core import plugins
     from loopline.platform_core.errors import NotFound
-    from loopline.platform_core.loop import quarantines
+    from loopline.platform_core.loop.cycles import quarantines
     from loopline.platform_core.policies.asking import team_resource
 
     for team in plugins.installed().teams:
@@ -152,7 +152,7 @@ def _quarantine(platform: Platform, given: Given) -> Resource:
 
 
 def _view(platform: Platform, given: Given) -> Resource:
-    from loopline.platform_core.features.view_ref import ViewRef
+    from loopline.platform_core.features.registry.view_ref import ViewRef
     from loopline.platform_core.policies.asking import team_resource
 
     ref = ViewRef.parse(given["view"])

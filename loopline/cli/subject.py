@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.errors import NotFound
     from loopline.platform_core.foundation.names import ModelRef
     from loopline.platform_core.identity.caller import Caller
-    from loopline.platform_core.loop.cycles import Cycle
+    from loopline.platform_core.loop.cycles.cycles import Cycle
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Source, Team
 
@@ -92,7 +92,7 @@ def _in_ledger(platform: Platform, name: str) -> list[ModelRef]:
     from sqlalchemy import select
 
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.tables import entries
+    from loopline.platform_core.loop.ledger.tables import entries
 
     team, _, model = name.rpartition("/")
     if not model:
@@ -110,7 +110,7 @@ def open_cycle(platform: Platform, name: str) -> Cycle:
         NotFound: there is none.
     """
     from loopline.platform_core.errors import NotFound
-    from loopline.platform_core.loop import cycles
+    from loopline.platform_core.loop.cycles import cycles
 
     with contextlib.suppress(NotFound):
         return cycles.cycle(platform.ledger, name)
@@ -132,7 +132,7 @@ def any_cycle(platform: Platform, name: str) -> Cycle:
         NotFound: there is none.
     """
     from loopline.platform_core.errors import NotFound
-    from loopline.platform_core.loop import cycles
+    from loopline.platform_core.loop.cycles import cycles
 
     try:
         return open_cycle(platform, name)
@@ -159,7 +159,7 @@ def live_version(platform: Platform, ref: ModelRef) -> str:
         NotFound: none is.
     """
     from loopline.platform_core.errors import NotFound
-    from loopline.platform_core.loop.deployments import deployment
+    from loopline.platform_core.loop.deployments.deployments import deployment
 
     current = deployment(platform.ledger, ref)
     if current is None or current.stable is None:

@@ -73,7 +73,7 @@ def accepted(platform: Platform, team: Team, source: Source, chosen: Sequence[Da
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    from loopline.platform_core.specs.odcs import read_contract
+    from loopline.platform_core.specs.contracts.odcs import read_contract
 
     files = [file for day in chosen for file in (day, *day.more) if file.source in {"", source.name}]
     header, _, _ = files[0].content.partition(b"\n")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from loopline.platform_core.environment import bind
-from loopline.platform_core.features.changes import last_of_each, living
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.compute.changes import last_of_each, living
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.files import write
 from loopline.platform_core.foundation.names import (
     CREATED_AT,

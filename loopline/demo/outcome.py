@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from loopline.demo import likeness
 from loopline.demo.likeness import NOTHING, Asked
 from loopline.platform_core.foundation.names import ARRIVAL, dead_letter_table, raw_table, realised_table
-from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.cycles import OPENED
-from loopline.platform_core.loop.entry_kinds import REGISTERED
-from loopline.platform_core.loop.skews import CHECKED
-from loopline.platform_core.monitor import quality_figures, quality_history, skew
-from loopline.platform_core.monitor.drift_windows import WINDOW
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.cycles.cycles import OPENED
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
+from loopline.platform_core.loop.rollouts.skews import CHECKED
+from loopline.platform_core.monitor.drift.drift_windows import WINDOW
+from loopline.platform_core.monitor.quality import quality_figures, quality_history
+from loopline.platform_core.monitor.quality.predictions import compact
+from loopline.platform_core.monitor.skew import skew
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from loopline.demo.client import Tally
     from loopline.demo.stage import Stage
     from loopline.demo.teller import Teller
-    from loopline.platform_core.loop.cycles import Cycle
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.cycles.cycles import Cycle
+    from loopline.platform_core.loop.ledger.ledger import Entry
 
 ENOUGH_LABELS = 200
 """Labels of a window without which chance alone moves its AUC by more than is worth telling."""

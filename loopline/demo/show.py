@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from loopline.asset_defs.keys import CYCLE_JOB, ROLLOUT_JOB
-from loopline.asset_defs.runs import IN_PROGRESS
+from loopline.asset_defs.runs.runs import IN_PROGRESS
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.ingestion.landing import pending
-from loopline.platform_core.loop.cycles import cycles
-from loopline.platform_core.loop.watching import last_look
+from loopline.platform_core.loop.cycles.cycles import cycles
+from loopline.platform_core.loop.deployments.watching import last_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

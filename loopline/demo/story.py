@@ -21,12 +21,12 @@ from loopline.demo.stage import Stage, apart, fresh_home, history_lands, open_st
 from loopline.demo.teller import Teller
 from loopline.platform_core import environment as environments
 from loopline.platform_core.errors import LooplineError, Refused
-from loopline.platform_core.features.standing import progress
+from loopline.platform_core.features.registry.standing import progress
 from loopline.platform_core.foundation.names import view_table
 from loopline.platform_core.foundation.signals import set_by_signals
 from loopline.platform_core.ingestion.landing import pending
-from loopline.platform_core.loop import cycles, gates
-from loopline.platform_core.loop.cycles import Cycle
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.cycles import Cycle
 from loopline.platform_core.turn import start_rollout
 from loopline.up.running import Options, running
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from loopline.demo.client import Tally
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
     from loopline.up.app import App
 
 

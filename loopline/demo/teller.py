@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.loop.sentences import OBSERVED, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loopline.platform_core.loop.ledger import Entry, Ledger
+    from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 
 QUIET = {*OBSERVED, "deployment.changed", "arrival.landed"}
 """Kinds that come too often for a story; their figures stand in its end."""

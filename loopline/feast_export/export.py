@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from loopline.feast_export import repository
 from loopline.feast_export.names import CREATED, EVENT_TIMESTAMP, refuse
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.features.changes import feature_names, last_of_each, living, without
+from loopline.platform_core.features.compute.changes import feature_names, last_of_each, living, without
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, GONE, view_name, view_table
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from loopline.features_api.registry_models import (
     ViewOut,
     ViewRead,
 )
-from loopline.platform_core.features.catalog import Freshness, Meant
-from loopline.platform_core.features.readers import Reader
-from loopline.platform_core.features.registry import Registration
-from loopline.platform_core.features.view_ref import ViewRef
-from loopline.platform_core.features.view_table import SourceRecord, ViewRecord
+from loopline.platform_core.features.registry.catalog import Freshness, Meant
+from loopline.platform_core.features.registry.readers import Reader
+from loopline.platform_core.features.registry.registry import Registration
+from loopline.platform_core.features.registry.view_ref import ViewRef
+from loopline.platform_core.features.registry.view_table import SourceRecord, ViewRecord
 
 
 def view_out(record: ViewRecord) -> ViewOut:

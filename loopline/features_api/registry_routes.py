@@ -26,10 +26,10 @@ from loopline.features_api.registry_models import (
 )
 from loopline.features_api.service import Given
 from loopline.platform_core.errors import BadRequest
-from loopline.platform_core.features import catalog
-from loopline.platform_core.features.catalog import Wanted
-from loopline.platform_core.features.registry import FeatureRegistry
-from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.registry import catalog
+from loopline.platform_core.features.registry.catalog import Wanted
+from loopline.platform_core.features.registry.registry import FeatureRegistry
+from loopline.platform_core.features.registry.view_ref import ViewRef
 
 router = APIRouter(tags=["registry"])
 By = Annotated[str, Query(pattern=PLAIN, max_length=256, description="who, for the ledger")]

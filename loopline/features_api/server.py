@@ -97,7 +97,7 @@ def register_apart() -> None:
 
 def register(platform: Platform, teams: Sequence[Team]) -> None:
     """Register teams; one that is refused is told in the log, its features are served as they are."""
-    from loopline.platform_core.features.registry import FeatureRegistry
+    from loopline.platform_core.features.registry.registry import FeatureRegistry
 
     for team in teams:
         try:

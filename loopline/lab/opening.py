@@ -16,12 +16,12 @@ from loopline.lab.versions import Version, found
 from loopline.platform_core import plugins
 from loopline.platform_core.contracts.registry import CANDIDATE, CHAMPION
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.features.reach import Reach, Tables
+from loopline.platform_core.features.compute.reach import Reach, Tables
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, GONE, ModelRef
-from loopline.platform_core.loop.entry_kinds import PINNED
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.training import training_set
-from loopline.platform_core.training.of_version import training_set_of
+from loopline.platform_core.training.packaging.of_version import training_set_of
 
 if TYPE_CHECKING:
     from loopline.platform_core.plugins import Installed

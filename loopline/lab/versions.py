@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from loopline.lab import showing
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.foundation.names import LABEL, ModelRef
-from loopline.platform_core.loop.packages import fetched
+from loopline.platform_core.loop.deployments.packages import fetched
 from loopline.platform_core.runtime.model.models import LoadedModel, load_model
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from loopline.asset_defs.dagster_bases import (
+from loopline.asset_defs.keys import POD_TAG
+from loopline.asset_defs.private.dagster_bases import (
     CheckRunHealthResult,
     ConfigurableClassData,
     LaunchRunContext,
     WorkerStatus,
 )
-from loopline.asset_defs.dagster_private import WARM_TAG
-from loopline.asset_defs.keys import POD_TAG
+from loopline.asset_defs.private.dagster_private import WARM_TAG
 from loopline.pod import settings
 from loopline.pod.run_pods import RunPods, launcher_settings
 

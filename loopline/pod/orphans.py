@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from loopline.asset_defs.dagster_private import WARM_TAG
+from loopline.asset_defs.private.dagster_private import WARM_TAG
 from loopline.up.dagster_home import TEAM_TAG
 
 UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dagster as dg
 
 from loopline.asset_defs.keys import PRIORITY_TAG, ROLLOUT_JOB
-from loopline.asset_defs.run_quota import BoundedQueue
+from loopline.asset_defs.runs.run_quota import BoundedQueue
 from loopline.up.dagster_home import BACKFILL_TAG, DAYS_TAG, SHARE_TAG, TEAM_TAG
 
 BEHIND = "-1"

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from loopline.asset_defs.dagster_bases import (
+from loopline.asset_defs.private.dagster_bases import (
     IO_TYPE_EXTENSION,
     CapturedLogSubscription,
     CloudStorageComputeLogManager,

@@ -7,7 +7,12 @@ from dagster_k8s.client import DagsterK8sUnrecoverableAPIError
 from dagster_k8s.job import get_job_name_from_run_id
 from dagster_k8s.launcher import K8sRunLauncher
 
-from loopline.asset_defs.dagster_bases import CheckRunHealthResult, ExecuteRunArgs, LaunchRunContext, WorkerStatus
+from loopline.asset_defs.private.dagster_bases import (
+    CheckRunHealthResult,
+    ExecuteRunArgs,
+    LaunchRunContext,
+    WorkerStatus,
+)
 from loopline.platform_core.errors import Refused
 from loopline.resources.kubernetes.link import api_message
 

@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.features.extents import Extents
-from loopline.platform_core.features.readers import Reader, announced, counts, live, views_of
-from loopline.platform_core.ingestion.letter_tally import Tallies
+from loopline.platform_core.features.registry.extents import Extents
+from loopline.platform_core.features.registry.readers import Reader, announced, counts, live, views_of
+from loopline.platform_core.ingestion.letters.letter_tally import Tallies
 from loopline.portal.actions.once import Once
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from loopline.platform_core.contracts.lake import Lake
-    from loopline.platform_core.features.readers import Live
-    from loopline.platform_core.features.view_ref import ViewRef
-    from loopline.platform_core.ingestion.letter_pages import Counts
+    from loopline.platform_core.features.registry.readers import Live
+    from loopline.platform_core.features.registry.view_ref import ViewRef
+    from loopline.platform_core.ingestion.letters.letter_pages import Counts
     from loopline.portal.actions.action import Outcome
     from loopline.portal.feature_rows import Declared, Held
 
@@ -67,7 +67,7 @@ class Caches:
 
     def letters(self, lake: Lake, team: str, source: str) -> Counts:
         """Count a source's open dead letters; as long as its tables do not change they are counted once."""
-        from loopline.platform_core.ingestion import letter_pages
+        from loopline.platform_core.ingestion.letters import letter_pages
 
         with self._lock:
             known = self._counts.get((team, source))

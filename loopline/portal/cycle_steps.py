@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.loop.entry_kinds import described
+from loopline.platform_core.loop.ledger.entry_kinds import described
 from loopline.platform_core.loop.sentences import sentence
 from loopline.portal.model.story import sentence_of
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
 
 HEADS = {
     "cycle.opened": "Opened",

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import func, select
 
-from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.registry.view_ref import ViewRef
 from loopline.platform_core.foundation import names
-from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
-    from loopline.platform_core.features.extents import Extent
+    from loopline.platform_core.features.registry.extents import Extent
     from loopline.portal.page_request import Portal
 
 Fresh = Literal["fresh", "stale", "not known", "retired"]

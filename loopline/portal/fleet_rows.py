@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core import alarms
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import fleet, freezes, rollout_table
-from loopline.platform_core.loop.quality_entries import metrics
+from loopline.platform_core.loop import fleet, freezes
+from loopline.platform_core.loop.rollouts import rollout_table
+from loopline.platform_core.loop.rollouts.quality_entries import metrics
 from loopline.platform_core.specs.quality import unit
 
 if TYPE_CHECKING:
     from loopline.platform_core.loop.fleet import LastCycle, Live
-    from loopline.platform_core.loop.ledger import Entry
-    from loopline.platform_core.loop.rollout_table import RolloutRecord
+    from loopline.platform_core.loop.ledger.ledger import Entry
+    from loopline.platform_core.loop.rollouts.rollout_table import RolloutRecord
     from loopline.platform_core.specs import Model
     from loopline.portal.page_request import Portal
 

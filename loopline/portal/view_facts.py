@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.features import catalog
-from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.registry import catalog
+from loopline.platform_core.features.registry.view_ref import ViewRef
 from loopline.portal import feature_rows
 
 if TYPE_CHECKING:
-    from loopline.platform_core.features.readers import Reader
-    from loopline.platform_core.features.view_table import SourceRecord
+    from loopline.platform_core.features.registry.readers import Reader
+    from loopline.platform_core.features.registry.view_table import SourceRecord
     from loopline.portal.feature_rows import ViewRow
     from loopline.portal.page_request import Portal
 

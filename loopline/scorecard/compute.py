@@ -151,7 +151,7 @@ def _refs(platform: Platform, teams: Sequence[Team]) -> list[ModelRef]:
     """Return every model that is declared, or was ever deployed."""
     from sqlalchemy import select
 
-    from loopline.platform_core.loop import tables
+    from loopline.platform_core.loop.ledger import tables
 
     place = tables.deployments.c
     with platform.ledger.reading() as connection:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.loop import cycles, deployments, watching
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments, watching
 from loopline.scorecard.facts import CycleFact, Event, Facts, RolloutFact
 
 if TYPE_CHECKING:

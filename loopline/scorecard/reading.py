@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
-from loopline.platform_core.loop import cycles, deployments, skews, tables, watching
-from loopline.platform_core.loop.entry_kinds import REGISTERED
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments, watching
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
+from loopline.platform_core.loop.rollouts import skews
 from loopline.scorecard.facts import Event, Facts
 from loopline.scorecard.following import ADVANCED, PROMOTED, ROLLED_BACK, STARTED, Following, follow_skews
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 _entry = tables.entries.c
 _details = _entry.details

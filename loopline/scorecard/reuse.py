@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from loopline.platform_core.features import catalog
-from loopline.platform_core.features.catalog import Wanted
+from loopline.platform_core.features.registry import catalog
+from loopline.platform_core.features.registry.catalog import Wanted
 from loopline.scorecard.figure import ORGANISATION, Measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from loopline.platform_core.features.readers import Reader
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.features.registry.readers import Reader
+    from loopline.platform_core.loop.ledger.ledger import Ledger
     from loopline.platform_core.specs import Team
 
 MADE = ("template.yml", "*.template.yml")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import DATE, ModelRef, prediction_table, scorecard_table
-from loopline.platform_core.loop.traffic import errors, fair
+from loopline.platform_core.loop.rollouts.traffic import errors, fair
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loopline.platform_core.environment import Environment
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
     from loopline.platform_core.sign_in_settings import Issuer as Vouching
     from loopline.platform_core.sign_in_settings import SignIn
 

@@ -33,7 +33,7 @@ def desk_of(host: str) -> Desk | None:
     if not environment.asks_to_sign_in():
         print(refuse_beyond(host), file=sys.stderr)  # noqa: T201 - a command speaks to its user
         return None
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
     from loopline.sign_in.desk import Desk
 
     bound = environment.read(only=())

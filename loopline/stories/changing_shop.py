@@ -13,14 +13,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from loopline.platform_core.contracts.event_stream import Record
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import online_view
 from loopline.platform_core.ingestion import arrivals
-from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
 from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.ingestion.letters.dead_letters import dead_letters, replay
 from loopline.platform_core.specs import FeatureView, Model, Source, Team, feature_view, labels
-from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.testing.engines.engine_tables import at
 from loopline.platform_core.testing.fakes.event_source import InMemoryDelivery
 from loopline.platform_core.training import training_set
 

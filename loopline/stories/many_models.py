@@ -12,11 +12,11 @@ from sqlalchemy import insert
 
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.clock import ReplayClock
-from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.specs import Labels, Model, Source, Team
-from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.specs.views.features import FeatureView
 
 NOW = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 ORDERS = Source("orders", "orders.v1.yaml", arrives="daily")

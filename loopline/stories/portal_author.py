@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, gates, rollouts
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
-from loopline.platform_core.loop.gates import GateReading, Verdict
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.gates import GateReading, Verdict
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.turn import start_rollout
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert
 
-from loopline.platform_core.features.extents import MATERIALIZED
-from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.registry.extents import MATERIALIZED
+from loopline.platform_core.features.registry.view_ref import ViewRef
 from loopline.platform_core.foundation.names import dead_letter_table
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.entry_kinds import LANDED, PINNED, REGISTERED
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.entry_kinds import LANDED, PINNED, REGISTERED
 from loopline.scorecard import store
 from loopline.scorecard.definitions import DEFINITIONS
 from loopline.scorecard.figure import Figure
@@ -150,7 +150,7 @@ def _reason(number: int) -> str:
 def _letters(source: str, now: datetime) -> Any:
     import pyarrow as pa
 
-    from loopline.platform_core.ingestion.letters import schema
+    from loopline.platform_core.ingestion.letters.letters import schema
 
     return pa.Table.from_pylist(list(_letter_rows(source, now)), schema=schema())
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import PrivateAttr
 
 from loopline.platform_core.environment import Environment, bind
-from loopline.platform_core.features.registry import FeatureRegistry
+from loopline.platform_core.features.registry.registry import FeatureRegistry
 from loopline.platform_core.foundation.clock import Clock, ReplayClock
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed, Quarantined
 from loopline.platform_core.specs import P99, ErrorRate, Model, Rollout, ScoreShift, Team
-from loopline.platform_core.testing.engine_tables import large_order, put_contract, spending
+from loopline.platform_core.testing.engines.engine_tables import large_order, put_contract, spending
 from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
 from loopline.platform_core.testing.fakes.event_source import InMemoryEventSource
 from loopline.platform_core.testing.fakes.lake import InMemoryLake

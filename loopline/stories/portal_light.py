@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert
 
-from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.testing.engine_tables import large_order, spending
+from loopline.platform_core.testing.engines.engine_tables import large_order, spending
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform

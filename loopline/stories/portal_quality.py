@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from loopline.platform_core.loop import quality_table
-from loopline.platform_core.loop.quality_table import Row
-from loopline.platform_core.monitor import fairness_verdicts, quality_figures
-from loopline.platform_core.monitor.fairness_verdicts import Group, Judged, Verdict
-from loopline.platform_core.monitor.quality_figures import WindowFigure
+from loopline.platform_core.loop.rollouts import quality_table
+from loopline.platform_core.loop.rollouts.quality_table import Row
+from loopline.platform_core.monitor.quality import fairness_verdicts, quality_figures
+from loopline.platform_core.monitor.quality.fairness_verdicts import Group, Judged, Verdict
+from loopline.platform_core.monitor.quality.quality_figures import WindowFigure
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef

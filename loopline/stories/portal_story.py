@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.alarms import Alarm, raise_alarm
-from loopline.platform_core.loop import cycles, freezes, rollback
-from loopline.platform_core.loop.gates import GateReading
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.cycles.gates import GateReading
+from loopline.platform_core.loop.rollouts import rollback
 from loopline.stories import portal_quality
 from loopline.stories.portal_author import Author, metrics, passed
 

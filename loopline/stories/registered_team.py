@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.features.registry import FeatureRegistry
+from loopline.platform_core.features.registry.registry import FeatureRegistry
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef, view_table
-from loopline.platform_core.loop import deployments
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.specs import FeatureView, Model, Team
-from loopline.platform_core.testing.engine_tables import at, large_order, spending
+from loopline.platform_core.testing.engines.engine_tables import at, large_order, spending
 
 if TYPE_CHECKING:
     import narwhals as nw

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.features.materialize import Materialized, materialize
+from loopline.platform_core.features.materialization.materialize import Materialized, materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import (
     ARRIVAL,
@@ -16,7 +16,7 @@ from loopline.platform_core.foundation.names import (
     raw_table,
     view_table,
 )
-from loopline.platform_core.testing.engine_tables import at, raw_orders, spending
+from loopline.platform_core.testing.engines.engine_tables import at, raw_orders, spending
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform

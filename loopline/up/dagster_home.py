@@ -61,7 +61,7 @@ def bounded(own: dict[str, Any]) -> dict[str, Any]:
     if quotas().runs is None:
         return own
     others = {name: value for name, value in own.items() if name != "run_queue"}
-    queue = {"module": "loopline.asset_defs.run_quota", "class": "BoundedQueue", "config": own["run_queue"]}
+    queue = {"module": "loopline.asset_defs.runs.run_quota", "class": "BoundedQueue", "config": own["run_queue"]}
     return others | {"run_coordinator": queue}
 
 

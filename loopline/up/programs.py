@@ -90,7 +90,9 @@ class Programs:
 
     def watchdog(self, dagster_url: str) -> Program:
         """Look for what is wrong and tell people; it ends among the first, so that an end in order is no alarm."""
-        return self._program(WATCHDOG, Rank.DAEMON, "-m", "loopline.cli.watchdog", "--dagster", dagster_url)
+        return self._program(
+            WATCHDOG, Rank.DAEMON, "-m", "loopline.cli.installation.watchdog", "--dagster", dagster_url
+        )
 
     def portal(self, port: int, **neighbours: str | None) -> Program:
         """Show people what is live and why, with links to its neighbours (``dagster``, ``inference``, ...)."""

@@ -217,7 +217,7 @@ def _quarantine(app: App, team: str, reason: str) -> None:
 
 def _reapply(app: App, waiting: Waiting) -> None:
     """Ask for the state that the ledger knows, once the inference server lives; what cannot be is told by name."""
-    from loopline.platform_core.loop import deployments
+    from loopline.platform_core.loop.deployments import deployments
 
     if app.endpoint is not None:
         waiting.for_program(INFERENCE, partial(_lives, f"{app.endpoint}/v2/health/live", app.platform.serving))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.middleware import Middleware
 
-from loopline.asset_defs.dagster_web_private import GuardedWebserver, workspace_of
+from loopline.asset_defs.private.dagster_web_private import GuardedWebserver, workspace_of
 from loopline.platform_core import environment
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.platform import Platform

@@ -12,7 +12,8 @@ from sqlalchemy import select
 from loopline.platform_core.alarms.alarm import Alarm
 from loopline.platform_core.contracts.notifier import Severity
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import presence, tables
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.sites import presence
 from loopline.watchdog.look import Bounds, Looked
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from loopline.platform_core.alarms.alarm import Alarm
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.signing.trust import SAID
 from loopline.watchdog.look import Looked
 

@@ -16,13 +16,13 @@ from loopline.platform_core.alarms.debounce import RAISED_ANNOUNCEMENTS
 from loopline.platform_core.alarms.escalation import Worst
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.freezes import signed
-from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.ledger import Entry, append
 from loopline.platform_core.redaction import redacted
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
     from loopline.platform_core.platform import Platform
 
 _column = tables.alarms.c

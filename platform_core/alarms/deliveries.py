@@ -12,13 +12,13 @@ from sqlalchemy.exc import IntegrityError
 
 from loopline.platform_core.alarms.alarm import NOTIFIED, SILENCED
 from loopline.platform_core.alarms.debounce import LONGEST_PAUSE, STANDS, Delivery, News
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.ledger import Entry, append
 
 if TYPE_CHECKING:
     from loopline.platform_core.alarms.board import Standing
     from loopline.platform_core.contracts.notifier import Message
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 LEASE = timedelta(minutes=2)
 """How long a message that is being sent is nobody else's; longer than any notifier may take."""

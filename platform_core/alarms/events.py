@@ -17,9 +17,9 @@ from loopline.platform_core.foundation.names import AssetName, ModelRef
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.notifier import Severity
     from loopline.platform_core.errors import LooplineError
-    from loopline.platform_core.features.view_ref import ViewRef
-    from loopline.platform_core.ingestion.dead_shares import Share
-    from loopline.platform_core.ingestion.refusals import Refusal
+    from loopline.platform_core.features.registry.view_ref import ViewRef
+    from loopline.platform_core.ingestion.letters.dead_shares import Share
+    from loopline.platform_core.ingestion.letters.refusals import Refusal
     from loopline.platform_core.platform import Platform
 
 FEW = 3

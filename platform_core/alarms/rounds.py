@@ -13,7 +13,7 @@ from loopline.platform_core.loop import watchdog_looks
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 FILE = "watchdog.json"
 """In the watchdog's own home: a sign of life for probes, also while no database answers."""

@@ -21,7 +21,7 @@ from loopline.platform_core.errors import ContractBroken
 if TYPE_CHECKING:
     from loopline.platform_core.audit.keys import VerifyingKey
     from loopline.platform_core.contracts.anchors import Anchors
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 _done = audit_checkpoints.c
 

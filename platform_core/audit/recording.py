@@ -16,7 +16,7 @@ from loopline.platform_core.foundation.clock import micros
 from loopline.platform_core.foundation.trace_ids import of_cycle
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 _NUMBER = audit_entries.c.audit_id
 

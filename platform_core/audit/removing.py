@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.audit.retained import Line
     from loopline.platform_core.audit.verifying import Seen
     from loopline.platform_core.contracts.anchors import Anchors
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 AT_ONCE = 20_000
 """The most entries that one run lets go."""

@@ -22,7 +22,7 @@ from loopline.platform_core.foundation.clock import micros
 
 if TYPE_CHECKING:
     from loopline.platform_core.audit.keys import Signs
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 SETTLED = timedelta(minutes=10)
 """Until an entry is this old, one with a smaller number may still appear: a transaction that began sooner."""

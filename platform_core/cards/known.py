@@ -7,24 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.loop import cycles, gates, quality_table
-from loopline.platform_core.loop.deployments import CHANGED
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.deployments.deployments import CHANGED
 from loopline.platform_core.loop.history import REASONS
-from loopline.platform_core.loop.quality_entries import REALISED, metrics
-from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.drift_windows import judged
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.rollouts import quality_table
+from loopline.platform_core.loop.rollouts.quality_entries import REALISED, metrics
+from loopline.platform_core.monitor.drift.drift_windows import judged
+from loopline.platform_core.monitor.quality import fairness_verdicts
 from loopline.platform_core.training import training_set
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.cycles import Cycle
-    from loopline.platform_core.loop.gates import Verdict
-    from loopline.platform_core.loop.ledger import Entry
-    from loopline.platform_core.monitor.drift_windows import Window
-    from loopline.platform_core.monitor.fairness_verdicts import FairnessAt
+    from loopline.platform_core.loop.cycles.cycles import Cycle
+    from loopline.platform_core.loop.cycles.gates import Verdict
+    from loopline.platform_core.loop.ledger.ledger import Entry
+    from loopline.platform_core.monitor.drift.drift_windows import Window
+    from loopline.platform_core.monitor.quality.fairness_verdicts import FairnessAt
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
     from loopline.platform_core.training.training_set import TrainingSet

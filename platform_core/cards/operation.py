@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.cards.card import Table
 from loopline.platform_core.cards.known import NOBODY
 from loopline.platform_core.cards.words import at, number, settings
-from loopline.platform_core.loop import gates
+from loopline.platform_core.loop.cycles import gates
 from loopline.platform_core.loop.sentences import tell
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.cards.card import Table
 from loopline.platform_core.cards.words import at, number, settings
-from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.contracts import personal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,9 +14,9 @@ from loopline.platform_core.contracts.base import Vendor
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.specs.contract_file import RowContract
-    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.contracts.contract_file import RowContract
     from loopline.platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.views.features import FeatureView
 
 
 ScoreRows = Callable[[Path, "pa.Table"], Sequence[float]]

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from loopline.platform_core.contracts.serving import BATCH_ROLE, SHADOW_ROLE
 from loopline.platform_core.foundation.names import EVENT_TIME, ModelRef, prediction_table
-from loopline.platform_core.loop import traffic
-from loopline.platform_core.loop.raw import RAW
-from loopline.platform_core.monitor.labelled import answered_keys
-from loopline.platform_core.specs import personal
+from loopline.platform_core.loop.rollouts import traffic
+from loopline.platform_core.loop.rollouts.raw import RAW
+from loopline.platform_core.monitor.quality.labelled import answered_keys
+from loopline.platform_core.specs.contracts import personal
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.experiments.outcomes import Entities
     from loopline.platform_core.experiments.sequence import Interval
     from loopline.platform_core.experiments.settings import Settled
-    from loopline.platform_core.loop.experiments import Does
+    from loopline.platform_core.loop.rollouts.experiments import Does
     from loopline.platform_core.specs import Guardrail
 
 BETTER, WORSE, ALIKE, OPEN = "candidate better", "stable better", "no difference", "undecided"

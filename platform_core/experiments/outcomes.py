@@ -9,14 +9,21 @@ import numpy as np
 import pyarrow as pa
 
 from loopline.platform_core.errors import InvalidSpec, NotFound
-from loopline.platform_core.features.label_check import labels_of
-from loopline.platform_core.features.reach import RawRows, Reach
+from loopline.platform_core.features.compute.label_check import labels_of
+from loopline.platform_core.features.compute.reach import RawRows, Reach
 from loopline.platform_core.foundation import number_lists
 from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL, raw_table
-from loopline.platform_core.loop import raw
-from loopline.platform_core.monitor.labelled import Keyed, answered_keys, matched, numbered_examples, repeats, texts
-from loopline.platform_core.monitor.outcomes import DAY_US
-from loopline.platform_core.specs import personal
+from loopline.platform_core.loop.rollouts import raw
+from loopline.platform_core.monitor.quality.labelled import (
+    Keyed,
+    answered_keys,
+    matched,
+    numbered_examples,
+    repeats,
+    texts,
+)
+from loopline.platform_core.monitor.quality.outcomes import DAY_US
+from loopline.platform_core.specs.contracts import personal
 from loopline.platform_core.specs.experiment import ERRORS, LATENCY
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from loopline.platform_core.errors import NotFound, Refused
 from loopline.platform_core.experiments import outcomes, sequence
 from loopline.platform_core.experiments.arms import met
 from loopline.platform_core.experiments.settings import Settled
-from loopline.platform_core.monitor.outcomes import DAY_US
+from loopline.platform_core.monitor.quality.outcomes import DAY_US
 
 if TYPE_CHECKING:
     from loopline.platform_core.experiments.arms import Arms, Floats, Places

@@ -16,15 +16,18 @@ from loopline.platform_core.errors import ContractBroken, InvalidSpec, NotFound,
 from loopline.platform_core.experiments import looking
 from loopline.platform_core.experiments.outcomes import Source
 from loopline.platform_core.experiments.settings import Settled
-from loopline.platform_core.features.outdated import refuse_outdated
+from loopline.platform_core.features.registry.outdated import refuse_outdated
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import deployments, experiments, gates, rollback, rollouts, tables
-from loopline.platform_core.loop.decisions import Decision
-from loopline.platform_core.loop.experiments import End, Standing
+from loopline.platform_core.loop.cycles import gates
+from loopline.platform_core.loop.deployments import deployments
 from loopline.platform_core.loop.freezes import signed
-from loopline.platform_core.loop.ledger import Entry, append
-from loopline.platform_core.loop.pauses import HELD
-from loopline.platform_core.loop.rollout_table import ACTIVE, by_id, column, id_of
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.ledger import Entry, append
+from loopline.platform_core.loop.rollouts import experiments, rollback, rollouts
+from loopline.platform_core.loop.rollouts.decisions import Decision
+from loopline.platform_core.loop.rollouts.experiments import End, Standing
+from loopline.platform_core.loop.rollouts.pauses import HELD
+from loopline.platform_core.loop.rollouts.rollout_table import ACTIVE, by_id, column, id_of
 from loopline.platform_core.turn import start_rollout
 
 if TYPE_CHECKING:
@@ -33,9 +36,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from loopline.platform_core.experiments.looking import Seen, Verdict
-    from loopline.platform_core.loop.experiments import Does
-    from loopline.platform_core.loop.rollout_table import RolloutRecord
-    from loopline.platform_core.loop.rollouts import Admit
+    from loopline.platform_core.loop.rollouts.experiments import Does
+    from loopline.platform_core.loop.rollouts.rollout_table import RolloutRecord
+    from loopline.platform_core.loop.rollouts.rollouts import Admit
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import BadRequest, NotFound
-from loopline.platform_core.features.view_features import view_features
+from loopline.platform_core.features.compute.view_features import view_features
 from loopline.platform_core.foundation.names import online_view
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class FeatureNames:
 
     def columns(self, view: FeatureView) -> list[str]:
         """Return all features of a view in the order in which they are stored."""
-        from loopline.platform_core.specs.odcs import contract_of
+        from loopline.platform_core.specs.contracts.odcs import contract_of
 
         name = label(view)
         if name not in self._columns:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.views.features import FeatureView
 
 ARRIVED_AT = "_arrived_at"
 """Raw rows: when the platform could first know the row (UTC, µs)."""

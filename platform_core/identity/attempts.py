@@ -16,7 +16,7 @@ from loopline.platform_core.identity.tables import attempts
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 WINDOW_SECONDS = 900.0
 MOST_OF_BOTH, MOST_OF_NAME, MOST_OF_ADDRESS = 5, 50, 100

@@ -15,7 +15,7 @@ from loopline.platform_core.identity.sessions import digest
 from loopline.platform_core.identity.tables import logouts
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 _SECOND = 1_000_000
 _column = logouts.c

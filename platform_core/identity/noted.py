@@ -8,7 +8,7 @@ from loopline.platform_core.audit import recording
 
 if TYPE_CHECKING:
     from loopline.platform_core.identity.caller import Caller
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 LOCAL = "accounts"
 """What is written in place of the issuer where a small team's own accounts vouch."""

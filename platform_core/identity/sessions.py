@@ -15,7 +15,7 @@ from loopline.platform_core.identity.caller import Caller
 from loopline.platform_core.identity.tables import sessions
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 PREFIX = "lls_"
 """By which a session is told from other things that are shown as a bearer's."""

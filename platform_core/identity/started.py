@@ -15,7 +15,7 @@ from loopline.platform_core.identity.sessions import digest
 from loopline.platform_core.identity.tables import started
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 LASTS_SECONDS = 600.0
 MOST = 10_000

@@ -15,12 +15,12 @@ from loopline.platform_core.ingestion.held_rows import TAKEN_BACK, marks_of
 from loopline.platform_core.ingestion.holding import mark, with_values, withdrawn, without_marks
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.sequence import append_next
-from loopline.platform_core.specs.source import STREAM
+from loopline.platform_core.specs.contracts.source import STREAM
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Source, Team
 
@@ -184,7 +184,7 @@ def _arrival_named(every: list[Landed], inbox: Inbox, name: str) -> Landed:
 
 
 def _letters(inbox: Inbox) -> pa.Table:
-    from loopline.platform_core.ingestion.letters import schema
+    from loopline.platform_core.ingestion.letters.letters import schema
 
     lake, wanted = inbox.platform.lake, [ARRIVAL, ARRIVED_AT, "name"]
     if lake.version(inbox.dead_letters) is None:

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.ingestion import erased_rows, raw_rows
-from loopline.platform_core.ingestion.dead_shares import Share
-from loopline.platform_core.ingestion.letters import letters_of
+from loopline.platform_core.ingestion.letters.dead_shares import Share
+from loopline.platform_core.ingestion.letters.letters import letters_of
 from loopline.platform_core.ingestion.row_changes import check_rows
 from loopline.platform_core.loop.erasures import KEPT_OUT
-from loopline.platform_core.specs.contract_file import MOST_AHEAD
+from loopline.platform_core.specs.contracts.contract_file import MOST_AHEAD
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.ingestion.refusals import SKIPPED
+from loopline.platform_core.ingestion.letters.refusals import SKIPPED
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.event_source import Arrival
     from loopline.platform_core.ingestion.inbox import Inbox
-    from loopline.platform_core.ingestion.refusals import Refusals
+    from loopline.platform_core.ingestion.letters.refusals import Refusals
 
 
 def left_out(inbox: Inbox, known: Refusals, waiting: Sequence[Arrival], landed: Collection[str]) -> list[Arrival]:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from loopline.platform_core.contracts.event_source import MALFORMED
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.loop import erasures
-from loopline.platform_core.specs import personal
-from loopline.platform_core.specs.contract_file import columns_of
+from loopline.platform_core.specs.contracts import personal
+from loopline.platform_core.specs.contracts.contract_file import columns_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.ingestion.inbox import Inbox
-    from loopline.platform_core.specs.contract_file import Column, RowContract
+    from loopline.platform_core.specs.contracts.contract_file import Column, RowContract
 
 SHORTEST = 5
 """Letters of a key that is looked for in a row that could not be split: a shorter one is in many of other persons."""

@@ -114,7 +114,7 @@ def _other_content(lake: Lake, table: str, version: int, than: int, new: pa.Tabl
 
 def key_of(team: Team, source: Source) -> tuple[str, ...]:
     """Return the columns that name a source's rows; raises ``InvalidSpec`` where its contract cannot be read."""
-    from loopline.platform_core.specs.odcs import contract_of
+    from loopline.platform_core.specs.contracts.odcs import contract_of
 
     return contract_of(team, source).key
 

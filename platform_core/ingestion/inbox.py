@@ -14,7 +14,7 @@ from loopline.platform_core.foundation import names
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Source, Team
-    from loopline.platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.contracts.contract_file import RowContract
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Inbox:
         Raises:
             InvalidSpec: with file and line.
         """
-        from loopline.platform_core.specs.odcs import contract_of
+        from loopline.platform_core.specs.contracts.odcs import contract_of
 
         return cls(platform, team.name, source.name, contract_of(team, source))
 
@@ -66,7 +66,7 @@ class Inbox:
         self, kind: str, reason: str, details: Mapping[str, Any], once: str | None = None, actor: str = "platform"
     ) -> None:
         """Write a line into the ledger, with the source and the contract's version."""
-        from loopline.platform_core.loop.ledger import Entry
+        from loopline.platform_core.loop.ledger.ledger import Entry
 
         every = {"source": self.where, "contract": self.contract.version, **details}
         now = self.platform.clock.now()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loopline.platform_core.ingestion.refusals import Refusal
+    from loopline.platform_core.ingestion.letters.refusals import Refusal
 
 
 @dataclass(frozen=True)

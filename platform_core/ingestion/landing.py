@@ -19,13 +19,15 @@ from loopline.platform_core.errors import (
 )
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL, LINE
-from loopline.platform_core.ingestion import arrivals, copies, dead_shares, raw_rows, refusals, sequence, streaming
+from loopline.platform_core.ingestion import arrivals, copies, raw_rows, sequence
 from loopline.platform_core.ingestion.checked_arrival import CheckedArrival, check_arrival
 from loopline.platform_core.ingestion.inbox import Inbox, LandedIds, application
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.landing_line import reached, record_landing
-from loopline.platform_core.ingestion.refusals import Refusal, Refusals
-from loopline.platform_core.specs.source import STREAM
+from loopline.platform_core.ingestion.letters import dead_shares, refusals
+from loopline.platform_core.ingestion.letters.refusals import Refusal, Refusals
+from loopline.platform_core.ingestion.streams import streaming
+from loopline.platform_core.specs.contracts.source import STREAM
 
 if TYPE_CHECKING:
     import pyarrow as pa

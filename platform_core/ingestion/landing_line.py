@@ -18,15 +18,15 @@ from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL, LINE
 from loopline.platform_core.ingestion import raw_rows
 from loopline.platform_core.ingestion.holding import of_rows
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.entry_kinds import LANDED
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.entry_kinds import LANDED
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.ingestion.inbox import Inbox
     from loopline.platform_core.ingestion.landed import Landed
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
 
 TRIES = 10
 """So many others may write a line at the same time before one is left to the next landing."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.contracts.event_source import Arrival
-    from loopline.platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.contracts.contract_file import RowContract
 
 
 def stamped(rows: pa.Table, arrival: Arrival) -> pa.Table:

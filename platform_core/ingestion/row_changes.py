@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.contracts.engine import Engine
-    from loopline.platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.contracts.contract_file import RowContract
 
 TOMBSTONES = ".deleted."
 """In a file's name, before its last suffix: each of its rows ends the row of its key."""

@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Entry, Ledger
+    from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 
 ERASING, ERASED, ADMITTED = "person.erasing", "person.erased", "person.admitted"
 KEPT_OUT = "person.kept_out"

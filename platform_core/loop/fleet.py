@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ScalarSelect, func, select
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.deployments import CHANGED
+from loopline.platform_core.loop.deployments.deployments import CHANGED
 from loopline.platform_core.loop.freezes import FROZEN, THAWED
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.loop.quality_entries import REALISED
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts.quality_entries import REALISED
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 WINDOW = "drift.window"
 """Kind of entries that say how a version does; ``monitor.drift`` writes them."""

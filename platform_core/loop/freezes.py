@@ -8,12 +8,12 @@ from sqlalchemy import Connection
 
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.ledger import Entry, newest
+from loopline.platform_core.loop.ledger.ledger import Entry, newest
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 FROZEN = "loop.frozen"
 THAWED = "loop.thawed"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.deployments import CHANGED, served
+from loopline.platform_core.loop.deployments.deployments import CHANGED, served
 from loopline.platform_core.loop.freezes import EVERYTHING, FROZEN, THAWED
-from loopline.platform_core.loop.ledger import merged
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.ledger import merged
 from loopline.platform_core.loop.sentences import tell
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from loopline.platform_core.contracts.serving import Served
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.ledger import Entry, Ledger
+    from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 
 _entry = tables.entries.c
 REASONS = (

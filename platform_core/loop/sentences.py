@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.foundation.clock import dates
-from loopline.platform_core.loop.entry_kinds import described
-from loopline.platform_core.loop.gates import GateReading
-from loopline.platform_core.loop.quality_entries import metrics
-from loopline.platform_core.loop.quarantines import Window
+from loopline.platform_core.loop.cycles.gates import GateReading
+from loopline.platform_core.loop.cycles.quarantines import Window
+from loopline.platform_core.loop.ledger.entry_kinds import described
+from loopline.platform_core.loop.rollouts.quality_entries import metrics
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
 
 OBSERVED = (
     "drift.window",

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
 
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.presence import now_at
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.sites.presence import now_at
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 _table = tables.watchdog_looks
 

@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from loopline.platform_core.audit.tables import audit_checkpoints, audit_entries, audit_removed
 from loopline.platform_core.errors import ContractBroken, Refused
-from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.migration.figures import MovedRows
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 PAGE = 2_000
 """Rows in one transaction."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.online_store import Keep
-from loopline.platform_core.features import materialize
-from loopline.platform_core.features.keeping import LATE_DAYS
+from loopline.platform_core.features.materialization import materialize
+from loopline.platform_core.features.materialization.keeping import LATE_DAYS
 from loopline.platform_core.foundation.names import online_view, view_name, view_table
 from loopline.platform_core.migration.figures import MovedView
 

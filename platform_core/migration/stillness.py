@@ -52,7 +52,8 @@ class Standing:
 
 def in_the_way(source: Platform, target: Platform) -> Sequence[str]:
     """Say what must end before an environment can move; each with what to do."""
-    from loopline.platform_core.loop import cycles, rollout_table
+    from loopline.platform_core.loop.cycles import cycles
+    from loopline.platform_core.loop.rollouts import rollout_table
 
     found = [
         f"cycle {cycle.cycle_id} is open → wait for it, or 'loopline cycle end {cycle.cycle_id}'"
@@ -68,7 +69,7 @@ def in_the_way(source: Platform, target: Platform) -> Sequence[str]:
 
 def _not_compacted(source: Platform) -> list[str]:
     """Say which models have answers that are in no table of the lake yet."""
-    from loopline.platform_core.monitor.predictions import waiting_of
+    from loopline.platform_core.monitor.quality.predictions import waiting_of
 
     counted = [(ref, waiting_of(source, ref)) for ref in _deployed(source)]
     return [
@@ -91,7 +92,7 @@ def _deployed(source: Platform) -> list[ModelRef]:
     from sqlalchemy import select
 
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.tables import deployments
+    from loopline.platform_core.loop.ledger.tables import deployments
 
     with source.ledger.reading() as connection:
         return [ModelRef(*row) for row in connection.execute(select(deployments.c.team, deployments.c.model))]

@@ -11,12 +11,12 @@ from loopline.platform_core.foundation.names import EVENT_TIME, LABEL, versioned
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loopline.platform_core.features.reads import Reader
-    from loopline.platform_core.features.view_table import ViewRecord
+    from loopline.platform_core.features.compute.reads import Reader
+    from loopline.platform_core.features.registry.view_table import ViewRecord
     from loopline.platform_core.foundation.names import AssetName
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Team
-    from loopline.platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.contracts.contract_file import RowContract
 
 
 class Columns:
@@ -53,13 +53,13 @@ class Columns:
         )
 
     def _contract(self, name: str) -> RowContract:
-        from loopline.platform_core.specs.odcs import contract_of
+        from loopline.platform_core.specs.contracts.odcs import contract_of
 
         return contract_of(self.team, self.team.source(name))
 
     def _read(self, reader: Reader) -> tuple[Origin, ...]:
         """Return the raw columns that a view or labels read: which of them a feature is made of, nobody knows."""
-        from loopline.platform_core.features.reads import columns_read
+        from loopline.platform_core.features.compute.reads import columns_read
 
         if not self.platform.engine.is_light:
             return ()
@@ -95,7 +95,7 @@ class Columns:
         return (*entities, Field(EVENT_TIME, "timestamp"), *features, label)
 
     def _registered(self) -> dict[str, ViewRecord]:
-        from loopline.platform_core.features.view_table import read_views
+        from loopline.platform_core.features.registry.view_table import read_views
 
         if self._views is None:
             with self.platform.ledger.reading() as connection:

@@ -8,17 +8,17 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import func, select
 
-from loopline.platform_core.features.declaration import ref_of
-from loopline.platform_core.features.extents import Extents
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.entry_kinds import REFUSED
+from loopline.platform_core.features.registry.declaration import ref_of
+from loopline.platform_core.features.registry.extents import Extents
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.entry_kinds import REFUSED
 from loopline.platform_core.observability.families import Family, seconds
 from loopline.platform_core.observability.landings import Landings
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
     from loopline.platform_core.specs import Team
 
 _entry = tables.entries.c

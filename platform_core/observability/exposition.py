@@ -51,7 +51,7 @@ def families(platform: Platform, teams: Installed) -> Iterator[Family]:
 
 
 def _platform(platform: Platform, teams: Installed) -> Iterator[Family]:
-    from loopline.platform_core.loop import tables
+    from loopline.platform_core.loop.ledger import tables
 
     build = Family("loopline_build_info", "gauge", "What runs.", ("version", "environment"))
     build.add(1, version("loopline"), platform.environment.name)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Integer, func, select
 
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.entry_kinds import LANDED
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.entry_kinds import LANDED
 from loopline.platform_core.observability.totals import Totals
 
 if TYPE_CHECKING:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.cycles import CLOSED
+from loopline.platform_core.loop.cycles.cycles import CLOSED
+from loopline.platform_core.loop.cycles.gates import JUDGED, OVERRIDDEN
 from loopline.platform_core.loop.fleet import freezes
-from loopline.platform_core.loop.gates import JUDGED, OVERRIDDEN
-from loopline.platform_core.loop.rollout_table import ACTIVE, WATCHING
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.rollouts.rollout_table import ACTIVE, WATCHING
 from loopline.platform_core.observability.families import Family, seconds
 from loopline.platform_core.observability.newest import deployed
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 _entry, _cycle, _rollout = tables.entries.c, tables.cycles.c, tables.rollouts.c
 MODEL = ("team", "model")

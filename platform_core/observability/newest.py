@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Text, cast, select
 
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.deployments import CHANGED
+from loopline.platform_core.loop.deployments.deployments import CHANGED
 from loopline.platform_core.loop.fleet import newest_about
+from loopline.platform_core.loop.ledger import tables
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 _entry, _deployed = tables.entries.c, tables.deployments.c
 

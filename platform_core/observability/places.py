@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.foundation import names
-from loopline.platform_core.specs.source import STREAM
+from loopline.platform_core.specs.contracts.source import STREAM
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from sqlalchemy import RowMapping, func, select
 
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.quality_entries import REALISED, metrics
-from loopline.platform_core.monitor import quality_figures
-from loopline.platform_core.monitor.fairness_verdicts import Judged
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.rollouts.quality_entries import REALISED, metrics
+from loopline.platform_core.monitor.quality import quality_figures
+from loopline.platform_core.monitor.quality.fairness_verdicts import Judged
 from loopline.platform_core.observability.families import Family, seconds
 from loopline.platform_core.observability.newest import NewestEntry, newest_entries
 from loopline.platform_core.specs.quality import unit
@@ -23,7 +23,7 @@ from loopline.platform_core.specs.quality import unit
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
     from loopline.platform_core.specs import Model, Team
 
 _VERSION = ("team", "model", "version")

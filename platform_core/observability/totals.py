@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import select
 
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.new_entries import SETTLED
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.new_entries import SETTLED
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 _entry = tables.entries.c
 Key = TypeVar("Key", bound=Hashable)

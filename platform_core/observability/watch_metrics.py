@@ -11,8 +11,9 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import func, select
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import skews, tables
 from loopline.platform_core.loop.fleet import WINDOW
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.rollouts import skews
 from loopline.platform_core.observability.families import Family, seconds
 from loopline.platform_core.observability.newest import NewestEntry, newest_entries
 from loopline.platform_core.observability.totals import Totals
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 _VERSION = ("team", "model", "version")
 _entry, _alarm, _delivery = tables.entries.c, tables.alarms.c, tables.alarm_deliveries.c

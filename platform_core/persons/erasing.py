@@ -17,14 +17,14 @@ from sqlalchemy import select
 
 from loopline.platform_core.audit.tables import audit_entries
 from loopline.platform_core.errors import LooplineError, NotFound, Refused, Unsupported
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import view_name, view_table
 from loopline.platform_core.loop import erasures
 from loopline.platform_core.loop.erasures import ADMITTED, ERASED, ERASING, Erasure
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.persons import places, scan, sets
 from loopline.platform_core.persons.place import NOT_LOOKED
-from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.contracts import personal
 
 if TYPE_CHECKING:
     from loopline.platform_core.persons.place import Place

@@ -27,10 +27,10 @@ from loopline.platform_core.foundation.names import (
 from loopline.platform_core.ingestion.arrivals import REDACTED
 from loopline.platform_core.ingestion.erased_rows import SHORTEST, as_landed, words
 from loopline.platform_core.ingestion.inbox import Inbox, application
-from loopline.platform_core.monitor import predictions, quality_look
+from loopline.platform_core.monitor.quality import predictions, quality_look
 from loopline.platform_core.persons import place, sets
 from loopline.platform_core.persons.place import BY_CONTRACT, BY_KEY, BY_TEXT, NOT_LOOKED, Place, Row
-from loopline.platform_core.specs.source import STREAM
+from loopline.platform_core.specs.contracts.source import STREAM
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.event_source import Arrival

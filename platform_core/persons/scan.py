@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from loopline.platform_core.ingestion.erased_rows import SHORTEST
-from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.contracts import personal
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.errors import LooplineError, NotFound
 from loopline.platform_core.foundation.names import DATE, ModelRef, raw_table
 from loopline.platform_core.loop.erasures import REDUCED, Erasure
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.persons import place
 from loopline.platform_core.persons.place import Place, Row
-from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.contracts import personal
 from loopline.platform_core.training import lake_care, training_set
 from loopline.platform_core.training.assembly import Assembly
 from loopline.platform_core.training.fingerprints import row_hash

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from loopline.platform_core.errors import BadRequest, NotFound, Refused
-from loopline.platform_core.specs import personal
-from loopline.platform_core.specs.contract_file import columns_of
-from loopline.platform_core.specs.odcs import contract_of
+from loopline.platform_core.specs.contracts import personal
+from loopline.platform_core.specs.contracts.contract_file import columns_of
+from loopline.platform_core.specs.contracts.odcs import contract_of
 
 if TYPE_CHECKING:
     from loopline.platform_core.specs import Source, Team
-    from loopline.platform_core.specs.contract_file import RowContract
+    from loopline.platform_core.specs.contracts.contract_file import RowContract
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}")
 

@@ -9,17 +9,20 @@ from loopline.platform_core import plugins
 from loopline.platform_core.audit import recording
 from loopline.platform_core.errors import Denied, LooplineError
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import erasures, gates, packages, rollouts
+from loopline.platform_core.loop import erasures
+from loopline.platform_core.loop.cycles import gates
+from loopline.platform_core.loop.deployments import packages
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.policies import lent, rules, second
 from loopline.platform_core.policies.question import EVERYTHING, LOOP, Asked, Question, Resource, of_model
 from loopline.platform_core.runtime.model.pickles import unpickled
-from loopline.platform_core.specs import personal, residency
+from loopline.platform_core.specs.contracts import personal, residency
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from loopline.platform_core.environment import Environment
-    from loopline.platform_core.loop.rollouts import Admit, RolloutRecord
+    from loopline.platform_core.loop.rollouts.rollouts import Admit, RolloutRecord
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.policies.engine import Decision
     from loopline.platform_core.policies.question import Kind

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from loopline.platform_core.errors import NotFound, Refused, Unsupported
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.ledger import Entry, append
 from loopline.platform_core.policies import rules
 from loopline.platform_core.policies.question import LOOP, OF_TEAMS, PLATFORM, ROLES, Resource
 from loopline.platform_core.policies.roles import Roles

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.ledger import Entry, append
 
 if TYPE_CHECKING:
     from datetime import datetime

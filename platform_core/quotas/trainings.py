@@ -13,15 +13,15 @@ from sqlalchemy import select
 
 from loopline.platform_core.errors import QuotaReached
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import tables
-from loopline.platform_core.loop.entry_kinds import CLAIMED, REGISTERED
-from loopline.platform_core.loop.ledger import Entry, append
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.entry_kinds import CLAIMED, REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry, append
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
 
-    from loopline.platform_core.loop.cycles import Cycle
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.cycles.cycles import Cycle
+    from loopline.platform_core.loop.ledger.ledger import Ledger
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model
 

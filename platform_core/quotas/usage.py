@@ -11,7 +11,7 @@ from loopline.platform_core.loop import watchdog_looks
 from loopline.platform_core.quota_settings import size
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 LOOK = "quotas"
 FULL = 0.99

@@ -20,14 +20,14 @@ from loopline.platform_core.errors import InvalidSpec, NotFound, TaskFailed
 from loopline.platform_core.foundation.names import CREATED_AT, DATE, EVENT_TIME, ModelRef, raw_table, scores_table
 from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.ingestion.holding import holding
-from loopline.platform_core.loop import packages
-from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.loop.deployments import packages
+from loopline.platform_core.loop.deployments.deployments import deployment
 from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.runtime.model.readings import read
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.scoring.batch_features import gathered
-from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.contracts import personal
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.scoring.batch_features import Gathered
     from loopline.platform_core.signing.trust import Proof
     from loopline.platform_core.specs import Batch, Model, Team
-    from loopline.platform_core.specs.features import FrameFunction
+    from loopline.platform_core.specs.views.features import FrameFunction
 
 MARK = "batch_row"
 CHUNK = 10_000

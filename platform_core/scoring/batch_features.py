@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import InvalidSpec, NotFound
-from loopline.platform_core.features.view_features import view_features
+from loopline.platform_core.features.compute.view_features import view_features
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, GONE, online_view, view_table
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _requested(
     platform: Platform, team: Team, model: Model, wanted: Sequence[str]
 ) -> list[tuple[FeatureView, list[str]]]:
     """Find the views that are served from the request, whose tables hold what a caller would have sent."""
-    from loopline.platform_core.specs.odcs import contract_of
+    from loopline.platform_core.specs.contracts.odcs import contract_of
 
     views = [
         view_features(platform, view, contract_of(team, view.source))

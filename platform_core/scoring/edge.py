@@ -17,7 +17,7 @@ from loopline.platform_core.errors import ContractBroken, Unsupported
 from loopline.platform_core.runtime.model.encode import matrix
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.targets.target import TOLERANCE, Target
-from loopline.platform_core.training.package import PARITY_ROWS
+from loopline.platform_core.training.packaging.package import PARITY_ROWS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loopline.platform_core.scoring.events import Event
-from loopline.platform_core.specs.window_state import WindowState
+from loopline.platform_core.specs.views.window_state import WindowState
 
 if TYPE_CHECKING:
     from loopline.platform_core.runtime.model.manifest import WindowsField

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, LINE, OP
 from loopline.platform_core.ingestion.row_changes import check_rows
-from loopline.platform_core.ingestion.stream_batch import committed
-from loopline.platform_core.ingestion.stream_records import arrival_id, text_rows
-from loopline.platform_core.ingestion.tombstones import reasons_of
+from loopline.platform_core.ingestion.streams.stream_batch import committed
+from loopline.platform_core.ingestion.streams.stream_records import arrival_id, text_rows
+from loopline.platform_core.ingestion.streams.tombstones import reasons_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ from loopline.platform_core.foundation.names import (
     prediction_table,
     scores_table,
 )
-from loopline.platform_core.loop.packages import fetched
+from loopline.platform_core.loop.deployments.packages import fetched
 from loopline.platform_core.runtime.model.explaining import shares as shares_of
 from loopline.platform_core.runtime.model.models import load_model
 

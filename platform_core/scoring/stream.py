@@ -17,8 +17,8 @@ from loopline.platform_core.alarms.untrusted import alarmed
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import BadRequest, LooplineError, NotFound, TaskFailed, Transient, Unsupported
 from loopline.platform_core.foundation.collection import no_collection
-from loopline.platform_core.loop import packages
-from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.loop.deployments import packages
+from loopline.platform_core.loop.deployments.deployments import deployment
 from loopline.platform_core.redaction import redacted
 from loopline.platform_core.runtime.answering.inference import Inference, ModelState
 from loopline.platform_core.runtime.answering.routes import Route

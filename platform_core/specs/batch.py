@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.views.features import FeatureView
 
 
 @dataclass(frozen=True)

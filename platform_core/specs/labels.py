@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.errors import InvalidSpec
 
 if TYPE_CHECKING:
-    from loopline.platform_core.specs.features import FrameFunction
-    from loopline.platform_core.specs.source import Source
+    from loopline.platform_core.specs.contracts.source import Source
+    from loopline.platform_core.specs.views.features import FrameFunction
 
 MOST_REACH_DAYS = 36_525
 """A century; who looks further leaves it out."""

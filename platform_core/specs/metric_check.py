@@ -10,7 +10,7 @@ from loopline.platform_core.targets import known, unknown
 if TYPE_CHECKING:
     from loopline.platform_core.errors import InvalidSpec
     from loopline.platform_core.specs.model import Model
-    from loopline.platform_core.specs.model_file import ModelFile
+    from loopline.platform_core.specs.yaml_files.model_file import ModelFile
 
     Place = tuple[str | int, ...]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.specs.automatic import Automatic, undeclared
-from loopline.platform_core.specs.business_hours import business_hours
 from loopline.platform_core.specs.inputs import Inputs, form_of, refuse_unread
+from loopline.platform_core.specs.judges.business_hours import business_hours
 from loopline.platform_core.specs.metric_check import foreign
 from loopline.platform_core.specs.quality import Quality
 from loopline.platform_core.specs.search import Search
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs.examples import Fit
     from loopline.platform_core.specs.experiment import Experiment
     from loopline.platform_core.specs.explain import Explain
-    from loopline.platform_core.specs.features import FeatureView
-    from loopline.platform_core.specs.gates import Gate
-    from loopline.platform_core.specs.judges import Judge
+    from loopline.platform_core.specs.judges.gates import Gate
+    from loopline.platform_core.specs.judges.judges import Judge
     from loopline.platform_core.specs.labels import Labels
-    from loopline.platform_core.specs.pictures import Watched
     from loopline.platform_core.specs.quality import Fairness
+    from loopline.platform_core.specs.views.features import FeatureView
+    from loopline.platform_core.specs.views.pictures import Watched
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from loopline.platform_core import targets
-from loopline.platform_core.specs.gates import FairAcross
+from loopline.platform_core.specs.judges.gates import FairAcross
 
 if TYPE_CHECKING:
     from loopline.platform_core.metrics import Metric

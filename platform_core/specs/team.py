@@ -12,9 +12,9 @@ from loopline.platform_core.errors import InvalidSpec, NotFound
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.contracts.source import Source
     from loopline.platform_core.specs.model import Model
-    from loopline.platform_core.specs.source import Source
+    from loopline.platform_core.specs.views.features import FeatureView
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Team:
         Raises:
             InvalidSpec: with every problem of the first broken file, each as ``file:line: field: message``.
         """
-        from loopline.platform_core.specs.model_file import read_model_file
+        from loopline.platform_core.specs.yaml_files.model_file import read_model_file
 
         more = tuple(read_model_file(self.folder / path) for path in paths)
         return replace(self, models=(*self.models, *more))

@@ -23,7 +23,7 @@ from loopline.platform_core.contracts.compute import Compute
 from loopline.platform_core.errors import LooplineError, TaskFailed, Unsupported
 from loopline.platform_core.specs.gang import Gang
 from loopline.platform_core.specs.model import Requirements
-from loopline.platform_core.testing.expect import claimed, raises
+from loopline.platform_core.testing.parts.expect import claimed, raises
 
 SMALL = Requirements(cpu=1, memory_gb=0.1)
 _HERE = "loopline.platform_core.testing.compute"

@@ -12,7 +12,7 @@ from typing import Any
 
 from loopline.platform_core.contracts import EventSource, EventStream, Lake, OnlineStore, Registry, Vendor
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.testing.expect import raises
+from loopline.platform_core.testing.parts.expect import raises
 
 FIRST_CALLS: Mapping[type[Vendor], tuple[Callable[[Any], Any], ...]] = {
     Lake: (lambda lake: lake.version("kit/raw/x"), lambda lake: lake.tables()),

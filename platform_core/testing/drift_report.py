@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from loopline.platform_core.contracts.drift_report import DriftReport
-from loopline.platform_core.monitor.columns import TEXT_KIND
+from loopline.platform_core.monitor.drift.columns import TEXT_KIND
 
 _VERDICT = re.compile(r'data-column="([^"]*)"\s+data-score="([^"]*)"')
 _FETCHED = re.compile(

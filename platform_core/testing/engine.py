@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.engine import Engine, ViewRows
 from loopline.platform_core.errors import ContractBroken, InvalidSpec, TaskFailed
-from loopline.platform_core.testing.engine_joins import PointInTimeKit
-from loopline.platform_core.testing.engine_tables import (
+from loopline.platform_core.testing.engines.engine_joins import PointInTimeKit
+from loopline.platform_core.testing.engines.engine_tables import (
     articles_found,
     asked,
     at,
@@ -24,7 +24,7 @@ from loopline.platform_core.testing.engine_tables import (
     spending,
     words,
 )
-from loopline.platform_core.testing.expect import raises
+from loopline.platform_core.testing.parts.expect import raises
 
 if TYPE_CHECKING:
     import narwhals as nw

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from loopline.platform_core.contracts.event_source import REDACTS, Arrival, EventSource
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.testing.expect import claimed, raises
+from loopline.platform_core.testing.parts.expect import claimed, raises
 
 MORNING = datetime(2020, 1, 2, 6, tzinfo=UTC)
 ROWS = b'id,name\n1,"a, ""b"""\n2,\n,\n3,x,too many\n4\n5,"two\nlines"\n6,z\n'

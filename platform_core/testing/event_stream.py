@@ -17,7 +17,7 @@ from typing import Any
 
 from loopline.platform_core.contracts.event_stream import EventStream, Record, records_schema
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.testing.expect import raises
+from loopline.platform_core.testing.parts.expect import raises
 
 ALL = 10_000
 ODD = [b"", b"\n", b'"\\\r\n\0', "ä€𝄞".encode(), bytes(range(256)), b'{"json": "\xc3"}', b"x" * 100_000]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.contracts.lake import ERASES, Lake
 from loopline.platform_core.contracts.lake_files import FILES
 from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
-from loopline.platform_core.testing.expect import claimed, raises, skip
+from loopline.platform_core.testing.parts.expect import claimed, raises, skip
 
 if TYPE_CHECKING:
     import pyarrow as pa

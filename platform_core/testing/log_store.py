@@ -13,7 +13,7 @@ import pytest
 from loopline.platform_core.contracts.log_store import LogSink, LogStore
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record, log_folder
-from loopline.platform_core.testing.endpoints import new_model
+from loopline.platform_core.testing.parts.endpoints import new_model
 
 
 def record(request_id: str) -> Record:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.registry import CARRY, Publication, Registry
 from loopline.platform_core.errors import NotFound, Refused
-from loopline.platform_core.testing.expect import claimed, raises
+from loopline.platform_core.testing.parts.expect import claimed, raises
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,7 +23,7 @@ from loopline.platform_core.contracts.serving import (
     Serving,
 )
 from loopline.platform_core.errors import Unsupported
-from loopline.platform_core.testing.endpoints import (
+from loopline.platform_core.testing.parts.endpoints import (
     Answered,
     Ask,
     Load,
@@ -36,8 +36,8 @@ from loopline.platform_core.testing.endpoints import (
     settle,
     wait_for,
 )
-from loopline.platform_core.testing.expect import claimed
-from loopline.platform_core.testing.model_packages import AMOUNT
+from loopline.platform_core.testing.parts.expect import claimed
+from loopline.platform_core.testing.parts.model_packages import AMOUNT
 from loopline.platform_core.testing.serving_capabilities import CapabilitiesKit
 
 __all__ = ["Answered", "Ask", "ServingKit", "broken", "come_to", "new_model", "served", "wait_for"]

@@ -19,7 +19,7 @@ from loopline.platform_core.contracts.serving import (
     DesiredState,
     Serving,
 )
-from loopline.platform_core.testing.endpoints import (
+from loopline.platform_core.testing.parts.endpoints import (
     Ask,
     ask_over_grpc,
     broken,
@@ -31,7 +31,7 @@ from loopline.platform_core.testing.endpoints import (
     wait_for,
     wait_until,
 )
-from loopline.platform_core.testing.expect import claimed
+from loopline.platform_core.testing.parts.expect import claimed
 
 SAME = ("request_id", "row", "event_time", "keys", "features", "missing", "stale", "asked_at")
 """What a shadow's row shares with the row of the caller."""

@@ -14,7 +14,7 @@ import pytest
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState, Served
 from loopline.platform_core.contracts.state_store import ServerReport, StateFeed, StateStore
-from loopline.platform_core.testing.endpoints import new_model
+from loopline.platform_core.testing.parts.endpoints import new_model
 
 READY = ObservedState(1, ready=True)
 

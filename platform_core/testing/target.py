@@ -25,7 +25,7 @@ from loopline.platform_core.metrics.metric import Metric, Predictions
 from loopline.platform_core.targets import drawing
 from loopline.platform_core.targets.drawing import About
 from loopline.platform_core.targets.target import TOLERANCE, Target
-from loopline.platform_core.testing.expect import raises
+from loopline.platform_core.testing.parts.expect import raises
 
 if TYPE_CHECKING:
     from loopline.platform_core.metrics.metric import Floats

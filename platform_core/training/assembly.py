@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.features.changes import differ
-from loopline.platform_core.features.corrections import as_if_right
-from loopline.platform_core.features.label_check import labels_of
-from loopline.platform_core.features.reliance import refuse_short_reach
-from loopline.platform_core.features.view_features import ViewFeatures, view_features
+from loopline.platform_core.features.compute.changes import differ
+from loopline.platform_core.features.compute.label_check import labels_of
+from loopline.platform_core.features.compute.reliance import refuse_short_reach
+from loopline.platform_core.features.compute.view_features import ViewFeatures, view_features
+from loopline.platform_core.features.materialization.corrections import as_if_right
 from loopline.platform_core.foundation.names import (
     CORRECTS_SINCE,
     CREATED_AT,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from loopline.platform_core.loop.quarantines import Window
+    from loopline.platform_core.loop.cycles.quarantines import Window
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 
@@ -43,7 +43,7 @@ def feature_fields(platform: Platform, team: Team, model: Model) -> list[ViewFea
     Raises:
         InvalidSpec: two features of the model have one name, or one has the name of an entity.
     """
-    from loopline.platform_core.specs.odcs import contract_of
+    from loopline.platform_core.specs.contracts.odcs import contract_of
 
     found = [view_features(platform, view, contract_of(team, view.source)) for view in model.features]
     taken = dict.fromkeys([*model.labels.entities, EVENT_TIME, LABEL, KNOWN_AT], "the labels")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.names import EVENT_TIME, LABEL
-from loopline.platform_core.specs.gates import Segment
+from loopline.platform_core.specs.judges.gates import Segment
 from loopline.platform_core.targets import ROWS, drawing
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.features.declared_source import sources
+from loopline.platform_core.features.registry.declared_source import sources
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loopline.platform_core.runtime.model.explaining import Explainer, shares
-from loopline.platform_core.training.additivity import additive
+from loopline.platform_core.training.packaging.additivity import additive
 
 if TYPE_CHECKING:
     from loopline.platform_core.runtime.model.manifest import Manifest

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.errors import NotFound, Transient
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import erasures
-from loopline.platform_core.loop.entry_kinds import PINNED
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.lake import Tidied
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
     from loopline.platform_core.platform import Platform
 
 OLDER_THAN = timedelta(days=7)
@@ -55,7 +55,7 @@ def pins(platform: Platform, team: str) -> Mapping[str, set[int]]:
 
 def needed(platform: Platform, team: str) -> list[Entry]:
     """List the entries of the training sets of model versions that the registry has, and of cycles that are open."""
-    from loopline.platform_core.loop.cycles import open_cycles
+    from loopline.platform_core.loop.cycles.cycles import open_cycles
 
     entries = [entry for entry in platform.ledger.entries(kinds=[PINNED]) if entry.team == team]
     registered, running = _registered(platform, entries), {cycle.cycle_id for cycle in open_cycles(platform.ledger)}

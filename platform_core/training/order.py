@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.contracts import personal
 from loopline.platform_core.training import training_set
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Estimator, FeatureView, Model, Team
     from loopline.platform_core.training.evaluate import Floats
-    from loopline.platform_core.training.search import SearchResult
+    from loopline.platform_core.training.search.search import SearchResult
     from loopline.platform_core.training.training_set import TrainingSet
 
 

@@ -15,21 +15,23 @@ from loopline.platform_core import worker
 from loopline.platform_core.contracts.registry import CHAMPION
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import LABEL
-from loopline.platform_core.loop.packages import fetched
+from loopline.platform_core.loop.deployments.packages import fetched
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.signing.signer import signer
 from loopline.platform_core.specs.gang import Gang
-from loopline.platform_core.specs.gates import FairAcross
+from loopline.platform_core.specs.judges.gates import FairAcross
 from loopline.platform_core.tasks import opened
-from loopline.platform_core.training import evaluate, materials, training_set, warm
-from loopline.platform_core.training.best import chosen
+from loopline.platform_core.training import evaluate, training_set
 from loopline.platform_core.training.examples import Learnable, drilled, learnable
 from loopline.platform_core.training.importance import importance
-from loopline.platform_core.training.leaderboard import baseline, leaderboard, named
 from loopline.platform_core.training.order import Fitted, Order
-from loopline.platform_core.training.publish import packaged, published
-from loopline.platform_core.training.search import Bounds, Fitting, SearchResult, find
-from loopline.platform_core.training.trials import tried
+from loopline.platform_core.training.packaging import materials
+from loopline.platform_core.training.packaging.publish import packaged, published
+from loopline.platform_core.training.search import warm
+from loopline.platform_core.training.search.best import chosen
+from loopline.platform_core.training.search.leaderboard import baseline, leaderboard, named
+from loopline.platform_core.training.search.search import Bounds, Fitting, SearchResult, find
+from loopline.platform_core.training.search.trials import tried
 from loopline.platform_core.training.usage import Meter
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import ContractBroken, NotFound
-from loopline.platform_core.features.view_features import ViewFeatures
+from loopline.platform_core.features.compute.view_features import ViewFeatures
 from loopline.platform_core.foundation.names import LABEL, ModelRef, raw_table, view_table
-from loopline.platform_core.ingestion import doubts
 from loopline.platform_core.ingestion.held_rows import key_of
-from loopline.platform_core.loop import erasures, quarantines
-from loopline.platform_core.loop.quarantines import Window
+from loopline.platform_core.ingestion.quality import doubts
+from loopline.platform_core.loop import erasures
+from loopline.platform_core.loop.cycles import quarantines
+from loopline.platform_core.loop.cycles.quarantines import Window
 from loopline.platform_core.training.assembly import Assembly, feature_fields
 from loopline.platform_core.training.corrected import choice
 from loopline.platform_core.training.fingerprints import row_hash, spec_hash
@@ -22,7 +23,7 @@ from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from loopline.platform_core.specs.contract_file import RowContract
-    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.contracts.contract_file import RowContract
     from loopline.platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.views.features import FeatureView
 
 
 class DuckdbEngine(Engine):
@@ -37,7 +37,7 @@ class DuckdbEngine(Engine):
 
     def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
         """Run the function, and find out when the platform could first have done so."""
-        from loopline.platform_core.features.definitions import compute_view
+        from loopline.platform_core.features.compute.definitions import compute_view
         from loopline.resources.duckdb.frames import DuckdbFrames
 
         with self._connected({"threads": self.threads}) as connection:
@@ -45,7 +45,7 @@ class DuckdbEngine(Engine):
 
     def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
         """Run the function and bring its columns to the platform's names."""
-        from loopline.platform_core.features.definitions import compute_labels
+        from loopline.platform_core.features.compute.definitions import compute_labels
         from loopline.resources.duckdb.frames import DuckdbFrames
 
         with self._connected({"threads": self.threads}) as connection:
@@ -53,7 +53,7 @@ class DuckdbEngine(Engine):
 
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
         """Join each view by one as-of join."""
-        from loopline.platform_core.features.point_in_time import point_in_time
+        from loopline.platform_core.features.compute.point_in_time import point_in_time
         from loopline.resources.duckdb.point_in_time import matching
 
         with self._connected({}) as connection:

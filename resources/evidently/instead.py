@@ -31,8 +31,8 @@ FIRST = "drawn by the first of each list"
 
 
 def _what(field: pa.Field) -> str:
-    from loopline.platform_core.monitor.columns import TEXT_KIND
-    from loopline.platform_core.monitor.embeddings import is_embedding
+    from loopline.platform_core.monitor.drift.columns import TEXT_KIND
+    from loopline.platform_core.monitor.drift.embeddings import is_embedding
 
     if (field.metadata or {}).get(TEXT_KIND) == b"text":
         return WORD_COUNT

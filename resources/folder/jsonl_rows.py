@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.contracts.event_source import MALFORMED, refuse_reserved
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.names import LINE
-from loopline.platform_core.ingestion.stream_records import fields_or_malformed
+from loopline.platform_core.ingestion.streams.stream_records import fields_or_malformed
 
 if TYPE_CHECKING:
     import pyarrow as pa

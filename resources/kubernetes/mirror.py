@@ -28,7 +28,7 @@ from loopline.resources.kubernetes.mirrored import API_VERSION, KINDS, Mirrored,
 from loopline.resources.kubernetes.settings import PlainSignIn
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Ledger
+    from loopline.platform_core.loop.ledger.ledger import Ledger
 
 MANAGER = "loopline-mirror"
 LABELS = {"app.kubernetes.io/managed-by": MANAGER}

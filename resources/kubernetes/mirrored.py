@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import RowMapping, and_, func, or_, select
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import fleet, freezes, tables
-from loopline.platform_core.loop.rollout_table import ACTIVE, WATCHING
+from loopline.platform_core.loop import fleet, freezes
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.rollouts.rollout_table import ACTIVE, WATCHING
 
 if TYPE_CHECKING:
-    from loopline.platform_core.loop.ledger import Entry, Ledger
+    from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 
 GROUP, VERSION = "loopline.dev", "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"

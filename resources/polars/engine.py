@@ -10,9 +10,9 @@ from loopline.platform_core.contracts.engine import Checked, Engine, ViewRows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.specs.contract_file import RowContract
-    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.contracts.contract_file import RowContract
     from loopline.platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.views.features import FeatureView
 
 
 class PolarsEngine(Engine):
@@ -26,21 +26,21 @@ class PolarsEngine(Engine):
 
     def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
         """Run the function, and find out when the platform could first have done so."""
-        from loopline.platform_core.features.definitions import compute_view
+        from loopline.platform_core.features.compute.definitions import compute_view
         from loopline.resources.polars.frames import PolarsFrames
 
         return compute_view(PolarsFrames(), view, raw)
 
     def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
         """Run the function and bring its columns to the platform's names."""
-        from loopline.platform_core.features.definitions import compute_labels
+        from loopline.platform_core.features.compute.definitions import compute_labels
         from loopline.resources.polars.frames import PolarsFrames
 
         return compute_labels(PolarsFrames(), labels, raw)
 
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
         """Join each view by one sorted as-of join."""
-        from loopline.platform_core.features.point_in_time import point_in_time
+        from loopline.platform_core.features.compute.point_in_time import point_in_time
         from loopline.resources.polars.point_in_time import matching
 
         return point_in_time(labels, views, matching)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from loopline.platform_core.contracts.engine import ViewRows
-    from loopline.platform_core.features.point_in_time import Matches
+    from loopline.platform_core.features.compute.point_in_time import Matches
 
 _LABEL, _PLACE, _KNOWN = "_label", "_place", "_known"
 

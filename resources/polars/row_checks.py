@@ -17,7 +17,7 @@ from loopline.resources.polars import typed_columns
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.specs.contract_file import ColumnType, RowContract, Rule
+    from loopline.platform_core.specs.contracts.contract_file import ColumnType, RowContract, Rule
 
 REASONS = "reasons"
 MALFORMED_ROW = "row.malformed"

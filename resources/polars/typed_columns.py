@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from loopline.platform_core.specs.jdk_pattern import form_of
+from loopline.platform_core.specs.contracts.jdk_pattern import form_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.specs.contract_file import Column
+    from loopline.platform_core.specs.contracts.contract_file import Column
 
 LARGEST_WHOLE = 2**53
 """Above it a float64 no longer tells neighbouring whole numbers apart."""

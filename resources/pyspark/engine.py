@@ -12,9 +12,9 @@ from loopline.resources.pyspark.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.specs.contract_file import RowContract
-    from loopline.platform_core.specs.features import FeatureView
+    from loopline.platform_core.specs.contracts.contract_file import RowContract
     from loopline.platform_core.specs.labels import Labels
+    from loopline.platform_core.specs.views.features import FeatureView
     from loopline.resources.pyspark.frames import SparkFrames
 
 
@@ -42,21 +42,21 @@ class PysparkEngine(Settings, Engine):
 
     def compute_view(self, view: FeatureView, raw: pa.Table) -> pa.Table:
         """Run the function, and find out when the platform could first have done so."""
-        from loopline.platform_core.features.definitions import compute_view
+        from loopline.platform_core.features.compute.definitions import compute_view
 
         with self._frames() as frames:
             return compute_view(frames, view, raw)
 
     def compute_labels(self, labels: Labels, raw: pa.Table) -> pa.Table:
         """Run the function and bring its columns to the platform's names."""
-        from loopline.platform_core.features.definitions import compute_labels
+        from loopline.platform_core.features.compute.definitions import compute_labels
 
         with self._frames() as frames:
             return compute_labels(frames, labels, raw)
 
     def point_in_time(self, labels: pa.Table, views: Sequence[ViewRows]) -> pa.Table:
         """Join each view by one walk over its rows and the labels."""
-        from loopline.platform_core.features.point_in_time import point_in_time
+        from loopline.platform_core.features.compute.point_in_time import point_in_time
         from loopline.resources.pyspark.point_in_time import matching
 
         with self._frames() as frames:

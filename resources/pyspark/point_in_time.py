@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from loopline.platform_core.contracts.engine import ViewRows
-    from loopline.platform_core.features.point_in_time import Matches
+    from loopline.platform_core.features.compute.point_in_time import Matches
     from loopline.resources.pyspark.frames import SparkFrames
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from scripts.cluster import images
 from scripts.cluster.outside import Cluster, missing, obstacle, running
 from tests.cluster.installed_chart import CHART, NAMESPACE, REACHED, RELEASE, merged, wait_until_ready

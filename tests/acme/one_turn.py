@@ -14,13 +14,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from loopline.platform_core import plugins, turn
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.loop import cycles, history
+from loopline.platform_core.loop import history
+from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.testing.inference_server import inference_server
+from loopline.platform_core.testing.parts.inference_server import inference_server
 
 REF = ModelRef("acme", "stops")
 START = datetime(2024, 5, 1, tzinfo=UTC)

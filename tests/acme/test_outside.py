@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from loopline.platform_core.testing.online_store import OnlineStoreKit
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.target import TargetKit
 
 HERE = Path(__file__).parent

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 
 IN_PROCESS = "compute: {vendor: in_process}"
 SUBPROCESS = 'compute: {vendor: subprocess, root: "${LOOPLINE_HOME}/compute"}'

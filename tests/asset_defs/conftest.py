@@ -21,18 +21,18 @@ from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, gates
-from loopline.platform_core.loop.gates import GateReading, Verdict
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.gates import GateReading, Verdict
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import AtLeast, Drift, ErrorRate, Labels, Model, Rollout, Source, Team
-from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.specs.views.features import FeatureView
 from loopline.platform_core.testing.fakes.event_source import InMemoryDelivery, InMemoryEventSource
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.platform_core.training import training_set
 from loopline.platform_core.training.training_set import TrainingSet
 from loopline.resources.polars.engine import PolarsEngine

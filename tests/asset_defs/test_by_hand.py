@@ -7,8 +7,8 @@ import pytest
 
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MODEL_TAG, TURN, WORK_TAG, key
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments.deployments import deployment
 
 ONE = ModelRef("tiny", "one")
 

@@ -13,11 +13,11 @@ import dagster as dg
 import psutil
 import pytest
 
-from loopline.asset_defs import cycle_sensor
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, key
+from loopline.asset_defs.sensors import cycle_sensor
 from loopline.platform_core import turn
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.specs import Requirements
 from loopline.platform_core.training import training_set
 from loopline.platform_core.training.training_set import TrainingSet

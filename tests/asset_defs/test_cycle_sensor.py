@@ -12,10 +12,11 @@ from loopline.platform_core import alarms, turn
 from loopline.platform_core.alarms import Alarm
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, freezes, gates
-from loopline.platform_core.loop.deployments import deployment
-from loopline.platform_core.loop.entry_kinds import REGISTERED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.deployments.deployments import deployment
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.loop.sentences import sentence
 from loopline.platform_core.turn import start_rollout
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import loopline.asset_defs
-from loopline.asset_defs.dagster_private import CheckOutcome, DagsterApiServer, finished_checks, process_of
+from loopline.asset_defs.private.dagster_private import CheckOutcome, DagsterApiServer, finished_checks, process_of
 
 ASSET = dg.AssetKey(["tiny", "drift", "one"])
 CHECK = dg.AssetCheckKey(ASSET, "drift")
@@ -132,7 +132,7 @@ def test_no_other_module_uses_what_is_private():
 
 WARM = """
 import os, sys, tempfile, time
-from loopline.asset_defs import dagster_private
+from loopline.asset_defs.private import dagster_private
 with tempfile.TemporaryFile() as held:
     dagster_private.fork_run_workers()
     from multiprocessing import forkserver, get_context

@@ -13,8 +13,8 @@ import pytest
 from loopline.asset_defs.keys import INGEST_JOB, key
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.ingestion import landing
-from loopline.platform_core.ingestion.quality import look
-from loopline.platform_core.ingestion.quality_bounds import CHECKS, ENOUGH
+from loopline.platform_core.ingestion.quality.quality import look
+from loopline.platform_core.ingestion.quality.quality_bounds import CHECKS, ENOUGH
 from loopline.platform_core.sites import Sites
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 

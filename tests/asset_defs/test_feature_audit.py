@@ -9,11 +9,11 @@ import pytest
 
 from loopline.asset_defs.keys import AUDIT_JOB, key
 from loopline.platform_core import alarms
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import online_view
 from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.specs import Source
-from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.specs.views.features import FeatureView
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 
 EVENTS = Source("events", "events.yaml")

@@ -7,13 +7,13 @@ import dagster as dg
 import pytest
 
 from loopline.asset_defs.features import view_asset
-from loopline.asset_defs.ingest_sensor import ingested_keys
 from loopline.asset_defs.keys import key
+from loopline.asset_defs.sensors.ingest_sensor import ingested_keys
 from loopline.asset_defs.team import team_definitions
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.testing.engine_tables import large_order, put_contract, spending
+from loopline.platform_core.testing.engines.engine_tables import large_order, put_contract, spending
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore

@@ -9,15 +9,15 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from loopline.asset_defs import ingest_sensor, source_state
 from loopline.asset_defs.keys import INGEST_JOB, SOURCE_TAG
-from loopline.asset_defs.source_state import SourceState
+from loopline.asset_defs.sensors import ingest_sensor, source_state
+from loopline.asset_defs.sensors.source_state import SourceState
 from loopline.platform_core import alarms
 from loopline.platform_core.errors import InvalidSpec, StoreUnavailable
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.specs import Source
-from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.specs.views.features import FeatureView
 
 SEEN = FeatureView("seen", Source("events", "events.yaml"), "who", "at", lambda rows: rows.select("who", "at", x="who"))
 NOTHING = ([], "nothing new has arrived")

@@ -13,8 +13,8 @@ import pytest
 from deltalake import DeltaTable
 
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, key
-from loopline.asset_defs.lineage_sensor import _of
 from loopline.asset_defs.platform_resource import PlatformResource
+from loopline.asset_defs.sensors.lineage_sensor import _of
 from loopline.asset_defs.team import team_definitions
 from loopline.platform_core.contracts.lineage import Check, Dataset, Field, Origin, RunEvent
 from loopline.platform_core.errors import StoreUnavailable
@@ -22,10 +22,10 @@ from loopline.platform_core.foundation.names import AssetName
 from loopline.platform_core.observability.columns import Columns
 from loopline.platform_core.observability.places import place_of
 from loopline.platform_core.specs import Team
-from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.specs.views.features import FeatureView
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from loopline.platform_core.testing.http_sink import HttpSink
-from loopline.platform_core.testing.openlineage_events import read
+from loopline.platform_core.testing.parts.http_sink import HttpSink
+from loopline.platform_core.testing.parts.openlineage_events import read
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.folder.event_source import FolderEventSource
 from loopline.resources.kafka.event_stream import KafkaEventStream

@@ -9,11 +9,12 @@ import dagster as dg
 import pytest
 
 from loopline.asset_defs.keys import CAUSE_TAG, MODEL_TAG, PROMOTION_JOB
-from loopline.asset_defs.promotion_sensor import promotion_job, promotion_sensor
+from loopline.asset_defs.sensors.promotion_sensor import promotion_job, promotion_sensor
 from loopline.platform_core import alarms
 from loopline.platform_core.environment import Promotions
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import rollouts, wishes
+from loopline.platform_core.loop.deployments import wishes
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.turn import start_rollout
 
 ONE = ModelRef("tiny", "one")

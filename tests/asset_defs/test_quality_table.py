@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from loopline.asset_defs.monitoring import _quality_metadata
-from loopline.platform_core.monitor.quality_history import LiveQuality
-from loopline.platform_core.monitor.version_quality import VersionQuality
+from loopline.platform_core.monitor.quality.quality_history import LiveQuality
+from loopline.platform_core.monitor.quality.version_quality import VersionQuality
 
 
 def test_versions_have_the_same_columns() -> None:

@@ -11,9 +11,9 @@ import dagster as dg
 import pytest
 
 from loopline.asset_defs import team as definitions
-from loopline.asset_defs.ingest_sensor import ingest_sensor
 from loopline.asset_defs.ingestion import raw_assets
 from loopline.asset_defs.redacting import redacting
+from loopline.asset_defs.sensors.ingest_sensor import ingest_sensor
 from loopline.platform_core import environment
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.credentials import keep

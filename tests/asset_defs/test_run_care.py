@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, MONITOR_JOB, NIGHTLY_JOBS
-from loopline.asset_defs.run_care import LOCATION_TAG, PARTITION_TAG, ForgetConfig, forget_runs
+from loopline.asset_defs.runs.run_care import LOCATION_TAG, PARTITION_TAG, ForgetConfig, forget_runs
 
 
 @dg.job(name=MONITOR_JOB)

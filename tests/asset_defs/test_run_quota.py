@@ -13,13 +13,13 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepo
 from pydantic import Field
 
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, ROLLOUT_JOB
-from loopline.asset_defs.run_quota import used
+from loopline.asset_defs.runs.run_quota import used
 from loopline.platform_core import alarms, turn
 from loopline.platform_core.contracts import Compute
 from loopline.platform_core.errors import QuotaReached
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.quota_settings import Quotas
 from loopline.platform_core.quotas import trainings
 from loopline.platform_core.specs.model import Requirements

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from dagster._core.events import EngineEventData
 
-from loopline.asset_defs import monitor_sensor, rollout_sensor, runs
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG
-from loopline.asset_defs.runs import (
+from loopline.asset_defs.runs import runs
+from loopline.asset_defs.runs.runs import (
     GONE,
     LOCATION_TAG,
     in_progress,
@@ -21,6 +21,7 @@ from loopline.asset_defs.runs import (
     statuses,
     under_way,
 )
+from loopline.asset_defs.sensors import monitor_sensor, rollout_sensor
 from loopline.platform_core.errors import InvalidEnvironment
 from tests.waiting import until
 
@@ -75,7 +76,7 @@ def test_a_run_whose_process_is_gone_has_failed(driver, process, reaped):
 
 def test_a_number_that_another_process_has_got_is_not_the_run(driver, process, monkeypatch):
     """The machine gives numbers again: a process that is younger than the run's beginning is another one."""
-    monkeypatch.setattr("loopline.asset_defs.runs.CLOCK_SECONDS", -3600.0)
+    monkeypatch.setattr("loopline.asset_defs.runs.runs.CLOCK_SECONDS", -3600.0)
     started_by(driver, process.pid)
     assert statuses(driver.instance, TAGS) == [FAILURE]
 

@@ -10,7 +10,7 @@ from loopline.asset_defs.keys import CYCLE_JOB, LAKE_JOB, SCORECARD_JOB
 from loopline.asset_defs.platform_location import platform_definitions
 from loopline.asset_defs.scorecard import measured_runs
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.scorecard import latest
 from loopline.scorecard.figure import Measure
 

@@ -17,14 +17,14 @@ from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.names import DATE, ModelRef, raw_table, scores_table
-from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.loop.deployments.deployments import change
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.specs import Batch, Model, Team, feature_view
-from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
+from loopline.platform_core.testing.engines.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.polars.engine import PolarsEngine
 

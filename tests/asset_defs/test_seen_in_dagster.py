@@ -14,10 +14,10 @@ from loopline.asset_defs.figures import figures, number
 from loopline.asset_defs.keys import CYCLE_JOB, CYCLE_TAG, INGEST_JOB, TURN, key
 from loopline.asset_defs.monitoring import MANY, _drift_metadata
 from loopline.platform_core.foundation.names import STAGES, AssetName
-from loopline.platform_core.monitor.alarm import Alarm
-from loopline.platform_core.monitor.drift import Watched
-from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict, WindowVerdict
-from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.monitor.drift.alarm import Alarm
+from loopline.platform_core.monitor.drift.drift import Watched
+from loopline.platform_core.monitor.drift.drift_verdicts import ColumnVerdict, WindowVerdict
+from loopline.platform_core.specs.views.features import FeatureView
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 
 

@@ -10,16 +10,18 @@ import dagster as dg
 import pytest
 from sqlalchemy import event, update
 
-from loopline.asset_defs import ingest_sensor
 from loopline.asset_defs.keys import CYCLE_TAG, INGEST_JOB, MODEL_TAG, MONITOR_JOB, ROLLOUT_JOB, SOURCE_TAG, key
+from loopline.asset_defs.sensors import ingest_sensor
 from loopline.platform_core.contracts.registry import CANDIDATE
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion import landing
-from loopline.platform_core.loop import deployments, rollouts, tables
-from loopline.platform_core.loop.deployments import deployment
-from loopline.platform_core.loop.rollback import roll_back
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.deployments.deployments import deployment
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.rollouts import rollouts
+from loopline.platform_core.loop.rollouts.rollback import roll_back
 from loopline.platform_core.specs import Source
-from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.specs.views.features import FeatureView
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.turn import start_rollout
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.drift import agreement, others, shapes, shop
 from benchmarks.drift.alarms import power, quiet, shifted
-from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.drift.profile import Profile
 
 
 @cache

@@ -16,7 +16,7 @@ import pytest
 from kubernetes import client
 
 from loopline.platform_core.contracts.serving import DesiredState
-from loopline.platform_core.testing.endpoints import new_model, served
+from loopline.platform_core.testing.parts.endpoints import new_model, served
 from loopline.resources.kubernetes.endpoint_manifests import labels
 from loopline.resources.kubernetes.pod_serving import PodServing
 from scripts.cluster import images

@@ -16,7 +16,7 @@ import pytest
 from kubernetes import client
 
 from loopline.demo.days import days
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import cycles
 from scripts.cluster.outside import Cluster
 from tests.cluster import soak
 from tests.cluster.callers import asking

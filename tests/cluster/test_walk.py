@@ -18,7 +18,7 @@ from kubernetes import client
 
 from loopline.platform_core import alarms
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import cycles
 from scripts.cluster.outside import Cluster
 from tests.cluster import installed_chart, killing
 from tests.cluster.callers import asking

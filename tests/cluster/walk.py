@@ -18,9 +18,12 @@ from kubernetes import client
 
 from loopline.graphql import Dagster, repository
 from loopline.platform_core.foundation.names import AssetName, ModelRef, prediction_table
-from loopline.platform_core.loop import cycles, deployments, history, rollout_table
-from loopline.platform_core.loop.ledger import Entry, Ledger
-from loopline.platform_core.monitor.drift_windows import WINDOW
+from loopline.platform_core.loop import history
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
+from loopline.platform_core.loop.rollouts import rollout_table
+from loopline.platform_core.monitor.drift.drift_windows import WINDOW
 from loopline.platform_core.specs import Drift
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.kubernetes.names import job_name

@@ -9,7 +9,7 @@ import pytest
 from loopline.features_api.metrics import Metrics as FeatureMetrics
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
+from loopline.platform_core.ingestion.streams.stream_metrics import StreamMetrics
 from loopline.platform_core.observability.exposition import families
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed

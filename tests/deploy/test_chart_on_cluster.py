@@ -13,7 +13,7 @@ from helm_python import HelmError
 from kubernetes import client
 
 from loopline.graphql import Dagster
-from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 from loopline.resources.kubernetes.names import MANAGED, SERVING
 from tests.cluster import knocking
 from tests.cluster.installed_chart import CHART, NAMESPACE, READY_SECONDS, RELEASE, values, wait_until_ready

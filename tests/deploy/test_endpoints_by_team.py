@@ -15,7 +15,7 @@ from kubernetes import client
 
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.testing.endpoints import ask_over_http, served
+from loopline.platform_core.testing.parts.endpoints import ask_over_http, served
 from loopline.resources.kserve.serving import KServeServing
 from loopline.resources.kubernetes.endpoint_manifests import labels
 from loopline.resources.kubernetes.pod_serving import PodServing

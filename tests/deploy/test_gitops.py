@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import rollouts, wishes
-from loopline.platform_core.loop.rollback import roll_back
+from loopline.platform_core.loop.deployments import wishes
+from loopline.platform_core.loop.rollouts import rollouts
+from loopline.platform_core.loop.rollouts.rollback import roll_back
 from loopline.resources.kubernetes.mirror import _conditions
 from loopline.resources.kubernetes.mirrored import Mirrored, objects
 from tests.deploy import helm_chart as chart

@@ -16,7 +16,7 @@ from loopline.platform_core.environment import Environment
 from loopline.platform_core.observability.exposition import CONTENT_TYPE, exposition
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from tests.emulators.http_server import Answer, Request, Serving
 from tests.waiting import until
 

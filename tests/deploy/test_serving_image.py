@@ -20,8 +20,8 @@ from packaging.requirements import Requirement
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.states import write_desired
-from loopline.platform_core.testing.ports import free_port
-from loopline.platform_core.training.package import package
+from loopline.platform_core.testing.parts.ports import free_port
+from loopline.platform_core.training.packaging.package import package
 
 ROOT = Path(__file__).parents[2]
 IMAGE = ROOT / "deploy" / "images" / "serving"

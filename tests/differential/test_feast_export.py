@@ -19,10 +19,10 @@ from pyarrow import compute, csv, parquet
 
 from loopline.cli import loopline
 from loopline.platform_core.contracts.engine import ViewRows
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import ARRIVED_AT, EVENT_TIME, raw_table, view_table
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.specs.contracts.odcs import read_contract
 
 ENVIRONMENT = """
 name: export

@@ -15,12 +15,12 @@ import pytest
 from benchmarks.peers.histories import at
 from loopline.platform_core.contracts.online_store import Keep, OnlineStore
 from loopline.platform_core.environment import Environment
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import EVENT_TIME, online_view, raw_table
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import FeatureView, Model, Team
-from loopline.platform_core.testing.engine_tables import ORDERS, large_order, put_contract
+from loopline.platform_core.testing.engines.engine_tables import ORDERS, large_order, put_contract
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.redis.online_store import RedisOnlineStore

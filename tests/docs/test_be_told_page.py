@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from loopline.platform_core import environment
-from loopline.platform_core.testing.http_sink import HttpSink
 from loopline.platform_core.testing.notifier import MESSAGE
+from loopline.platform_core.testing.parts.http_sink import HttpSink
 from loopline.resources.webhook.notifier import WebhookNotifier
 from tests.docs.page import Page
 

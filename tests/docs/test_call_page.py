@@ -12,9 +12,9 @@ from benchmarks.peers import interpreter
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.runtime.states import write_desired
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import Column, write_package
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import Column, write_package
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.local.serving import LocalServing
 from tests.docs.page import Page
 

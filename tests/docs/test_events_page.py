@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from loopline.platform_core.scoring.scorer_status import PartitionStatus, ScorerStatus
 from loopline.platform_core.specs import Window
-from loopline.platform_core.specs.windowed import windowed
+from loopline.platform_core.specs.views.windowed import windowed
 from tests.docs.page import Page
 
 PAGE = Page("how-to/score-events-with-state.md")

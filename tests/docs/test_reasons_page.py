@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from loopline.platform_core.runtime.wire.protocol import decode
-from loopline.platform_core.training.additivity import additive
+from loopline.platform_core.training.packaging.additivity import additive
 from tests.docs.page import Page
 
 PAGE = Page("how-to/say-why-a-row-was-answered-so.md")

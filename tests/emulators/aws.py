@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from tests.emulators.process import Emulator, program
 
 REGION = "eu-central-1"

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 import trustme
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from loopline.resources.azure_ml.compute import AzureMLCompute
 from tests.emulators.app_identity import Identity
 from tests.emulators.azurite import ACCOUNT, CONTAINER, KEY, Azurite

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from tests.emulators.process import NODE_MODULES, Emulator, fetch_node_modules, node
 from tests.s3_server import start_on_free_ports
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import urlopen
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from tests.emulators.aws import NOBODY, REGION, AwsServer
 from tests.emulators.azure_ml_server import GROUP, SUBSCRIPTION, WORKSPACE, AzureMLServer
 from tests.emulators.azure_ml_server import IMAGE as AZURE_IMAGE

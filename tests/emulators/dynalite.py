@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from tests.emulators.aws import KEY, REGION, SECRET
 from tests.emulators.process import NODE_MODULES, Emulator, fetch_node_modules, node
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from tests.hanging import hang
 from tests.machine import needs
 from tests.waiting import until

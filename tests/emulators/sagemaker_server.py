@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from loopline.resources.sagemaker.compute import SageMakerCompute
 from tests.emulators.process import Emulator, Faulty
 from tests.s3_server import BUCKET, KEY, SECRET, S3Server

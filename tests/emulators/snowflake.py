@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from tests.emulators.process import PEERS, Emulator, fetch_node_modules
 
 PASSWORD = "open sesame"

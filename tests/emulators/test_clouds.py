@@ -12,7 +12,7 @@ import pytest
 
 from loopline.platform_core import environment
 from loopline.platform_core.contracts.online_store import OnlineRow
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.platform_core.testing.online_store import new_view, view_rows
 from loopline.resources.managed_endpoints.service import Phase
 from tests.emulators import clouds

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from loopline.resources.vertex.compute import VertexCompute
 from tests.emulators import google_account
 from tests.emulators.gcs import BUCKET, GcsServer

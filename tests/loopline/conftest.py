@@ -23,14 +23,14 @@ from click.testing import CliRunner, Result
 
 from loopline.platform_core import plugins
 from loopline.platform_core.contracts.registry import Publication
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.identity import accounts
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.loop import cycles, gates
-from loopline.platform_core.loop.gates import GateReading, Verdict
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.monitor.profile import build_profile
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.gates import GateReading, Verdict
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.monitor.drift.profile import build_profile
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.turn import start_rollout
 from tests.machine import needs

@@ -18,7 +18,7 @@ import uvicorn
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation import tls as tls_module
 from loopline.platform_core.foundation.tls import Tls
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.web_tls import CERTIFICATE, CLIENTS, KEY, options
 from tests.waiting import until
 

@@ -20,9 +20,12 @@ from loopline.platform_core.errors import (
     StoreUnavailable,
 )
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import deployments, freezes, gates, rollback, rollouts, wishes
-from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.cycles import gates
+from loopline.platform_core.loop.cycles.gates import GateReading, Verdict
+from loopline.platform_core.loop.deployments import deployments, wishes
 from loopline.platform_core.loop.history import story
+from loopline.platform_core.loop.rollouts import rollback, rollouts
 from loopline.platform_core.specs import Team
 from tests.platform_core.ledgers import new_ledger
 from tests.platform_core.loop.conftest import PASSED, REF, Loop, platform_on

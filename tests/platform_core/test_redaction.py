@@ -26,8 +26,8 @@ from loopline.platform_core.errors import StoreUnavailable, one_line
 from loopline.platform_core.foundation.credentials import keep, keep_within
 from loopline.platform_core.foundation.logs import JsonLines
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.cycles import close_cycle, open_cycle
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.cycles.cycles import close_cycle, open_cycle
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.redaction import HIDDEN, Redacted, redacted, told
 from loopline.platform_core.specs import Drift

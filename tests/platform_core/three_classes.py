@@ -16,7 +16,7 @@ import pytest
 from loopline.platform_core import targets
 from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.targets import Output, Target
-from loopline.platform_core.testing.model_packages import write_package
+from loopline.platform_core.testing.parts.model_packages import write_package
 
 NAMES = ("blå", "", "röd%d")
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.testing.http_sink import HttpSink
-from loopline.platform_core.testing.matrix import HeldClass, classes_in, vendor_class
+from loopline.platform_core.testing.parts.http_sink import HttpSink
+from loopline.platform_core.testing.promised.matrix import HeldClass, classes_in, vendor_class
 from tests.machine import lacking
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.ports import free_port
 from tests.conftest import RedisServer
 from tests.emulators.aws import IDENTITY, REGION, AwsServer
 from tests.emulators.gcs import GcsServer

@@ -18,13 +18,15 @@ from typing import Any
 
 from loopline.platform_core import plugins, turn
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef, online_view, prediction_table
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.loop import cycles, deployments, presence
-from loopline.platform_core.monitor import skew
-from loopline.platform_core.monitor.predictions import IDENTITY, compact, waiting
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.sites import presence
+from loopline.platform_core.monitor.quality.predictions import IDENTITY, compact, waiting
+from loopline.platform_core.monitor.skew import skew
 from loopline.platform_core.platform import Platform
 
 START = datetime(2024, 5, 1, tzinfo=UTC)

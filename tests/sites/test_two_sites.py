@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sqlalchemy import MetaData, create_engine, select
 
 from loopline.cli import loopline
-from loopline.platform_core.loop import presence
+from loopline.platform_core.loop.sites import presence
 from tests.sites.conftest import World
 
 EU, US = 84_719_300, 95_283_100

@@ -20,8 +20,10 @@ import pyarrow as pa
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments, gates, rollouts
-from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.gates import Verdict
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Drift, ErrorRate, LogMetric, Model, Rollout
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry

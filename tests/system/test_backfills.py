@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from loopline.platform_core.foundation.names import ModelRef, raw_table, scores_table
-from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments.deployments import deployment
 from loopline.platform_core.specs import Drift
 from loopline.up.app import App
 

@@ -20,8 +20,8 @@ import dagster as dg
 
 from loopline.asset_defs.keys import CYCLE_TAG
 from loopline.platform_core.foundation.names import ModelRef, raw_table
-from loopline.platform_core.loop import cycles, gates
-from loopline.platform_core.loop.deployments import deployment
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.deployments.deployments import deployment
 from loopline.platform_core.specs import Drift
 from loopline.up.app import App
 

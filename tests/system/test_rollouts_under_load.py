@@ -27,11 +27,12 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.loop import deployments, history
+from loopline.platform_core.loop import history
+from loopline.platform_core.loop.deployments import deployments
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, Constant, write_package
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY, Constant, write_package
+from loopline.platform_core.testing.parts.ports import free_port
 
 CONTROLLER = Path(__file__).with_name("rollout_controller.py")
 CONNECTIONS, VERSIONS, LOAD_SECONDS = 8, 26, 35

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.tenant_store import MINE, THEIRS
 from tests.tenants.stores.postgres import PostgresGuest
 from tests.tenants.world import ACCOUNTS, IS_ROOT, World
@@ -54,7 +54,7 @@ def at(url, name):
     return urlunsplit(urlsplit(url)._replace(path="/" + name))
 
 from loopline.platform_core import environment
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 
 bound = environment.read()
 folder = Path(os.environ["LOOPLINE_ENVIRONMENT"]).parent

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from loopline.cli import loopline
 from loopline.platform_core import environment
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.platform_core.tenants import read, state
 from tests.tenants.served import Served
 from tests.tenants.stores.postgres import PostgresGuest
@@ -123,7 +123,7 @@ def test_what_runs_ends_with_the_suspension(alone: World, acme: str) -> None:
     """``loopline up`` looks for the mark: what it started ends in order."""
     import threading
 
-    from loopline.cli import up
+    from loopline.cli.installation import up
 
     stop = threading.Event()
     waiting = threading.Thread(target=up._wait, args=(stop, alone.environment(acme)))

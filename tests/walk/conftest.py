@@ -15,8 +15,8 @@ from loopline.asset_defs.team import team_definitions
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.ports import free_port
 
 ENVIRONMENT = """
 name: walk

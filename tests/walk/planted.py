@@ -17,8 +17,8 @@ import psutil
 import pyarrow.parquet as pq
 import redis
 
-from loopline.platform_core.testing.http_sink import HttpSink
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.http_sink import HttpSink
+from loopline.platform_core.testing.parts.ports import free_port
 from tests.conftest import RedisServer
 from tests.emulators.postgresql import Postgresql, postgresql
 

@@ -18,18 +18,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from loopline.cli.moved_names import moved_names as moved_names_told
-from loopline.cli.problems import Problem
+from loopline.cli.validation.moved_names import moved_names as moved_names_told
+from loopline.cli.validation.problems import Problem
 from loopline.platform_core import targets
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import InvalidSpec, Unsupported
 from loopline.platform_core.foundation.names import raw_table, realised_table, scores_table
-from loopline.platform_core.loop import deployments, raw
-from loopline.platform_core.monitor import fairness_verdicts, moved_names, quality_figures, skew
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import raw
+from loopline.platform_core.monitor.drift import moved_names
+from loopline.platform_core.monitor.quality import fairness_verdicts, quality_figures
+from loopline.platform_core.monitor.skew import skew
 from loopline.platform_core.scoring import batch, edge
 from loopline.platform_core.scoring.stream import StreamScorer
 from loopline.platform_core.targets import Target
-from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.testing.engines.engine_tables import at
 from tests.walk.kinds.sample import raw_row
 from tests.walk.kinds.samples import SAMPLES, binary
 from tests.walk.kinds.world import World, day_of, order_of

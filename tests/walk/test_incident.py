@@ -25,9 +25,11 @@ from loopline.platform_core.foundation.names import ModelRef, online_view, raw_t
 from loopline.platform_core.ingestion import arrivals
 from loopline.platform_core.ingestion.held_rows import key_of
 from loopline.platform_core.ingestion.holding import holding
-from loopline.platform_core.loop import cycles, history, rollouts
-from loopline.platform_core.loop.cycles import Cycle
-from loopline.platform_core.loop.entry_kinds import PINNED
+from loopline.platform_core.loop import history
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.cycles.cycles import Cycle
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.training import training_set
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 
-from loopline.platform_core.loop import deployments
+from loopline.platform_core.loop.deployments import deployments
 from tests.walk import planted as plants
 from tests.walk.conftest import in_force
 from tests.walk.planted import Planted

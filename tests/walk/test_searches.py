@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.loop import rollback, rollouts
-from loopline.platform_core.loop.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
+from loopline.platform_core.loop.rollouts import rollback, rollouts
 from loopline.platform_core.specs import Search, uniform
 from tests.walk.kinds.samples import Lines, regression
 from tests.walk.kinds.world import World

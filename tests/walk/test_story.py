@@ -21,11 +21,13 @@ from loopline.demo.declared import Day
 from loopline.platform_core import plugins
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef, dead_letter_table, prediction_table, raw_table
-from loopline.platform_core.loop import cycles, deployments, rollback
 from loopline.platform_core.loop import history as told
-from loopline.platform_core.loop.cycles import Cycle
-from loopline.platform_core.loop.entry_kinds import PINNED
-from loopline.platform_core.monitor import fairness_verdicts, quality_figures, quality_history
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.cycles.cycles import Cycle
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED
+from loopline.platform_core.loop.rollouts import rollback
+from loopline.platform_core.monitor.quality import fairness_verdicts, quality_figures, quality_history
 from loopline.platform_core.specs import AtLeast, Fairness, Model, Team
 from loopline.platform_core.training import training_set
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from tests.wheel.conftest import needed
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.ingestion import dead_letters
 from loopline.platform_core.ingestion.inbox import Inbox
+from loopline.platform_core.ingestion.letters import dead_letters
 from loopline.portal.actions.action import Action, Field, Given, Outcome, Proposal, Signed
 from loopline.portal.actions.subject import source_of
 

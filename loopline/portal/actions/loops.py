@@ -11,7 +11,7 @@ from loopline.portal.actions.subject import model_of, page_of
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
     from loopline.portal.page_request import Portal
 
 EVERYTHING = "everything"

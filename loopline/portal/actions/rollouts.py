@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import LooplineError, NotFound, Refused
-from loopline.platform_core.loop import deployments, gates, rollback, rollouts
+from loopline.platform_core.loop.cycles import gates
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import rollback, rollouts
 from loopline.platform_core.turn import start_rollout
 from loopline.portal.actions.action import Action, Field, Given, Outcome, Proposal, Signed
 from loopline.portal.actions.subject import model_of, page_of, required
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.deployments import Deployment
-    from loopline.platform_core.loop.gates import Verdict
-    from loopline.platform_core.loop.rollouts import RolloutRecord
+    from loopline.platform_core.loop.cycles.gates import Verdict
+    from loopline.platform_core.loop.deployments.deployments import Deployment
+    from loopline.platform_core.loop.rollouts.rollouts import RolloutRecord
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model
     from loopline.portal.page_request import Portal

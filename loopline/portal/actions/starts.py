@@ -50,7 +50,7 @@ def _field(name: str, given: Given) -> Field:
 
 
 def _start(portal: Portal, given: Given, who: Signed) -> Outcome:
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
 
     kind, folder = _kind(given), _inside(_workspace(), required(given, "folder"))
     made = _made(kind, folder, given)

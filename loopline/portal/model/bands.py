@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.monitor.quality_figures import LABEL, READING, is_band
+from loopline.platform_core.monitor.quality.quality_figures import LABEL, READING, is_band
 from loopline.portal import axis
 from loopline.portal.axis import Tick
 from loopline.portal.filters import valued
 from loopline.portal.picture import SIDE
 
 if TYPE_CHECKING:
-    from loopline.platform_core.monitor.quality_figures import Measured
+    from loopline.platform_core.monitor.quality.quality_figures import Measured
 
 
 @dataclass(frozen=True)

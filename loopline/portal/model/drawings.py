@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.loop.entry_kinds import REGISTERED
-from loopline.platform_core.loop.quality_entries import DRAWN
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
+from loopline.platform_core.loop.rollouts.quality_entries import DRAWN
 from loopline.platform_core.targets import drawing
 from loopline.platform_core.targets.drawing import Cards, Curve, Dot, Grid, Plot
 from loopline.portal import axis

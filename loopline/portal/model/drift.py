@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from loopline.platform_core.errors import Transient
-from loopline.platform_core.monitor.alarm import alarm
-from loopline.platform_core.monitor.drift_windows import Window, judged
+from loopline.platform_core.monitor.drift.alarm import alarm
+from loopline.platform_core.monitor.drift.drift_windows import Window, judged
 from loopline.portal.page import Chart, Line, Mark, Point
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict
+    from loopline.platform_core.monitor.drift.drift_verdicts import ColumnVerdict
     from loopline.platform_core.specs.model import Drift
     from loopline.portal.page_request import Portal
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.loop import experiments
+from loopline.platform_core.loop.rollouts import experiments
 from loopline.portal.page import Chart, Line, Mark, Point
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.experiments import Standing
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
+    from loopline.platform_core.loop.rollouts.experiments import Standing
     from loopline.portal.page_request import Portal
 
 SHOWN = 5

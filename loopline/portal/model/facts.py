@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from loopline.platform_core import alarms
 from loopline.platform_core.errors import LooplineError, NotFound
 from loopline.platform_core.loop import freezes
-from loopline.platform_core.loop.deployments import CHANGED
+from loopline.platform_core.loop.deployments.deployments import CHANGED
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.loop.deployments.deployments import Deployment
     from loopline.platform_core.specs import FeatureView
     from loopline.portal.page_request import Portal
 

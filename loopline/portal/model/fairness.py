@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.monitor import fairness_verdicts
+from loopline.platform_core.monitor.quality import fairness_verdicts
 from loopline.platform_core.specs.quality import unit
 from loopline.portal.page import Chart, Line, Point
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.monitor.fairness_verdicts import FairnessAt
+    from loopline.platform_core.monitor.quality.fairness_verdicts import FairnessAt
     from loopline.portal.page_request import Portal
 
 SHOWN = 120

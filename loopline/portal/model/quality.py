@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.foundation.names import version_order
-from loopline.platform_core.loop.quality_entries import REALISED, metrics
-from loopline.platform_core.monitor import quality_figures
-from loopline.platform_core.monitor.quality_figures import is_band
+from loopline.platform_core.loop.rollouts.quality_entries import REALISED, metrics
+from loopline.platform_core.monitor.quality import quality_figures
+from loopline.platform_core.monitor.quality.quality_figures import is_band
 from loopline.platform_core.specs.quality import unit
 from loopline.portal.model import bands
 from loopline.portal.model.bands import BandsPart

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from loopline.platform_core.loop import rollout_table, tables
-from loopline.platform_core.loop.decisions import Decision, decide
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.rollouts import rollout_table
+from loopline.platform_core.loop.rollouts.decisions import Decision, decide
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.rollout_table import RolloutRecord
-    from loopline.platform_core.specs.judges import Finding
+    from loopline.platform_core.loop.rollouts.rollout_table import RolloutRecord
+    from loopline.platform_core.specs.judges.judges import Finding
     from loopline.portal.page_request import Portal
 
 SHOWN = 10

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.loop.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
     from loopline.portal.page_request import Portal
 
 _LOOKED_AT = 40

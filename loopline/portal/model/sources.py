@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core import alarms
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.ingestion import doubts, quality
+from loopline.platform_core.ingestion.quality import doubts, quality
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef

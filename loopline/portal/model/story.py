@@ -11,7 +11,7 @@ from loopline.platform_core.loop.sentences import OBSERVED, sentence
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
     from loopline.portal.page_request import Portal
 
 SHOWN = 30

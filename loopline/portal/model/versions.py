@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from loopline.platform_core.loop import erasures, gates
-from loopline.platform_core.loop.cycles import cycles
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED, described
-from loopline.platform_core.loop.quarantines import Window
-from loopline.platform_core.training.served_as import slow_form
+from loopline.platform_core.loop import erasures
+from loopline.platform_core.loop.cycles import gates
+from loopline.platform_core.loop.cycles.cycles import cycles
+from loopline.platform_core.loop.cycles.quarantines import Window
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED, described
+from loopline.platform_core.training.packaging.served_as import slow_form
 
 if TYPE_CHECKING:
     from loopline.platform_core.foundation.names import ModelRef
-    from loopline.platform_core.loop.cycles import Cycle
-    from loopline.platform_core.loop.deployments import Deployment
+    from loopline.platform_core.loop.cycles.cycles import Cycle
+    from loopline.platform_core.loop.deployments.deployments import Deployment
     from loopline.platform_core.loop.erasures import Reduced
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.ledger import Entry
     from loopline.portal.page_request import Portal
 
 SHOWN = 20

@@ -11,11 +11,13 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import func, select
 
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.loop import arrival, history, tables
-from loopline.platform_core.loop.arrival import Answers
-from loopline.platform_core.loop.cycle_holds import Hold, holds
-from loopline.platform_core.loop.cycles import Cycle, cycle, from_row
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop import history
+from loopline.platform_core.loop.cycles.cycle_holds import Hold, holds
+from loopline.platform_core.loop.cycles.cycles import Cycle, cycle, from_row
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.ledger import Ledger
+from loopline.platform_core.loop.rollouts import arrival
+from loopline.platform_core.loop.rollouts.arrival import Answers
 from loopline.portal.cycle_steps import Step, steps
 from loopline.portal.page import Page, Slice
 from loopline.portal.page_request import CurrentRequest, Portal

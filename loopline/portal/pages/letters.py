@@ -12,9 +12,9 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.features import catalog
-from loopline.platform_core.ingestion import letter_pages, mended_rows
-from loopline.platform_core.ingestion.troubles import troubles
+from loopline.platform_core.features.registry import catalog
+from loopline.platform_core.ingestion.letters import letter_pages, mended_rows
+from loopline.platform_core.ingestion.letters.troubles import troubles
 from loopline.portal.page import Chart, ChartPage, Line, Page, Point, Slice
 from loopline.portal.page_request import CurrentRequest, Portal
 from loopline.portal.pages.params import Size, SourceInPath, Start, TeamInPath
@@ -22,8 +22,8 @@ from loopline.portal.pages.params import Size, SourceInPath, Start, TeamInPath
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.ingestion.letter_pages import Counts
-    from loopline.platform_core.ingestion.letter_tally import Tally
+    from loopline.platform_core.ingestion.letters.letter_pages import Counts
+    from loopline.platform_core.ingestion.letters.letter_tally import Tally
 
 router = APIRouter(prefix="/dead-letters")
 PAGE, EXPORTED_AT_ONCE = 50, 5_000

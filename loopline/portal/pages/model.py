@@ -11,8 +11,8 @@ from fastapi import APIRouter, Path, Query, Response
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import rollout_table
-from loopline.platform_core.loop.deployments import Deployment, deployment
+from loopline.platform_core.loop.deployments.deployments import Deployment, deployment
+from loopline.platform_core.loop.rollouts import rollout_table
 from loopline.portal.model import (
     cost,
     drawings,

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Response
 from sqlalchemy import func, select
 
 from loopline.platform_core.errors import LooplineError, NotFound
-from loopline.platform_core.features import catalog
-from loopline.platform_core.loop import tables
+from loopline.platform_core.features.registry import catalog
+from loopline.platform_core.loop.ledger import tables
 from loopline.portal.page import Page
 from loopline.portal.page_request import CurrentRequest, Portal
 from loopline.portal.pages.params import TeamInPath
 
 if TYPE_CHECKING:
-    from loopline.platform_core.features.view_table import SourceRecord
+    from loopline.platform_core.features.registry.view_table import SourceRecord
     from loopline.platform_core.plugins import Quarantined
     from loopline.platform_core.specs import Team
 

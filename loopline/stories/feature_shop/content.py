@@ -106,8 +106,8 @@ def fill(platform: Platform) -> None:
 
 def train(platform: Platform) -> None:
     """Write down that version 1 of a model was registered, trained on what was known three days ago."""
-    from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
-    from loopline.platform_core.loop.ledger import Entry
+    from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
+    from loopline.platform_core.loop.ledger.ledger import Entry
     from loopline.platform_core.training import training_set
 
     pinned = training_set.build(platform, team, team.model("large"), NOW - 3 * DAY)

@@ -17,8 +17,8 @@ from loopline.up.rights.policies import Policies
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from loopline.asset_defs.dagster_web_private import Given, Scope
-    from loopline.asset_defs.dagster_web_things import Things
+    from loopline.asset_defs.private.dagster_web_private import Given, Scope
+    from loopline.asset_defs.private.dagster_web_things import Things
     from loopline.platform_core.identity.caller import Caller
     from loopline.platform_core.platform import Platform
 

@@ -21,7 +21,7 @@ from loopline.web_guard import as_json
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from loopline.asset_defs.dagster_web_things import Things
+    from loopline.asset_defs.private.dagster_web_things import Things
     from loopline.platform_core.identity.caller import Caller
     from loopline.up.rights.policies import Policies, Why
 

@@ -14,8 +14,8 @@ from loopline.platform_core.foundation.names import PLATFORM
 from loopline.up.rights.permissions import CHANGE, DELETE, END, INSTANCE, PARTITIONS, RELOAD, REPORT, RUN, WIPE
 
 if TYPE_CHECKING:
-    from loopline.asset_defs.dagster_web_private import Given
-    from loopline.asset_defs.dagster_web_things import Things
+    from loopline.asset_defs.private.dagster_web_private import Given
+    from loopline.asset_defs.private.dagster_web_things import Things
 
     Of = Callable[[Things, Given], Iterable[str]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from loopline.asset_defs.dagster_web_private import STATIC
+from loopline.asset_defs.private.dagster_web_private import STATIC
 
 
 class Need(Enum):

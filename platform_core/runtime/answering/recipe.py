@@ -14,7 +14,7 @@ from loopline.platform_core.runtime.model.given import Given
 from loopline.platform_core.runtime.model.manifest import Manifest, ViewField
 from loopline.platform_core.runtime.wire.protocol import InferRequest, Matrix, sent_twice
 from loopline.platform_core.runtime.wire.tensors import TEXT, Value
-from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.contracts import personal
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key, OnlineRow

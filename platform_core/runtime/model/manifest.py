@@ -6,7 +6,7 @@ A package is a folder::
     model.txt | model.onnx | model.pkl | model.json with member-<n>.txt|onnx|pkl
     profile.json      the drift profile of the training set (loopline.platform_core.monitor)
     calibration.json  scores and labels of rows that it never learnt from: what a score means
-    bill.cdx.json     what it needs where it is loaded (loopline.platform_core.training.materials)
+    bill.cdx.json     what it needs where it is loaded (loopline.platform_core.training.packaging.materials)
     signature.note    whose package it is, where packages are signed (loopline.platform_core.signing)
 """
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.specs.windows import Windows
+from loopline.platform_core.specs.views.windows import Windows
 from loopline.platform_core.targets import Target, from_json, usual
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     ``features`` are the columns of the matrix in order (float64; a category is its position in ``vocabulary``,
     unknown -1; missing NaN). ``entities`` are the keys that a request may carry; the first decides the split.
-    ``personal`` are those entities whose keys the log holds as pseudonyms (``loopline.platform_core.specs.personal``).
+    ``personal`` are those entities whose keys the log holds as pseudonyms (``specs.contracts.personal``).
     ``kind``: ``lightgbm`` (booster text), ``onnx`` (float32 in, numbers out), ``pickle`` (scikit-learn style),
     ``average`` (several of those, as ``averaging.Member`` names them),
     ``graph`` (steps, whose estimators lie beside it in the forms above),

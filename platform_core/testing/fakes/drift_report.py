@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from loopline.platform_core.contracts.drift_report import DriftReport
 from loopline.platform_core.foundation.distance import finite, js_distance, wasserstein
-from loopline.platform_core.monitor.embeddings import is_embedding
-from loopline.platform_core.monitor.values import is_text, numbers, texts
+from loopline.platform_core.monitor.drift.embeddings import is_embedding
+from loopline.platform_core.monitor.drift.values import is_text, numbers, texts
 
 
 class InMemoryDriftReport(DriftReport):

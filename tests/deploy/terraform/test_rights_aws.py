@@ -15,7 +15,7 @@ import pytest
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.testing.endpoints import served, wait_until
+from loopline.platform_core.testing.parts.endpoints import served, wait_until
 from loopline.resources.aws_secrets_manager.secrets import AwsSecretsManager
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.dynamodb.online_store import DynamodbOnlineStore

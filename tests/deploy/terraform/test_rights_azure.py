@@ -15,7 +15,7 @@ import pytest
 from azure.storage.queue import QueueClient
 
 from loopline.platform_core.contracts.serving import DesiredState
-from loopline.platform_core.testing.endpoints import served, wait_until
+from loopline.platform_core.testing.parts.endpoints import served, wait_until
 from loopline.resources.azure_key_vault.secrets import AzureKeyVault
 from loopline.resources.azure_ml.compute import AzureMLCompute
 from loopline.resources.azure_ml.endpoints import OnlineEndpoints

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from loopline.platform_core.testing.endpoints import wait_until
+from loopline.platform_core.testing.parts.endpoints import wait_until
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.firestore.online_store import FirestoreOnlineStore
 from loopline.resources.google_secret_manager.secrets import GoogleSecretManager

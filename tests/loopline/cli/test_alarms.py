@@ -9,9 +9,10 @@ import pytest
 
 from loopline.platform_core.alarms import Alarm, clear, raise_alarm, rounds
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import tables, watchdog_looks
+from loopline.platform_core.loop import watchdog_looks
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.testing.http_sink import HttpSink
+from loopline.platform_core.testing.parts.http_sink import HttpSink
 
 DRIFT = Alarm(
     "drift:corner/returns", "warning", "value 0.41 (from 0.10)", "retrain", ModelRef("corner", "returns"), "http://d/1"

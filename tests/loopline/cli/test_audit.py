@@ -21,7 +21,7 @@ from loopline.platform_core.audit.entry import AuditEntry
 from loopline.platform_core.audit.exporting import OFFLINE
 from loopline.platform_core.audit.keys import SigningKey
 from loopline.platform_core.errors import InvalidEnvironment
-from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 from loopline.platform_core.retention import Retention
 from loopline.resources.folder.anchors import FolderAnchors
 from tests.platform_core.audit.installation import T0, Installation

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from loopline.cli.spec_checks import check_team
-from loopline.platform_core.loop.entry_kinds import REGISTERED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.cli.validation.spec_checks import check_team
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.specs import (
     AtLeast,
     Count,

@@ -9,13 +9,14 @@ from contextlib import closing
 
 import pytest
 
-from loopline.cli.cycle_state import standing
+from loopline.cli.loop.cycle_state import standing
 from loopline.platform_core import alarms, plugins
 from loopline.platform_core.alarms import Alarm
 from loopline.platform_core.contracts.serving import ObservedState
 from loopline.platform_core.errors import Refused, Transient
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments, watching
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments, watching
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.states import Worker
 from loopline.platform_core.testing.compute import ENDLESS, ENDLESS_SECONDS, SMALL, calls

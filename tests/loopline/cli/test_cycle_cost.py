@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from loopline.platform_core.loop.entry_kinds import REGISTERED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from tests.loopline.scorecard.test_cost import PRICE, SHEET
 
 MACHINES = f"{SHEET}  machine_hours: {{ml.m5.large: {PRICE.format(0.7)}}}\n"

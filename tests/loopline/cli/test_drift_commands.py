@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import httpx
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.monitor.days import DAY
-from loopline.platform_core.monitor.drift_windows import WINDOW
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.monitor.drift.days import DAY
+from loopline.platform_core.monitor.drift.drift_windows import WINDOW
 from loopline.platform_core.platform import Platform
 from loopline.resources.evidently.page_store import PageStore
 

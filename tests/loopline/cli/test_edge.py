@@ -13,16 +13,16 @@ import pytest
 
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import ModelRef, online_view, raw_table
-from loopline.platform_core.loop.deployments import change
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.deployments.deployments import change
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
 from loopline.platform_core.training import training_set
 from loopline.platform_core.training.encode import matrix
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 
 REF = ModelRef("corner", "returns")
 FEATURES = ("amount", "country")

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.features.registry import FeatureRegistry
+from loopline.platform_core.features.registry.registry import FeatureRegistry
 from loopline.platform_core.foundation.names import ModelRef, view_table
-from loopline.platform_core.loop import deployments
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 
 REF = ModelRef("corner", "returns")

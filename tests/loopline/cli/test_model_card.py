@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
 
 REF = ModelRef("corner", "returns")
 ANNEX = (

@@ -9,9 +9,9 @@ import pytest
 
 from loopline.platform_core.contracts.serving import ObservedState
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import deployments
-from loopline.platform_core.loop.entry_kinds import REGISTERED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.turn import start_rollout
 from loopline.up import lock

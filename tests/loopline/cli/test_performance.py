@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.fairness_verdicts import Group, Judged
+from loopline.platform_core.loop.rollouts import quality_table
+from loopline.platform_core.monitor.quality import fairness_verdicts
+from loopline.platform_core.monitor.quality.fairness_verdicts import Group, Judged
 from loopline.platform_core.platform import Platform
 
 REF = ModelRef("corner", "returns")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from loopline.platform_core.ingestion.quality import look
+from loopline.platform_core.ingestion.quality.quality import look
 from loopline.platform_core.platform import Platform
 
 

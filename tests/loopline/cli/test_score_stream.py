@@ -14,12 +14,12 @@ from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.loop.deployments.deployments import change
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.scoring.scorer_status import PartitionStatus, ScorerStatus, StatusFile
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 
 REF = ModelRef("corner", "returns")
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Drift
 

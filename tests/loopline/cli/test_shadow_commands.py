@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from loopline.cli.cycle_state import standing
+from loopline.cli.loop.cycle_state import standing
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.turn import start_rollout
 

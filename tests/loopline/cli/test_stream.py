@@ -18,7 +18,7 @@ import pytest
 
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 
 TEAM = """
 import narwhals as nw

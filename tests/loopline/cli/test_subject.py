@@ -9,7 +9,7 @@ from loopline.cli.subject import referenced, remembered
 from loopline.platform_core import plugins
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 
 

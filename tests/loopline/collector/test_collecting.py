@@ -22,8 +22,8 @@ from loopline.collector.events import ANSWER, REQUEST, Event, read
 from loopline.collector.pairing import PAIRING_SECONDS, Pairing
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import BadRequest
-from loopline.platform_core.testing.endpoints import served
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.endpoints import served
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.kserve.serving import KServeServing
 from tests.s3_server import VARIABLE, S3Server
 from tests.waiting import until

@@ -11,8 +11,8 @@ import pytest
 
 from loopline.demo import outcome
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import quality_table
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
+from loopline.platform_core.loop.rollouts import quality_table
 
 REF = ModelRef("retail", "cancellations")
 START = datetime(2010, 7, 26, tzinfo=UTC)

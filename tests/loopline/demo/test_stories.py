@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from loopline.demo import found
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 
 TOLD_ELSEWHERE = {"cancellations": "make demo"}
 LOOPLINE = Path(sys.executable).with_name("loopline")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from loopline.demo.teller import Teller
-from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 
 T0 = datetime(2011, 3, 1, tzinfo=UTC)
 

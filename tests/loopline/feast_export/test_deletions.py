@@ -11,7 +11,7 @@ from pyarrow import parquet
 from loopline.feast_export import export
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.testing.engines.engine_tables import at
 from loopline.platform_core.testing.fakes.event_source import InMemoryEventSource
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore

@@ -12,7 +12,7 @@ from loopline.feast_export import repository
 from loopline.feast_export.names import refuse
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.testing.engine_tables import large_order, spending
+from loopline.platform_core.testing.engines.engine_tables import large_order, spending
 
 HALF_A_DAY = replace(spending, version=2, ttl_days=0.5, owner="credit", description='Says "how much".\n\n    Twice.')
 INSTANT = pa.timestamp("us", "UTC")

@@ -14,11 +14,11 @@ from sqlalchemy import create_engine
 
 from loopline.features_api.app import create_app
 from loopline.platform_core.environment import Environment
-from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.registry.view_ref import ViewRef
 from loopline.platform_core.foundation.names import EVENT_TIME, view_table
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.testing.engine_tables import at, put_contract
+from loopline.platform_core.testing.engines.engine_tables import at, put_contract
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing

@@ -22,19 +22,20 @@ from loopline.lab import Lab, TrainingRows
 from loopline.lab.fitting import fitted
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.environment import Environment
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef, raw_table
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.specs import Team
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
-from loopline.platform_core.training import publish, training_set
+from loopline.platform_core.training import training_set
 from loopline.platform_core.training.order import Order
+from loopline.platform_core.training.packaging import publish
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore

@@ -17,7 +17,7 @@ from loopline.platform_core.audit import reading
 from loopline.platform_core.audit.entry import AuditEntry
 from loopline.platform_core.identity import accounts
 from loopline.platform_core.identity.caller import Caller
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.resources.mlflow.registry import MlflowRegistry
 from loopline.sign_in.cookies import SESSION
 from loopline.sign_in.desk import Desk

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from loopline.asset_defs.dagster_private import WARM_TAG
+from loopline.asset_defs.private.dagster_private import WARM_TAG
 from loopline.pod.orphans import end_orphans
 from loopline.up.dagster_home import TEAM_TAG
 

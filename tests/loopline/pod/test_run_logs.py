@@ -10,8 +10,8 @@ import dagster as dg
 import httpx
 import pytest
 
-from loopline.asset_defs.dagster_bases import ComputeIOType
-from loopline.platform_core.testing.ports import free_port
+from loopline.asset_defs.private.dagster_bases import ComputeIOType
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.pod.run_logs import ObjectRunLogs
 
 KEY = ["run", "compute_logs", "step"]

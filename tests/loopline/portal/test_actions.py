@@ -14,8 +14,10 @@ from fastapi.testclient import TestClient
 
 from loopline.platform_core import alarms
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import deployments, freezes, rollouts
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.policies.question import ACTIONS as RIGHTS
 from loopline.platform_core.testing.fakes.serving import InMemoryServing

@@ -7,9 +7,10 @@ from datetime import timedelta
 from fastapi.testclient import TestClient
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments, watching
-from loopline.platform_core.loop.entry_kinds import DOUBTED, WENT_ON
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments, watching
+from loopline.platform_core.loop.ledger.entry_kinds import DOUBTED, WENT_ON
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.stories.portal_home import PortalHome
 
 REF = ModelRef("shop", "returns")

@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from loopline.platform_core.loop.entry_kinds import REGISTERED
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.loop.quality_entries import DRAWN
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts.quality_entries import DRAWN
 from loopline.platform_core.targets import drawing
 from loopline.platform_core.targets.drawing import Card, Cards, Curve, Dot, Grid, Hand, Plot
 from loopline.portal.model import drawings

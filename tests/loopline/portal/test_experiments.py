@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import experiments
-from loopline.platform_core.loop.experiments import End, Standing
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts import experiments
+from loopline.platform_core.loop.rollouts.experiments import End, Standing
 
 SETTLED = {"name": "sales", "outcome": "kept", "percent": 50, "planned": 900, "effect": 2.0}
 SIDES = {

@@ -11,8 +11,10 @@ import pytest
 from playwright.sync_api import expect
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.ingestion import letter_pages
-from loopline.platform_core.loop import deployments, freezes, rollback, rollouts
+from loopline.platform_core.ingestion.letters import letter_pages
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import rollback, rollouts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

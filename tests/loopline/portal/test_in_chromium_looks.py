@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ViewportSize
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import cycles
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 
 from loopline import scorecard
 from loopline.platform_core.alarms import rounds
-from loopline.platform_core.features import catalog
-from loopline.platform_core.features.view_ref import ViewRef
-from loopline.platform_core.ingestion import letter_pages
-from loopline.platform_core.ingestion.letter_tally import Tallies
+from loopline.platform_core.features.registry import catalog
+from loopline.platform_core.features.registry.view_ref import ViewRef
+from loopline.platform_core.ingestion.letters import letter_pages
+from loopline.platform_core.ingestion.letters.letter_tally import Tallies
 from loopline.platform_core.loop import watchdog_looks
 from loopline.portal.sparks import spark
 from loopline.stories.portal_home import PortalHome
@@ -116,7 +116,7 @@ def test_the_export_is_every_letter_and_can_be_replayed(
     portal: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As CSV it has each open letter once, with all that came, and a torn row's text; ``replay --rows`` reads it."""
-    from loopline.platform_core.ingestion import mended_rows
+    from loopline.platform_core.ingestion.letters import mended_rows
     from loopline.portal.pages import letters
 
     monkeypatch.setattr(letters, "EXPORTED_AT_ONCE", 7)

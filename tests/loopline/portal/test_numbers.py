@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import quality_table
-from loopline.platform_core.loop.deployments import deployment
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.loop.quality_entries import REALISED
-from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.fairness_verdicts import Group, Judged
+from loopline.platform_core.loop.deployments.deployments import deployment
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts import quality_table
+from loopline.platform_core.loop.rollouts.quality_entries import REALISED
+from loopline.platform_core.monitor.quality import fairness_verdicts
+from loopline.platform_core.monitor.quality.fairness_verdicts import Group, Judged
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.targets import Regression
 from loopline.stories.portal_home import NOW

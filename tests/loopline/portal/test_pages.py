@@ -15,10 +15,10 @@ from fastapi.testclient import TestClient
 
 from loopline.platform_core.alarms import Alarm, raise_alarm
 from loopline.platform_core.foundation.names import quality_table
-from loopline.platform_core.ingestion.landing_profile import ColumnProfile, Landing, to_table
+from loopline.platform_core.ingestion.quality.landing_profile import ColumnProfile, Landing, to_table
 from loopline.platform_core.loop import freezes
-from loopline.platform_core.loop.entry_kinds import LANDING_DOUBTED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.entry_kinds import LANDING_DOUBTED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
 from loopline.stories.portal_home import BROKEN, PortalHome

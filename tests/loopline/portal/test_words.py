@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict, WindowVerdict
-from loopline.platform_core.monitor.drift_windows import Place, Window
+from loopline.platform_core.monitor.drift.drift_verdicts import ColumnVerdict, WindowVerdict
+from loopline.platform_core.monitor.drift.drift_windows import Place, Window
 from loopline.platform_core.specs import Drift
 from loopline.portal import filters
 from loopline.portal.links import Links

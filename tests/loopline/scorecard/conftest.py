@@ -17,9 +17,9 @@ from loopline.platform_core.contracts.serving import ServerUse
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import DATE, prediction_table
-from loopline.platform_core.loop import watching
-from loopline.platform_core.loop.entry_kinds import REGISTERED
-from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.loop.deployments import watching
+from loopline.platform_core.loop.ledger.entry_kinds import REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
 from loopline.platform_core.testing.fakes.lake import InMemoryLake

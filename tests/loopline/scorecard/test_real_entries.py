@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import rollback, tables
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.rollouts import rollback
 from loopline.scorecard import reading
 from loopline.scorecard.delivery import Delivery
 from loopline.scorecard.figure import Measure

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from loopline.platform_core.features import view_table
-from loopline.platform_core.features.meaning import Meaning
-from loopline.platform_core.features.view_ref import ViewRef
-from loopline.platform_core.features.view_table import ViewRecord
-from loopline.platform_core.loop import tables
+from loopline.platform_core.features.registry import view_table
+from loopline.platform_core.features.registry.meaning import Meaning
+from loopline.platform_core.features.registry.view_ref import ViewRef
+from loopline.platform_core.features.registry.view_table import ViewRecord
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.specs import Team
 from loopline.scorecard import reuse
 from loopline.scorecard.figure import Measure

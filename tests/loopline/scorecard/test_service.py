@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import watching
+from loopline.platform_core.loop.deployments import watching
 from loopline.platform_core.specs import Slo
 from loopline.scorecard import reading, traffic
 from loopline.scorecard.figure import Measure

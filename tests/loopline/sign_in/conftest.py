@@ -26,9 +26,9 @@ from loopline.platform_core.audit.tables import audit_entries
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.identity import accounts
 from loopline.platform_core.identity.caller import caller_of
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.platform_core.sign_in_settings import SignIn as Settings
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from loopline.sign_in.desk import Desk
 from loopline.sign_in.issuer import Issuer
 from loopline.sign_in.middleware import SignIn

@@ -16,7 +16,7 @@ from loopline.platform_core.audit.entry import AuditEntry
 from loopline.platform_core.errors import BadRequest, Denied, Refused
 from loopline.platform_core.identity.sessions import digest
 from loopline.platform_core.identity.tables import sessions
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.sign_in import command, cookies, device
 from loopline.sign_in.command import Command
 from loopline.sign_in.desk import Desk

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from loopline.platform_core.testing.ports import free_ports
+from loopline.platform_core.testing.parts.ports import free_ports
 from tests.loopline.sign_in.provider_kit import ProviderKit
 from tests.loopline.sign_in.providers import Keycloak
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from loopline.cli.up import _sign_in
+from loopline.cli.installation.up import _sign_in
 from loopline.features_api import server as features
 from loopline.mlflow_ui.app import made
 from loopline.platform_core import environment

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from loopline.platform_core.contracts.event_stream import Record
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import (
     ModelRef,
@@ -26,13 +26,13 @@ from loopline.platform_core.foundation.names import (
     scores_table,
 )
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.loop.cycles import open_cycle
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.monitor import predictions
+from loopline.platform_core.loop.cycles.cycles import open_cycle
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.monitor.quality import predictions
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.prediction_log import log
-from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.contracts import personal
 from loopline.platform_core.training import training_set
 
 ANN, BEN, CID = "8810471", "8810472", "8810473"

@@ -21,8 +21,8 @@ from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.errors import BadRequest, ContractBroken, InvalidEnvironment, NotFound, Refused
-from loopline.platform_core.features.audit import audit
-from loopline.platform_core.features.lookahead import describe_difference
+from loopline.platform_core.features.compute.lookahead import describe_difference
+from loopline.platform_core.features.materialization.audit import audit
 from loopline.platform_core.foundation.names import (
     ModelRef,
     dead_letter_table,
@@ -30,11 +30,12 @@ from loopline.platform_core.foundation.names import (
     prediction_table,
     raw_table,
 )
-from loopline.platform_core.ingestion.dead_letters import replay
-from loopline.platform_core.loop import erasures, tables
-from loopline.platform_core.loop.audited import held
-from loopline.platform_core.loop.deployments import change
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.ingestion.letters.dead_letters import replay
+from loopline.platform_core.loop import erasures
+from loopline.platform_core.loop.deployments.deployments import change
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.audited import held
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.persons import erasing, place, scan
 from loopline.platform_core.persons.subject import Subject
 from loopline.platform_core.platform import Platform
@@ -43,7 +44,7 @@ from loopline.platform_core.policies.engine import Engine
 from loopline.platform_core.policies.files import load
 from loopline.platform_core.policies.roles import read
 from loopline.platform_core.policies.rules import Rules
-from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.contracts import personal
 from loopline.platform_core.training import lake_care, training_set
 from loopline.portal.model import versions
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from loopline.cli.up import welcome
+from loopline.cli.installation.up import welcome
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import deployments
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing

@@ -19,7 +19,7 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster_graphql import DagsterGraphQLClient
 from dagster_webserver.webserver import DagsterWebserver
 
-from loopline.asset_defs import dagster_web_private
+from loopline.asset_defs.private import dagster_web_private
 from loopline.graphql import LAUNCH, Dagster
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.up.ports import free_port

@@ -20,7 +20,7 @@ from loopline.platform_core import environment
 from loopline.platform_core.errors import Refused, StoreUnavailable
 from loopline.platform_core.identity import accounts
 from loopline.platform_core.identity.caller import Caller
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.sign_in.cookies import SESSION
 from loopline.sign_in.desk import Desk
 from loopline.sign_in.own import Own

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from loopline.platform_core.testing.http_sink import HttpSink
+from loopline.platform_core.testing.parts.http_sink import HttpSink
 from loopline.up.app import App
 from loopline.up.ports import free_port
 from loopline.up.running import Options, running

@@ -15,7 +15,7 @@ from loopline.platform_core.audit.entry import AuditEntry, instant
 from loopline.platform_core.audit.tables import audit_entries
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import Refused, StoreUnavailable
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.retention import Retention
 from loopline.platform_core.testing.fakes.anchors import InMemoryAnchors

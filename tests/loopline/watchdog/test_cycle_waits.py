@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
-from loopline.cli.cycle_waits import in_dagster
+from loopline.cli.loop.cycle_waits import in_dagster
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.cycles import Cycle
+from loopline.platform_core.loop.cycles.cycles import Cycle
 from tests.loopline.watchdog.conftest import instance_of
 
 BEFORE, FAILURE, STARTED = dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from loopline.cli.quota import quota
+from loopline.cli.access.quota import quota
 from loopline.gateway.quota import Rate
 from loopline.platform_core import alarms
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.entry_kinds import CLAIMED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.ledger.entry_kinds import CLAIMED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.observability.exposition import exposition
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.plugins import Installed

@@ -20,8 +20,9 @@ from loopline.platform_core.contracts.serving import ObservedState, Served
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Drift
 from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier

@@ -14,8 +14,8 @@ from loopline.platform_core.alarms import Alarm, deliveries
 from loopline.platform_core.alarms.deliver import _Round, deliver
 from loopline.platform_core.alarms.pages import PORTAL_URL
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import tables
 from loopline.platform_core.loop.freezes import freeze, thaw
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
 from tests.platform_core.alarms.conftest import titles

@@ -13,7 +13,7 @@ from loopline.platform_core.alarms import Alarm, acknowledge, standing
 from loopline.platform_core.alarms.deliver import deliver
 from loopline.platform_core.alarms.escalation import Worst
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.platform import Platform
 from tests.platform_core.alarms.conftest import titles
 

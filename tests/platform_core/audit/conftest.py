@@ -9,7 +9,7 @@ import pytest
 
 from loopline.platform_core.audit import keys
 from loopline.platform_core.audit.keys import SigningKey
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.platform_core.testing.fakes.anchors import InMemoryAnchors
 from tests.platform_core.audit.installation import Installation
 from tests.platform_core.ledgers import new_ledger

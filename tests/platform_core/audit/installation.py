@@ -11,8 +11,8 @@ from sqlalchemy import text
 from loopline.platform_core.audit import anchoring, sealing, verifying
 from loopline.platform_core.audit.findings import Finding, Report
 from loopline.platform_core.audit.keys import SigningKey
-from loopline.platform_core.loop import audited
-from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.loop.ledger import audited
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 from loopline.platform_core.testing.fakes.anchors import InMemoryAnchors
 
 TABLES = ("entries", "audit_entries", "audit_checkpoints")

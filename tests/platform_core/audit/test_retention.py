@@ -19,8 +19,8 @@ from loopline.platform_core.audit.removing import Keeper
 from loopline.platform_core.audit.retained import History
 from loopline.platform_core.audit.tables import audit_entries, audit_removed
 from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound, Refused
-from loopline.platform_core.loop import append_only
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger import append_only
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.platform_core.retention import FLOOR, Holding, Retention, parsed
 from loopline.platform_core.testing.fakes.anchors import InMemoryAnchors
 from tests.platform_core.audit.installation import Installation

@@ -16,8 +16,8 @@ from loopline.platform_core.audit.entry import parsed
 from loopline.platform_core.audit.merkle import EMPTY, Peaks, Tree, leaf_hash
 from loopline.platform_core.audit.tables import audit_entries
 from loopline.platform_core.errors import CommitConflict, ContractBroken, InvalidEnvironment, Refused, Unsupported
-from loopline.platform_core.loop import append_only
-from loopline.platform_core.loop.ledger import Entry, Ledger, append
+from loopline.platform_core.loop.ledger import append_only
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger, append
 from tests.platform_core.audit.installation import T0, Installation
 
 

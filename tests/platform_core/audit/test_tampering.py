@@ -258,6 +258,6 @@ def _body(record: Installation, audit_id: int) -> str:
 
 
 def _entries():
-    from loopline.platform_core.loop.tables import entries
+    from loopline.platform_core.loop.ledger.tables import entries
 
     return entries

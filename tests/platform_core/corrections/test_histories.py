@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopline.platform_core.features import standing
-from loopline.platform_core.features.audit import audit
-from loopline.platform_core.features.materialize import materialize
-from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.features.materialization.audit import audit
+from loopline.platform_core.features.materialization.materialize import materialize
+from loopline.platform_core.features.registry import standing
+from loopline.platform_core.testing.engines.engine_tables import at
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.pyspark.engine import PysparkEngine

@@ -9,8 +9,8 @@ import pytest
 
 from loopline.platform_core.errors import ContractBroken, InvalidSpec
 from loopline.platform_core.ingestion.row_changes import check_rows
-from loopline.platform_core.specs.contract_diff import diff
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.specs.contracts.contract_diff import diff
+from loopline.platform_core.specs.contracts.odcs import read_contract
 from loopline.resources.polars.engine import PolarsEngine
 
 HEAD = "apiVersion: v3.1.0\nkind: DataContract\nid: lines\nversion: 1.0.0\nschema:\n  - name: lines\n    properties:\n"

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import EVENT_TIME, LABEL
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.loop.sentences import sentence
 from loopline.platform_core.specs import Model
-from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.testing.engines.engine_tables import at
 from loopline.platform_core.training import training_set
 from loopline.platform_core.training.corrected import LEARNT, LEFT_OUT, STATE, choice
 from loopline.stories.changing_shop import Order, basket, came, returned, spending, taken_back

@@ -14,19 +14,19 @@ import pytest
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.foundation.names import ModelRef, online_view
-from loopline.platform_core.loop.deployments import change
-from loopline.platform_core.monitor import skew
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.loop.deployments.deployments import change
+from loopline.platform_core.monitor.quality.predictions import compact
+from loopline.platform_core.monitor.skew import skew
 from loopline.platform_core.runtime.answering.inference import Inference, ModelState
 from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.app import App
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.runtime.prediction_log.log import Record
-from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.testing.engines.engine_tables import at
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.stories.changing_histories import HISTORIES, customers
 from loopline.stories.changing_shop import VIEWS, ChangingShop, Order, came
 from tests.platform_core.monitor.test_skew import post

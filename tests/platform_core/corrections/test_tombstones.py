@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.contracts.event_stream import Record
-from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.ingestion.tombstones import tombstone
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.ingestion.letters.dead_letters import dead_letters, replay
+from loopline.platform_core.ingestion.streams.tombstones import tombstone
+from loopline.platform_core.specs.contracts.odcs import read_contract
 from loopline.stories.changing_shop import VIEWS, Order, came
 
 SPENDING = VIEWS[0]

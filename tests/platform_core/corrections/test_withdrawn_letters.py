@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
+from loopline.platform_core.ingestion.letters.dead_letters import dead_letters, replay
 from loopline.stories.changing_shop import VIEWS, Order, came, put_back, taken_back
 
 BAD, OTHER = Order(1, 1, 2, -5), Order(2, 2, 3, -7)

@@ -11,7 +11,7 @@ from loopline.platform_core.estimation import calibration
 from loopline.platform_core.estimation.evidence import Evidence
 from loopline.platform_core.estimation.held_out import NONE, HeldOut, load
 from loopline.platform_core.metrics import Figure, Ranked
-from loopline.platform_core.monitor.figures import realised
+from loopline.platform_core.monitor.quality.figures import realised
 from loopline.platform_core.targets.binary import METRICS, Binary
 
 TARGET, CHANCES = Binary(0.5), Binary.estimation

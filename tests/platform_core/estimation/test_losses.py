@@ -11,7 +11,7 @@ import pytest
 from loopline.platform_core.estimation.evidence import Evidence
 from loopline.platform_core.estimation.held_out import NONE, HeldOut, load
 from loopline.platform_core.metrics import Figure
-from loopline.platform_core.monitor.figures import realised
+from loopline.platform_core.monitor.quality.figures import realised
 from loopline.platform_core.targets import Regression
 
 TARGET, LOSSES = Regression("GBP"), Regression.estimation

@@ -16,14 +16,16 @@ import pytest
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.foundation.names import ModelRef, raw_table
-from loopline.platform_core.loop import cycles, deployments, gates, rollouts
-from loopline.platform_core.loop.gates import Verdict
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.gates import Verdict
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import rollouts
+from loopline.platform_core.monitor.quality.predictions import compact
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.answering.split import Split
 from loopline.platform_core.specs import Drift, ErrorRate, Experiment, Guardrail, Model, Rollout, Source, Team, labels
-from loopline.platform_core.testing.engine_tables import put_contract
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.engines.engine_tables import put_contract
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from tests.platform_core.homes import log_row, opened, raw_rows
 from tests.platform_core.monitor.conftest import LoggingServing
 

@@ -11,8 +11,8 @@ from loopline.platform_core.experiments import looking, running
 from loopline.platform_core.experiments.outcomes import Source
 from loopline.platform_core.experiments.plan import plan
 from loopline.platform_core.experiments.settings import Settled, asked
-from loopline.platform_core.loop import experiments, rollback, rollouts
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.loop.rollouts import experiments, rollback, rollouts
+from loopline.platform_core.monitor.quality.predictions import compact
 from loopline.platform_core.specs import Experiment, Guardrail
 from tests.platform_core.experiments.conftest import REF, SALES, World
 
@@ -230,7 +230,7 @@ def test_a_plan_says_how_many_and_how_long(world, monkeypatch):
 def test_the_sensor_asks_for_a_look_each_hour(world):
     """A run is started when the experiment is due, and when its verdict waits to be carried out; else none."""
     dagster = pytest.importorskip("dagster")
-    from loopline.asset_defs.rollout_sensor import _request
+    from loopline.asset_defs.sensors.rollout_sensor import _request
 
     with dagster.DagsterInstance.ephemeral() as instance:
         record = begin(world)

@@ -9,7 +9,7 @@ import pytest
 
 from loopline.platform_core.experiments import running
 from loopline.platform_core.experiments.settings import Settled
-from loopline.platform_core.loop import experiments
+from loopline.platform_core.loop.rollouts import experiments
 from tests.platform_core.experiments.conftest import REF, SALES, World
 
 if TYPE_CHECKING:

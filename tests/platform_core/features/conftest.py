@@ -13,7 +13,7 @@ import pytest
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import FeatureView, Model, Team
-from loopline.platform_core.testing.engine_tables import large_order, put_contract
+from loopline.platform_core.testing.engines.engine_tables import large_order, put_contract
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.resources.delta.lake import DeltaLake

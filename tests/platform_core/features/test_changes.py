@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.features.changes import last_of_each, news
-from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.features.compute.changes import last_of_each, news
+from loopline.platform_core.testing.engines.engine_tables import at
 
 
 def table(feature: Any, created: float = 0) -> pa.Table:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.features import extents
-from loopline.platform_core.features.extents import MATERIALIZED, Extents
-from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.registry import extents
+from loopline.platform_core.features.registry.extents import MATERIALIZED, Extents
+from loopline.platform_core.features.registry.view_ref import ViewRef
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_table
-from loopline.platform_core.loop import new_entries
-from loopline.platform_core.testing.engine_tables import at, spending
+from loopline.platform_core.loop.ledger import new_entries
+from loopline.platform_core.testing.engines.engine_tables import at, spending
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.stories.shop import Shop

@@ -10,11 +10,11 @@ import narwhals as nw
 import pytest
 
 from loopline.platform_core.errors import TaskFailed
-from loopline.platform_core.features.impact import impacts
-from loopline.platform_core.features.reads import columns_read
+from loopline.platform_core.features.compute.reads import columns_read
+from loopline.platform_core.features.registry.impact import impacts
 from loopline.platform_core.specs import Model, Source, Team, feature_view, labels
-from loopline.platform_core.specs.contract_diff import diff
-from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
+from loopline.platform_core.specs.contracts.contract_diff import diff
+from loopline.platform_core.specs.contracts.contract_file import Column, RowContract, Rule
 from loopline.resources.polars.engine import PolarsEngine
 
 ORDERS = Source("orders", "orders.yaml")

@@ -15,12 +15,19 @@ from hypothesis import strategies as st
 from pyarrow import compute
 
 from loopline.platform_core.environment import Environment
-from loopline.platform_core.features.changes import last_of_each
-from loopline.platform_core.features.materialize import backfill
+from loopline.platform_core.features.compute.changes import last_of_each
+from loopline.platform_core.features.materialization.materialize import backfill
 from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, DATE, EVENT_TIME, raw_table, view_table
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import FeatureView, Model, Team
-from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders, spending
+from loopline.platform_core.testing.engines.engine_tables import (
+    ORDERS,
+    at,
+    large_order,
+    put_contract,
+    raw_orders,
+    spending,
+)
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.resources.polars.engine import PolarsEngine

@@ -11,9 +11,9 @@ import pytest
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import ContractBroken, InvalidSpec, StoreUnavailable
-from loopline.platform_core.features.materialize import Materialized, refill
+from loopline.platform_core.features.materialization.materialize import Materialized, refill
 from loopline.platform_core.foundation.names import online_view, view_table
-from loopline.platform_core.testing.engine_tables import asked, at, spending
+from loopline.platform_core.testing.engines.engine_tables import asked, at, spending
 from loopline.stories.shop import Shop
 
 basket = replace(spending, name="basket", served="request", ttl_days=None)

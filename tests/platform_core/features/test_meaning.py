@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from loopline.platform_core.errors import BadRequest
-from loopline.platform_core.features.meaning import Meaning, differences, meaning_of
-from loopline.platform_core.features.view_ref import ViewRef
+from loopline.platform_core.features.registry.meaning import Meaning, differences, meaning_of
+from loopline.platform_core.features.registry.view_ref import ViewRef
 from loopline.platform_core.foundation.names import online_view, view_table
-from loopline.platform_core.specs.odcs import contract_of
+from loopline.platform_core.specs.contracts.odcs import contract_of
 from loopline.stories.registered_team import FIRST, SECOND
 from tests.platform_core.ledgers import new_ledger
 

@@ -11,10 +11,10 @@ import pytest
 
 from loopline.platform_core.alarms.board import standing
 from loopline.platform_core.errors import ContractBroken, Refused
-from loopline.platform_core.features.declaration import ref_of
-from loopline.platform_core.features.registry import FeatureRegistry
+from loopline.platform_core.features.registry.declaration import ref_of
+from loopline.platform_core.features.registry.registry import FeatureRegistry
 from loopline.platform_core.specs import FeatureView, Model, Team
-from loopline.platform_core.testing.engine_tables import ORDERS, large_order
+from loopline.platform_core.testing.engines.engine_tables import ORDERS, large_order
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.stories.shop import Shop

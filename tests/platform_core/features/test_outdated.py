@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.features.outdated import refuse_outdated
-from loopline.platform_core.loop import deployments, gates, rollouts
-from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.features.registry.outdated import refuse_outdated
+from loopline.platform_core.loop.cycles import gates
+from loopline.platform_core.loop.cycles.gates import GateReading, Verdict
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.specs import Rollout
 from loopline.platform_core.turn import start_rollout
 from loopline.stories.registered_team import FIRST, REF, SECOND, spend_only

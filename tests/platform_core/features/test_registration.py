@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.features import catalog
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
+from loopline.platform_core.features.registry import catalog
 from loopline.platform_core.foundation.names import online_view, raw_table, view_table
-from loopline.platform_core.specs import odcs
-from loopline.platform_core.testing.engine_tables import raw_orders
+from loopline.platform_core.specs.contracts import odcs
+from loopline.platform_core.testing.engines.engine_tables import raw_orders
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.stories.registered_team import FIRST, SECOND

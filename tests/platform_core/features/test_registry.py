@@ -11,13 +11,13 @@ import narwhals as nw
 import pytest
 
 from loopline.platform_core.errors import NotFound, Refused
-from loopline.platform_core.features import readers, view_table
-from loopline.platform_core.features.registry import FeatureRegistry, Registration
-from loopline.platform_core.features.view_ref import ViewRef
-from loopline.platform_core.loop import deployments
-from loopline.platform_core.loop.deployments import Deployment
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.testing.engine_tables import at, put_contract
+from loopline.platform_core.features.registry import readers, view_table
+from loopline.platform_core.features.registry.registry import FeatureRegistry, Registration
+from loopline.platform_core.features.registry.view_ref import ViewRef
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.deployments.deployments import Deployment
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.testing.engines.engine_tables import at, put_contract
 from loopline.stories.registered_team import FIRST, REF, SECOND, spend_only
 
 V1, V2 = ViewRef("shop", "spending", 1), ViewRef("shop", "spending", 2)

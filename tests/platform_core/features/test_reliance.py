@@ -14,11 +14,11 @@ import pytest
 
 from loopline.platform_core.contracts.online_store import Keep
 from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
-from loopline.platform_core.features.keeping import LATE_DAYS
-from loopline.platform_core.features.materialize import backfill, materialize
+from loopline.platform_core.features.materialization.keeping import LATE_DAYS
+from loopline.platform_core.features.materialization.materialize import backfill, materialize
 from loopline.platform_core.foundation.names import BEGUN_AT, raw_table, view_table
 from loopline.platform_core.specs import FeatureView, Model, Team
-from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order
+from loopline.platform_core.testing.engines.engine_tables import ORDERS, at, large_order
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
 from loopline.stories.shop import Shop

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.foundation.names import DATE, raw_table
-from loopline.platform_core.testing.engine_tables import raw_orders, spending
+from loopline.platform_core.testing.engines.engine_tables import raw_orders, spending
 from loopline.stories.shop import Shop
 
 YEAR_10000_US = 253_402_300_800_000_000

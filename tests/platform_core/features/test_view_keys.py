@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.testing.engine_tables import spending
+from loopline.platform_core.testing.engines.engine_tables import spending
 from loopline.stories.shop import Shop
 
 BOTH = "feature view 'spending': its source 'orders' has no column 'buyer' (entity), 'bought' (time)"

@@ -11,16 +11,16 @@ import pytest
 
 from loopline.platform_core.contracts.online_store import OnlineRow
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.features import waiting
-from loopline.platform_core.features.materialize import refill
+from loopline.platform_core.features.compute.reach import Tables
+from loopline.platform_core.features.materialization import waiting
+from loopline.platform_core.features.materialization.materialize import refill
 from loopline.platform_core.features.online import fetch_online, read_online
-from loopline.platform_core.features.reach import Tables
+from loopline.platform_core.features.registry.standing import standing
 from loopline.platform_core.features.selection import FeatureNames
-from loopline.platform_core.features.standing import standing
 from loopline.platform_core.foundation.names import EVENT_TIME, online_view
 from loopline.platform_core.runtime.answering.freshness import fresh_rows, mark_missing
 from loopline.platform_core.runtime.model.manifest import ViewField
-from loopline.platform_core.testing.engine_tables import at, spending
+from loopline.platform_core.testing.engines.engine_tables import at, spending
 from loopline.platform_core.training.offline import historical
 from loopline.stories.shop import Shop
 

@@ -13,7 +13,7 @@ from loopline.platform_core.identity.attempts import MOST_OF_ADDRESS, MOST_OF_BO
 from loopline.platform_core.identity.caller import Caller
 from loopline.platform_core.identity.sessions import Sessions
 from loopline.platform_core.identity.started import Started
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.ledger.ledger import Ledger
 
 NOW = 1_800_000_000.0
 

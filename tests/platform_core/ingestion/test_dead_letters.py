@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
 from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.ingestion.letters.dead_letters import Replayed, dead_letters, replay
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from tests.platform_core.ingestion.conftest import DyingLake, Killed
 

@@ -14,19 +14,20 @@ from loopline.platform_core import turn
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion import arrivals
-from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
-from loopline.platform_core.ingestion.doubts import doubts
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.ingestion.mended_rows import exported
-from loopline.platform_core.ingestion.quality import history, look, newest
-from loopline.platform_core.ingestion.quality_bounds import ENOUGH
-from loopline.platform_core.loop import cycles, deployments, quarantines
-from loopline.platform_core.loop.entry_kinds import DOUBTED, LANDING_CLEARED, LANDING_DOUBTED, PINNED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.ingestion.letters.dead_letters import dead_letters, replay
+from loopline.platform_core.ingestion.letters.mended_rows import exported
+from loopline.platform_core.ingestion.quality.doubts import doubts
+from loopline.platform_core.ingestion.quality.quality import history, look, newest
+from loopline.platform_core.ingestion.quality.quality_bounds import ENOUGH
+from loopline.platform_core.loop.cycles import cycles, quarantines
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.entry_kinds import DOUBTED, LANDING_CLEARED, LANDING_DOUBTED, PINNED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.loop.sentences import sentence
 from loopline.platform_core.specs import Labels, Model, Source, Team
-from loopline.platform_core.specs.features import FeatureView
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.specs.contracts.odcs import read_contract
+from loopline.platform_core.specs.views.features import FeatureView
 from loopline.platform_core.testing.fakes.event_source import InMemoryDelivery, InMemoryEventSource
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.serving import InMemoryServing

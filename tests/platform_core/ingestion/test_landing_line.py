@@ -10,11 +10,11 @@ import pytest
 
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.ingestion import landing, landing_line
-from loopline.platform_core.ingestion.dead_letters import replay
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.ingestion.letter_tally import Tallies
-from loopline.platform_core.loop.entry_kinds import LANDED
+from loopline.platform_core.ingestion.letters.dead_letters import replay
+from loopline.platform_core.ingestion.letters.letter_tally import Tallies
+from loopline.platform_core.loop.ledger.entry_kinds import LANDED
 from loopline.resources.delta.lake import DeltaLake
 from tests.platform_core.ingestion.conftest import Killed
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.ingestion.letter_pages import count, fields, letter, page
+from loopline.platform_core.ingestion.letters.dead_letters import dead_letters, replay
+from loopline.platform_core.ingestion.letters.letter_pages import count, fields, letter, page
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 
 

@@ -15,13 +15,13 @@ import pytest
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import ContractBroken, NotFound
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import view_table
-from loopline.platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.ingestion.mended_rows import exported, read, write
+from loopline.platform_core.ingestion.letters.dead_letters import Replayed, dead_letters, replay
+from loopline.platform_core.ingestion.letters.mended_rows import exported, read, write
 from loopline.platform_core.specs import FeatureView, Labels, Model, Source, Team
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.specs.contracts.odcs import read_contract
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore

@@ -12,11 +12,11 @@ import pytest
 
 from loopline.platform_core import alarms
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
-from loopline.platform_core.ingestion import dead_shares, refusals
-from loopline.platform_core.ingestion.dead_letters import dead_letters, replay
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landing import land, pending
-from loopline.platform_core.ingestion.troubles import Troubles, troubles
+from loopline.platform_core.ingestion.letters import dead_shares, refusals
+from loopline.platform_core.ingestion.letters.dead_letters import dead_letters, replay
+from loopline.platform_core.ingestion.letters.troubles import Troubles, troubles
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.folder.event_source import FolderEventSource
 from loopline.resources.polars.engine import PolarsEngine

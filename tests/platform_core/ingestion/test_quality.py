@@ -12,10 +12,10 @@ import pytest
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.ingestion.landing_profile import Landing, from_table, profile, to_table, with_blocks
-from loopline.platform_core.ingestion.quality import history, look
-from loopline.platform_core.ingestion.quality_bounds import ENOUGH, LAST, judge
-from loopline.platform_core.specs.contract_file import Column, RowContract
+from loopline.platform_core.ingestion.quality.landing_profile import Landing, from_table, profile, to_table, with_blocks
+from loopline.platform_core.ingestion.quality.quality import history, look
+from loopline.platform_core.ingestion.quality.quality_bounds import ENOUGH, LAST, judge
+from loopline.platform_core.specs.contracts.contract_file import Column, RowContract
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 
 COLUMNS = (

@@ -20,7 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.ingestion.streaming import catch_up, lag
+from loopline.platform_core.ingestion.streams.streaming import catch_up, lag
 from loopline.resources.kafka.event_stream import KafkaEventStream
 from loopline.resources.kafka.schema_registry import SchemaRegistry
 from tests.kafka.registry_fake import PASSWORD, USER, Registry, registry

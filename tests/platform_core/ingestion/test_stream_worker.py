@@ -16,13 +16,13 @@ from pydantic import PrivateAttr
 from loopline.platform_core import alarms
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import InvalidSpec, StoreUnavailable
-from loopline.platform_core.features.stream_worker import StreamWorker
+from loopline.platform_core.features.materialization.stream_worker import StreamWorker
 from loopline.platform_core.foundation.names import view_table
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.ingestion.letter_tally import Tallies
-from loopline.platform_core.ingestion.stream_metrics import StreamMetrics
+from loopline.platform_core.ingestion.letters.letter_tally import Tallies
+from loopline.platform_core.ingestion.streams.stream_metrics import StreamMetrics
 from loopline.platform_core.specs import Team
-from loopline.platform_core.specs.features import FeatureView
+from loopline.platform_core.specs.views.features import FeatureView
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from tests.waiting import until
@@ -159,8 +159,8 @@ def test_what_a_worker_lands_is_told_to_the_ledger(worker: StreamWorker, monkeyp
     assert (tally.rows, tally.letters, tally.reasons["price.parsable"]) == (2, 30, 30)
     [alarm] = alarms.standing(worker.platform.ledger)
     assert "30 of 32 rows of the newest records of orders broke the contract" in alarm.alarm.problem
-    monkeypatch.setattr("loopline.platform_core.features.stream_worker.LEDGER_SECONDS", 0)
-    monkeypatch.setattr("loopline.platform_core.features.stream_worker.LAG_SECONDS", 0)
+    monkeypatch.setattr("loopline.platform_core.features.materialization.stream_worker.LEDGER_SECONDS", 0)
+    monkeypatch.setattr("loopline.platform_core.features.materialization.stream_worker.LAG_SECONDS", 0)
     send(worker, 3, "odd")
     turned(worker, 34)
     [tally] = Tallies().newest(worker.platform.ledger)

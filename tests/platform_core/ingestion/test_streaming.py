@@ -13,9 +13,9 @@ import pytest
 
 from loopline.platform_core.contracts.event_stream import EventStream, Record
 from loopline.platform_core.errors import CommitConflict, ContractBroken, InvalidEnvironment
-from loopline.platform_core.ingestion.dead_letters import Replayed, dead_letters, replay
 from loopline.platform_core.ingestion.landing import land, pending
-from loopline.platform_core.ingestion.streaming import lag, land_stream
+from loopline.platform_core.ingestion.letters.dead_letters import Replayed, dead_letters, replay
+from loopline.platform_core.ingestion.streams.streaming import lag, land_stream
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.lake import InMemoryLake
 from tests.platform_core.ingestion.conftest import DyingLake, Killed

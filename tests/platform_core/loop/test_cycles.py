@@ -12,8 +12,9 @@ from sqlalchemy.exc import IntegrityError
 
 from loopline.platform_core.errors import NotFound, Refused
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import freezes, tables
-from loopline.platform_core.loop.cycles import close_cycle, cycle, cycles, open_cycle, open_cycles
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.cycles.cycles import close_cycle, cycle, cycles, open_cycle, open_cycles
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.specs import Drift
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
@@ -130,8 +131,8 @@ _OPENER = """
 import sys, pathlib, time
 from datetime import UTC, datetime
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.loop.cycles import open_cycle
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.cycles.cycles import open_cycle
+from loopline.platform_core.loop.ledger.ledger import Ledger
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.specs import Drift
 url, key, start = sys.argv[1:]

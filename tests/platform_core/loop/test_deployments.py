@@ -13,10 +13,12 @@ from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable, Unsupported
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import deployments, freezes, rollouts
-from loopline.platform_core.loop.deployments import Deployment, change, deployment, reapply
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.loop.rollback import roll_back, stable_before
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.deployments.deployments import Deployment, change, deployment, reapply
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts import rollouts
+from loopline.platform_core.loop.rollouts.rollback import roll_back, stable_before
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.fakes.serving import InMemoryServing

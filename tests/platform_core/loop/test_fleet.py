@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import fleet, freezes, history, rollback
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop import fleet, freezes, history
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts import rollback
 from tests.platform_core.loop.conftest import REF
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from loopline.platform_core.errors import NotFound, Refused
-from loopline.platform_core.loop.gates import (
+from loopline.platform_core.loop.cycles.gates import (
     Verdict,
     judge,
     override,

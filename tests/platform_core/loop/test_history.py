@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.loop import freezes, gates, rollback
-from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.cycles import gates
+from loopline.platform_core.loop.cycles.gates import GateReading, Verdict
 from loopline.platform_core.loop.history import live_at, story
+from loopline.platform_core.loop.rollouts import rollback
 from loopline.platform_core.specs import P99, Rollout
 from loopline.platform_core.turn import start_rollout
 

@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments, rollouts
-from loopline.platform_core.loop.ledger import Ledger
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.ledger import Ledger
+from loopline.platform_core.loop.rollouts import rollouts
 
 _KILLED = """
 import os, signal, sys
@@ -16,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.environment import Environment
-from loopline.platform_core.loop import cycles, gates
-from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.gates import Verdict
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Drift, Model, Rollout
@@ -67,8 +69,8 @@ def test_a_rollout_whose_process_was_killed_goes_on(url, loop, ref, tmp_path):
 _HALF_WRITTEN = """
 import os, signal, sys
 from datetime import UTC, datetime
-from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.ledger import Entry, Ledger, append
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger, append
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.specs import Drift
 ledger = Ledger.open(sys.argv[1])

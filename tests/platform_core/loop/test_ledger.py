@@ -20,8 +20,8 @@ from loopline.platform_core.audit.tables import metadata as record
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.identity.tables import metadata as sessions
-from loopline.platform_core.loop import migrations, tables
-from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.loop.ledger import migrations, tables
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -187,7 +187,7 @@ def test_opening_a_ledger_that_is_up_to_date_needs_no_alembic(tmp_path):
     url = f"sqlite:///{tmp_path}/ledger.db"
     Ledger.open(url).close()
     code = (
-        "import sys; from loopline.platform_core.loop.ledger import Ledger;"
+        "import sys; from loopline.platform_core.loop.ledger.ledger import Ledger;"
         f"Ledger.open({url!r}).close(); assert 'alembic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from loopline.platform_core.loop import experiments, fleet, freezes, history, tables
-from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.loop import fleet, freezes, history
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
+from loopline.platform_core.loop.rollouts import experiments
 from loopline.platform_core.loop.sentences import OBSERVED
 from loopline.platform_core.observability import newest, watch_metrics
 from loopline.platform_core.observability.landings import Landings

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from loopline.platform_core.loop import new_entries
-from loopline.platform_core.loop.ledger import Entry, Ledger, append
-from loopline.platform_core.loop.new_entries import Newer
+from loopline.platform_core.loop.ledger import new_entries
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger, append
+from loopline.platform_core.loop.ledger.new_entries import Newer
 
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import PrivateAttr
 
-from loopline.platform_core.loop import packages
+from loopline.platform_core.loop.deployments import packages
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from loopline.platform_core.contracts.serving import CANARY, ObservedState
-from loopline.platform_core.loop import deployments
+from loopline.platform_core.loop.deployments import deployments
 from loopline.platform_core.specs import ErrorRate, Rollout, ScoreShift
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 

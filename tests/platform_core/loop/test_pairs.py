@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.loop import pairs
+from loopline.platform_core.loop.rollouts import pairs
 from loopline.platform_core.runtime.prediction_log.log_table import schema
 
 T0 = datetime(2011, 3, 1, tzinfo=UTC)

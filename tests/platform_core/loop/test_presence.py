@@ -10,7 +10,8 @@ from sqlalchemy import update
 
 from loopline.platform_core.errors import NotFound, StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import crossing, presence, tables
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.sites import crossing, presence
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.sites import Sites
 from loopline.watchdog.look import Bounds

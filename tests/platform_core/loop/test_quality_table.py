@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import quality_table
-from loopline.platform_core.loop.quality_table import Row
+from loopline.platform_core.loop.rollouts import quality_table
+from loopline.platform_core.loop.rollouts.quality_table import Row
 
 REF, OTHER = ModelRef("shop", "returns"), ModelRef("shop", "visits")
 START, WEEK = datetime(2011, 3, 7, tzinfo=UTC), timedelta(days=7)

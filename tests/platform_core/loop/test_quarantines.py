@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loopline.platform_core.errors import ContractBroken, NotFound, Refused
-from loopline.platform_core.loop import quarantines
+from loopline.platform_core.loop.cycles import quarantines
 from loopline.platform_core.loop.sentences import sentence
 
 T0 = datetime(2011, 3, 1, tzinfo=UTC)

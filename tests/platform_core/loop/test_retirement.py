@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
-from loopline.platform_core.loop.deployments import CHANGED, unfinished
-from loopline.platform_core.loop.retirement import retire
+from loopline.platform_core.loop.deployments.deployments import CHANGED, unfinished
+from loopline.platform_core.loop.rollouts.retirement import retire
 from loopline.platform_core.loop.sentences import tell
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from tests.platform_core.loop.conftest import REF, Loop

@@ -10,9 +10,12 @@ import pytest
 
 from loopline.platform_core.contracts.serving import ObservedState
 from loopline.platform_core.errors import NotFound, Refused, Unsupported
-from loopline.platform_core.loop import cycles, deployments, freezes, gates, rollback, rollouts, skews
-from loopline.platform_core.loop.gates import GateReading, Verdict
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.gates import GateReading, Verdict
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts import rollback, rollouts, skews
 from loopline.platform_core.loop.sentences import tell
 from loopline.platform_core.specs import P99, ErrorRate, Finding, Judge, LogMetric, Rollout, Traffic
 from loopline.platform_core.testing.fakes.serving import InMemoryServing

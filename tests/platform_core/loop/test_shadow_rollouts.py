@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from loopline.platform_core.loop import freezes, history, rollouts
+from loopline.platform_core.loop import freezes, history
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.specs import P99, ErrorRate, Rollout
 from loopline.platform_core.turn import start_rollout
 

@@ -15,12 +15,13 @@ from loopline.platform_core.audit import keys
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.environment import Access
 from loopline.platform_core.errors import Denied, Untrusted
-from loopline.platform_core.loop import cycles, gates, packages
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.deployments import packages
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.model.pickles import unpickled
 from loopline.platform_core.signing.signer import Signer
 from loopline.platform_core.signing.statement import FILE, TAG
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.platform_core.trainers import Signing, Trainer
 from loopline.platform_core.turn import start_rollout
 from tests.platform_core.loop.conftest import PASSED, REF, RULE, Loop

@@ -9,7 +9,8 @@ import pytest
 
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import deployments, rollouts
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.specs import P99, ErrorRate, Rollout
 from loopline.platform_core.testing.fakes.serving_vendors import SlowServing, UnorderedServing, UnreachableServing
 from loopline.platform_core.turn import start_rollout

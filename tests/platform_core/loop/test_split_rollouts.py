@@ -6,7 +6,7 @@ import pytest
 
 from loopline.platform_core.contracts.serving import SPLIT
 from loopline.platform_core.errors import Unsupported
-from loopline.platform_core.loop import rollouts
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.specs import P99, ErrorRate, Rollout, ScoreShift, Slower
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.fakes.serving_vendors import SplitServing

@@ -24,9 +24,12 @@ from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments, freezes, gates, rollback, rollouts
-from loopline.platform_core.loop.gates import GateReading, Verdict
+from loopline.platform_core.loop import freezes
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.gates import GateReading, Verdict
+from loopline.platform_core.loop.deployments import deployments
 from loopline.platform_core.loop.history import live_at, story
+from loopline.platform_core.loop.rollouts import rollback, rollouts
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import P99, Drift, Model, Rollout
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.loop import step_log
-from loopline.platform_core.loop.step_log import StepLog
+from loopline.platform_core.loop.rollouts import step_log
+from loopline.platform_core.loop.rollouts.step_log import StepLog
 
 
 class Log:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.loop.sentences import sentence, tell
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

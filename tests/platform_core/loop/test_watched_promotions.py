@@ -8,7 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loopline.platform_core.loop import cycles, deployments, freezes, history, quality_table, rollback, rollouts
+from loopline.platform_core.loop import freezes, history
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import quality_table, rollback, rollouts
 from loopline.platform_core.specs import ErrorRate, EstimatedQuality, Rollout, ScoreShift
 from loopline.platform_core.turn import start_rollout
 

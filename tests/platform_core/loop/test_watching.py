@@ -11,8 +11,8 @@ import pytest
 
 from loopline.platform_core.contracts.serving import ObservedState, Served
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.loop import watching
-from loopline.platform_core.loop.deployments import Deployment
+from loopline.platform_core.loop.deployments import watching
+from loopline.platform_core.loop.deployments.deployments import Deployment
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from tests.platform_core.homes import opened
 

@@ -10,7 +10,7 @@ import pytest
 
 from loopline.platform_core.metrics import Predictions, intervals
 from loopline.platform_core.metrics.intervals import Interval
-from loopline.platform_core.monitor.figures import realised
+from loopline.platform_core.monitor.quality.figures import realised
 from loopline.platform_core.targets.binary import METRICS, Binary
 
 TIMES = 2_000

@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as of
 
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.monitor.figures import realised
+from loopline.platform_core.monitor.quality.figures import realised
 from loopline.platform_core.specs import (
     AtLeast,
     AtMost,

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core import environment, plugins, turn
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef, raw_table
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.migration.move import Move
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
@@ -200,7 +200,7 @@ def move(source: Home, target: Home, report: Any = lambda _: None) -> Any:
 def everything(home: Home, folder: Path) -> dict[str, Any]:
     """Read all that moves: files of tables by path, versions with their files, rows of the ledger, online rows."""
     from loopline.platform_core.audit.tables import metadata as record
-    from loopline.platform_core.loop.tables import metadata
+    from loopline.platform_core.loop.ledger.tables import metadata
 
     platform = home.open()
     files = platform.lake.files()

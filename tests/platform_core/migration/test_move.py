@@ -14,9 +14,11 @@ from click.testing import CliRunner
 from loopline.cli import loopline
 from loopline.platform_core import turn
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable
-from loopline.platform_core.features import materialize
-from loopline.platform_core.loop import cycles, deployments, history
-from loopline.platform_core.loop.entry_kinds import PINNED
+from loopline.platform_core.features.materialization import materialize
+from loopline.platform_core.loop import history
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED
 from loopline.platform_core.training import training_set
 from tests.platform_core.migration.conftest import NOW, REF, Home, everything, move, new_home, parcels_team, turned
 from tests.s3_server import KEY, SECRET, S3Server

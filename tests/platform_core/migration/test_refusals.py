@@ -13,8 +13,9 @@ from loopline.cli import loopline
 from loopline.platform_core.contracts.lake import Lake
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import LooplineError, Refused, Unsupported
-from loopline.platform_core.loop import cycles, deployments
-from loopline.platform_core.loop.ledger import Entry, Ledger
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger.ledger import Entry, Ledger
 from loopline.platform_core.migration import ledger_rows
 from loopline.platform_core.migration.move import Move
 from loopline.platform_core.migration.tables import files_of

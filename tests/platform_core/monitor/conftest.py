@@ -17,17 +17,17 @@ import pytest
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.foundation.names import ModelRef, prediction_table, raw_table
-from loopline.platform_core.loop.deployments import change
-from loopline.platform_core.monitor import joint
-from loopline.platform_core.monitor.predictions import compact
-from loopline.platform_core.monitor.profile import Profile, build_profile
-from loopline.platform_core.monitor.quality_figures import Measured, history
-from loopline.platform_core.monitor.quality_history import measured
+from loopline.platform_core.loop.deployments.deployments import change
+from loopline.platform_core.monitor.drift import joint
+from loopline.platform_core.monitor.drift.profile import Profile, build_profile
+from loopline.platform_core.monitor.quality.predictions import compact
+from loopline.platform_core.monitor.quality.quality_figures import Measured, history
+from loopline.platform_core.monitor.quality.quality_history import measured
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
 from loopline.platform_core.specs import Drift, Model, Source, Team, labels
-from loopline.platform_core.specs.personal import Pseudonyms
-from loopline.platform_core.testing.engine_tables import put_contract
+from loopline.platform_core.specs.contracts.personal import Pseudonyms
+from loopline.platform_core.testing.engines.engine_tables import put_contract
 from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from tests.platform_core.homes import log_row, opened, raw_rows

@@ -16,11 +16,11 @@ import pyarrow as pa
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.foundation.distance import Floats
 from loopline.platform_core.foundation.names import EVENT_TIME
-from loopline.platform_core.loop.deployments import change
-from loopline.platform_core.monitor.block_profile import training_profile
-from loopline.platform_core.monitor.drift import Watched, watch
-from loopline.platform_core.monitor.predictions import compact
-from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.loop.deployments.deployments import change
+from loopline.platform_core.monitor.drift.block_profile import training_profile
+from loopline.platform_core.monitor.drift.drift import Watched, watch
+from loopline.platform_core.monitor.drift.profile import Profile
+from loopline.platform_core.monitor.quality.predictions import compact
 from loopline.platform_core.specs import Drift
 from tests.platform_core.homes import log_row
 from tests.platform_core.monitor.conftest import REF, T0, Shop

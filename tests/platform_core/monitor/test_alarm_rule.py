@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopline.platform_core.monitor.alarm import alarm
-from loopline.platform_core.monitor.drift_verdicts import ColumnVerdict, WindowVerdict
+from loopline.platform_core.monitor.drift.alarm import alarm
+from loopline.platform_core.monitor.drift.drift_verdicts import ColumnVerdict, WindowVerdict
 from loopline.platform_core.specs import Drift
 
 COLUMNS = ("amount", "country")

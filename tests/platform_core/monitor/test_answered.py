@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.monitor import answered
-from loopline.platform_core.monitor.block_profile import training_profile
-from loopline.platform_core.monitor.profile import Profile
-from loopline.platform_core.monitor.served import as_table
-from loopline.platform_core.monitor.window import judge_window
+from loopline.platform_core.monitor.drift import answered
+from loopline.platform_core.monitor.drift.block_profile import training_profile
+from loopline.platform_core.monitor.drift.profile import Profile
+from loopline.platform_core.monitor.drift.served import as_table
+from loopline.platform_core.monitor.drift.window import judge_window
 from loopline.platform_core.specs import Drift, Ranking, Regression
 
 TARGET = Ranking(tuple(f"article {n}" for n in range(30)), k=3)

@@ -6,9 +6,9 @@ from datetime import timedelta
 from functools import partial
 
 from loopline.platform_core.foundation.names import DATE, prediction_table
-from loopline.platform_core.monitor.answers import COLUMNS, answers, resumed
-from loopline.platform_core.monitor.drift_windows import Place
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.monitor.drift.answers import COLUMNS, answers, resumed
+from loopline.platform_core.monitor.drift.drift_windows import Place
+from loopline.platform_core.monitor.quality.predictions import compact
 
 LATER = (*COLUMNS, "missing", "stale", "asked_at")
 

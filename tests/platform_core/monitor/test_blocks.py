@@ -9,15 +9,15 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.foundation.names import EVENT_TIME
-from loopline.platform_core.monitor.alarm import alarm
-from loopline.platform_core.monitor.block_cuts import DAY
-from loopline.platform_core.monitor.block_profile import training_profile
-from loopline.platform_core.monitor.blocks import Blocks, span
-from loopline.platform_core.monitor.columns import Column
-from loopline.platform_core.monitor.drift_verdicts import JOINT, WindowVerdict
-from loopline.platform_core.monitor.profile import BLOCKS, Profile
-from loopline.platform_core.monitor.threshold import threshold
-from loopline.platform_core.monitor.window import judge, judge_table, lasted, merge, profile_window
+from loopline.platform_core.monitor.drift.alarm import alarm
+from loopline.platform_core.monitor.drift.block_cuts import DAY
+from loopline.platform_core.monitor.drift.block_profile import training_profile
+from loopline.platform_core.monitor.drift.blocks import Blocks, span
+from loopline.platform_core.monitor.drift.columns import Column
+from loopline.platform_core.monitor.drift.drift_verdicts import JOINT, WindowVerdict
+from loopline.platform_core.monitor.drift.profile import BLOCKS, Profile
+from loopline.platform_core.monitor.drift.threshold import threshold
+from loopline.platform_core.monitor.drift.window import judge, judge_table, lasted, merge, profile_window
 from loopline.platform_core.specs import Drift
 
 SHOPS, WEEKS, LATER = 80, 63, 75

@@ -11,13 +11,13 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.monitor import days
-from loopline.platform_core.monitor.days import DAY, Counted, counted_windows, judged_days, keep, over
-from loopline.platform_core.monitor.drift import watch
-from loopline.platform_core.monitor.drift_windows import judged
-from loopline.platform_core.monitor.predictions import compact, expire
-from loopline.platform_core.monitor.profile import Profile, build_profile
-from loopline.platform_core.monitor.window import WindowProfile, judge, merge, profile_window
+from loopline.platform_core.monitor.drift import days
+from loopline.platform_core.monitor.drift.days import DAY, Counted, counted_windows, judged_days, keep, over
+from loopline.platform_core.monitor.drift.drift import watch
+from loopline.platform_core.monitor.drift.drift_windows import judged
+from loopline.platform_core.monitor.drift.profile import Profile, build_profile
+from loopline.platform_core.monitor.drift.window import WindowProfile, judge, merge, profile_window
+from loopline.platform_core.monitor.quality.predictions import compact, expire
 
 WORDS = ["late", "broken", "thanks", "again", "parcel", "never", "came"]
 

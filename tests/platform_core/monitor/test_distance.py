@@ -10,7 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from loopline.platform_core.foundation.distance import LARGEST, finite, js_distance, split_null, wasserstein
-from loopline.platform_core.monitor.columns.numeric import NumericColumn
+from loopline.platform_core.monitor.drift.columns.numeric import NumericColumn
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 

@@ -12,17 +12,17 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from loopline.cli.simulation import LIVE, Move, simulate
+from loopline.cli.model.simulation import LIVE, Move, simulate
 from loopline.platform_core.alarms import standing
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.monitor.answers import answers
-from loopline.platform_core.monitor.drift import AT_MOST, at_most, last_report, report, watch
-from loopline.platform_core.monitor.drift_verdicts import JOINT, ColumnVerdict
-from loopline.platform_core.monitor.drift_windows import WINDOW, Place, judged
-from loopline.platform_core.monitor.predictions import compact
-from loopline.platform_core.monitor.profile import SAMPLE
-from loopline.platform_core.monitor.rounds import bounds
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.monitor.drift.answers import answers
+from loopline.platform_core.monitor.drift.drift import AT_MOST, at_most, last_report, report, watch
+from loopline.platform_core.monitor.drift.drift_verdicts import JOINT, ColumnVerdict
+from loopline.platform_core.monitor.drift.drift_windows import WINDOW, Place, judged
+from loopline.platform_core.monitor.drift.profile import SAMPLE
+from loopline.platform_core.monitor.drift.rounds import bounds
+from loopline.platform_core.monitor.quality.predictions import compact
 from loopline.platform_core.sites import Sites
 from tests.platform_core.monitor.conftest import FEATURES
 
@@ -216,7 +216,7 @@ def test_an_answer_of_next_century_blinds_nobody(shop, monkeypatch, before: bool
     shop.platform.clock.set(row["logged_at"])
     with monkeypatch.context() as patch:
         if before:
-            patch.setattr("loopline.platform_core.monitor.answers.MOST_AHEAD", timedelta(days=100_000))
+            patch.setattr("loopline.platform_core.monitor.drift.answers.MOST_AHEAD", timedelta(days=100_000))
         assert [window.rows for window in look(shop).windows] == [500]
     shop.answer(1_000, factor=5.0)
     found = look(shop)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.fairness import judge
-from loopline.platform_core.monitor.fairness_verdicts import Judged
-from loopline.platform_core.monitor.outcomes import Outcomes
+from loopline.platform_core.loop.rollouts import quality_table
+from loopline.platform_core.monitor.quality import fairness_verdicts
+from loopline.platform_core.monitor.quality.fairness import judge
+from loopline.platform_core.monitor.quality.fairness_verdicts import Judged
+from loopline.platform_core.monitor.quality.outcomes import Outcomes
 from loopline.platform_core.specs import Fairness
 from loopline.platform_core.targets import Binary, Regression
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from loopline.platform_core.foundation.names import ARRIVED_AT, DATE, raw_table, realised_table
-from loopline.platform_core.loop.quality_entries import DRAWN
+from loopline.platform_core.loop.rollouts.quality_entries import DRAWN
 from loopline.platform_core.loop.sentences import sentence
-from loopline.platform_core.monitor.quality_figures import history
-from loopline.platform_core.monitor.quality_history import measured
+from loopline.platform_core.monitor.quality.quality_figures import history
+from loopline.platform_core.monitor.quality.quality_history import measured
 from loopline.platform_core.specs import Forecast, Quality, Source, labels, vector
 from tests.platform_core.homes import raw_rows
 

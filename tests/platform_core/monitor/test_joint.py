@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.monitor import joint
-from loopline.platform_core.monitor.profile import Profile, build_profile
+from loopline.platform_core.monitor.drift import joint
+from loopline.platform_core.monitor.drift.profile import Profile, build_profile
 
 
 def rows(random: np.random.Generator, count: int, together: float = 0.0, missing: float = 0.0) -> pa.Table:

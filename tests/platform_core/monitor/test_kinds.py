@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.monitor.columns import CategoryColumn, EmbeddingColumn, TextColumn
-from loopline.platform_core.monitor.drift_verdicts import JOINT, ColumnVerdict
-from loopline.platform_core.monitor.profile import Profile, build_profile
-from loopline.platform_core.monitor.window import judge_table, judge_window
+from loopline.platform_core.monitor.drift.columns import CategoryColumn, EmbeddingColumn, TextColumn
+from loopline.platform_core.monitor.drift.drift_verdicts import JOINT, ColumnVerdict
+from loopline.platform_core.monitor.drift.profile import Profile, build_profile
+from loopline.platform_core.monitor.drift.window import judge_table, judge_window
 from loopline.platform_core.specs import Drift
 
 DIMENSIONS = 32

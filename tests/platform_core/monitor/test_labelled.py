@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL
-from loopline.platform_core.monitor.labelled import (
+from loopline.platform_core.monitor.quality.labelled import (
     PATIENT,
     SAMPLED,
     Examples,
@@ -28,7 +28,7 @@ from loopline.platform_core.monitor.labelled import (
     repeats,
     texts,
 )
-from loopline.platform_core.specs import personal
+from loopline.platform_core.specs.contracts import personal
 from loopline.platform_core.targets import Binary, Multiclass
 
 ENTITIES = ("customer", "shop")

@@ -7,12 +7,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from loopline.cli.simulation import LIVE, SAMPLE, Move, simulate
+from loopline.cli.model.simulation import LIVE, SAMPLE, Move, simulate
 from loopline.platform_core.alarms import standing
-from loopline.platform_core.monitor.drift import report
-from loopline.platform_core.monitor.drift_windows import judged
-from loopline.platform_core.monitor.profile import Profile
-from loopline.platform_core.monitor.rounds import Panel
+from loopline.platform_core.monitor.drift.drift import report
+from loopline.platform_core.monitor.drift.drift_windows import judged
+from loopline.platform_core.monitor.drift.profile import Profile
+from loopline.platform_core.monitor.drift.rounds import Panel
 from tests.platform_core.monitor.conftest import REF
 from tests.platform_core.monitor.panel import CONSTANT, SHOPS, Chain, Endpoint
 

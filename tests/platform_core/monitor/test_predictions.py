@@ -15,9 +15,9 @@ from sqlalchemy import insert
 
 from loopline.platform_core.errors import QuotaReached
 from loopline.platform_core.foundation.names import prediction_table
-from loopline.platform_core.loop import tables
-from loopline.platform_core.monitor import predictions
-from loopline.platform_core.monitor.predictions import compact, expire, forget, spool, waiting
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.monitor.quality import predictions
+from loopline.platform_core.monitor.quality.predictions import compact, expire, forget, spool, waiting
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.quota_settings import Quotas
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
@@ -169,7 +169,7 @@ def test_several_at_once_move_each_row_once(shop) -> None:
 
 def test_the_batch_of_the_faster_counts(shop) -> None:
     """Two callers that read the log at different times append the same batch: the one spooled first."""
-    from loopline.platform_core.monitor.predictions import Batch, _keep, _load
+    from loopline.platform_core.monitor.quality.predictions import Batch, _keep, _load
 
     row = pa.table({"request_id": ["r1"], "row": [0]})
     folder = spool(shop.platform, shop.ref)

@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from loopline.platform_core.errors import ContractBroken, NotFound
-from loopline.platform_core.monitor.columns.category import KNOWN, TOP, CategoryColumn
-from loopline.platform_core.monitor.columns.numeric import NumericColumn
-from loopline.platform_core.monitor.drift_verdicts import JOINT
-from loopline.platform_core.monitor.profile import SAMPLE_ROWS, Profile, build_profile
+from loopline.platform_core.monitor.drift.columns.category import KNOWN, TOP, CategoryColumn
+from loopline.platform_core.monitor.drift.columns.numeric import NumericColumn
+from loopline.platform_core.monitor.drift.drift_verdicts import JOINT
+from loopline.platform_core.monitor.drift.profile import SAMPLE_ROWS, Profile, build_profile
 
 SHAPES = {
     "normal": lambda r, n: r.normal(size=n),

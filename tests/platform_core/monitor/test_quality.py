@@ -6,11 +6,11 @@ import json
 from datetime import timedelta
 
 from loopline.platform_core.foundation.names import realised_table
-from loopline.platform_core.loop import realised as labelled
-from loopline.platform_core.loop.quality_entries import REALISED
-from loopline.platform_core.monitor.predictions import compact
-from loopline.platform_core.monitor.quality_history import measured
-from loopline.platform_core.specs import personal
+from loopline.platform_core.loop.rollouts import realised as labelled
+from loopline.platform_core.loop.rollouts.quality_entries import REALISED
+from loopline.platform_core.monitor.quality.predictions import compact
+from loopline.platform_core.monitor.quality.quality_history import measured
+from loopline.platform_core.specs.contracts import personal
 
 
 def figures(shop):

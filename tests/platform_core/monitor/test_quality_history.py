@@ -15,12 +15,12 @@ import pytest
 from loopline.platform_core.alarms import standing
 from loopline.platform_core.errors import InvalidSpec, NotFound
 from loopline.platform_core.foundation.names import DATE, scores_table
-from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.predictions import compact, expire
-from loopline.platform_core.monitor.quality_figures import history
-from loopline.platform_core.monitor.quality_history import measured
-from loopline.platform_core.monitor.quality_windows import MONDAY
+from loopline.platform_core.loop.rollouts import quality_table
+from loopline.platform_core.monitor.quality import fairness_verdicts
+from loopline.platform_core.monitor.quality.predictions import compact, expire
+from loopline.platform_core.monitor.quality.quality_figures import history
+from loopline.platform_core.monitor.quality.quality_history import measured
+from loopline.platform_core.monitor.quality.quality_windows import MONDAY
 from loopline.platform_core.specs import AtLeast, Fairness, Quality, Source, labels
 from tests.platform_core.monitor.conftest import Live, told
 

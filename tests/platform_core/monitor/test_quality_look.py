@@ -30,12 +30,18 @@ from loopline.platform_core.foundation.names import (
 )
 from loopline.platform_core.ingestion.held_rows import TAKEN_BACK
 from loopline.platform_core.ingestion.holding import mark
-from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import kept_look, look_joining, quality_history, quality_look, version_quality
-from loopline.platform_core.monitor.kept_look import Header, last_look
+from loopline.platform_core.loop.rollouts import quality_table
+from loopline.platform_core.monitor.quality import (
+    kept_look,
+    look_joining,
+    quality_history,
+    quality_look,
+    version_quality,
+)
+from loopline.platform_core.monitor.quality.kept_look import Header, last_look
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Labels, Model, Quality, Source, Team, labels
-from loopline.platform_core.testing.engine_tables import put_contract
+from loopline.platform_core.testing.engines.engine_tables import put_contract
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.polars.engine import PolarsEngine
 from tests.platform_core.homes import opened, raw_rows

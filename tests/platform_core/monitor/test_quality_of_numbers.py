@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from loopline.platform_core.foundation.names import realised_table
-from loopline.platform_core.loop.quality_entries import REALISED
-from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.quality_figures import is_band
-from loopline.platform_core.monitor.quality_verdict import good_enough
+from loopline.platform_core.loop.rollouts.quality_entries import REALISED
+from loopline.platform_core.monitor.quality import fairness_verdicts
+from loopline.platform_core.monitor.quality.quality_figures import is_band
+from loopline.platform_core.monitor.quality.quality_verdict import good_enough
 from loopline.platform_core.specs import AtMost, Fairness, Quality, Source, labels
 from loopline.platform_core.targets import Regression
 from tests.platform_core.monitor.conftest import Live, told

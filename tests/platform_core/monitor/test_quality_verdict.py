@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from loopline.platform_core.loop import quality_table
-from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.fairness_verdicts import Judged
-from loopline.platform_core.monitor.quality_verdict import fair_enough, good_enough, newest
+from loopline.platform_core.loop.rollouts import quality_table
+from loopline.platform_core.monitor.quality import fairness_verdicts
+from loopline.platform_core.monitor.quality.fairness_verdicts import Judged
+from loopline.platform_core.monitor.quality.quality_verdict import fair_enough, good_enough, newest
 from loopline.platform_core.specs import AtLeast
 
 START, WEEK = datetime(2011, 3, 7, tzinfo=UTC), timedelta(days=7)

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopline.platform_core.monitor.outcomes import DAY_US, Outcomes
-from loopline.platform_core.monitor.quality_windows import Counted, counted, windows
+from loopline.platform_core.monitor.quality.outcomes import DAY_US, Outcomes
+from loopline.platform_core.monitor.quality.quality_windows import Counted, counted, windows
 
 DAYS = st.one_of(st.integers(-30, 30), st.integers(-700_000, 700_000))
 LABELS = st.sampled_from([0.0, 1.0, np.nan])

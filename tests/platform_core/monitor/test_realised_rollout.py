@@ -8,11 +8,13 @@ from datetime import timedelta
 import pytest
 
 from loopline.platform_core.contracts.registry import Publication
-from loopline.platform_core.loop import cycles, deployments, gates, rollouts
-from loopline.platform_core.loop import realised as labels
-from loopline.platform_core.loop.gates import Verdict
-from loopline.platform_core.monitor.predictions import compact
-from loopline.platform_core.monitor.quality_history import measured
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.gates import Verdict
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import realised as labels
+from loopline.platform_core.loop.rollouts import rollouts
+from loopline.platform_core.monitor.quality.predictions import compact
+from loopline.platform_core.monitor.quality.quality_history import measured
 from loopline.platform_core.specs import Drift, RealisedQuality, Rollout
 from loopline.platform_core.turn import start_rollout
 

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.monitor.block_cuts import DAY, cuts
-from loopline.platform_core.monitor.rounds import Panel, bounds, distinct, numbered, panel, rounds
+from loopline.platform_core.monitor.drift.block_cuts import DAY, cuts
+from loopline.platform_core.monitor.drift.rounds import Panel, bounds, distinct, numbered, panel, rounds
 
 WEEK = 7 * DAY
 SHOPS, WEEKS = 60, 20

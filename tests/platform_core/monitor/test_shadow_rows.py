@@ -7,10 +7,11 @@ from shutil import rmtree
 import pytest
 
 from loopline.platform_core.foundation.names import prediction_table
-from loopline.platform_core.monitor import drift, skew
-from loopline.platform_core.monitor.answers import answers
-from loopline.platform_core.monitor.predictions import compact, spool
-from loopline.platform_core.monitor.quality_history import measured
+from loopline.platform_core.monitor.drift import drift
+from loopline.platform_core.monitor.drift.answers import answers
+from loopline.platform_core.monitor.quality.predictions import compact, spool
+from loopline.platform_core.monitor.quality.quality_history import measured
+from loopline.platform_core.monitor.skew import skew
 
 
 def shadow(shop, version: str, score: float | None = None) -> None:

@@ -19,9 +19,9 @@ from loopline.platform_core.alarms import standing
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.features import failing
-from loopline.platform_core.features.keeping import Keeping
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.keeping import Keeping
+from loopline.platform_core.features.materialization.materialize import materialize
+from loopline.platform_core.features.registry import failing
 from loopline.platform_core.foundation.names import (
     BEGUN_AT,
     CREATED_AT,
@@ -32,10 +32,10 @@ from loopline.platform_core.foundation.names import (
     raw_table,
     view_table,
 )
-from loopline.platform_core.loop import skews
-from loopline.platform_core.loop.deployments import change
-from loopline.platform_core.monitor import skew
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.loop.deployments.deployments import change
+from loopline.platform_core.loop.rollouts import skews
+from loopline.platform_core.monitor.quality.predictions import compact
+from loopline.platform_core.monitor.skew import skew
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.answering.inference import Inference, ModelState
 from loopline.platform_core.runtime.answering.routes import Route
@@ -43,10 +43,11 @@ from loopline.platform_core.runtime.app import App
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.runtime.prediction_log.log import Record
-from loopline.platform_core.specs import Model, Skew, Team, feature_view, personal
-from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
+from loopline.platform_core.specs import Model, Skew, Team, feature_view
+from loopline.platform_core.specs.contracts import personal
+from loopline.platform_core.testing.engines.engine_tables import ORDERS, at, large_order, put_contract, raw_orders
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
 from tests.platform_core.homes import opened
 
@@ -367,7 +368,7 @@ def test_an_answer_of_next_century_blinds_nobody(shop: Shop, monkeypatch: pytest
     shop.now(6)
     with monkeypatch.context() as patch:
         if before:
-            patch.setattr("loopline.platform_core.monitor.answers.MOST_AHEAD", timedelta(days=100_000))
+            patch.setattr("loopline.platform_core.monitor.drift.answers.MOST_AHEAD", timedelta(days=100_000))
         assert shop.check().rows == 1 + before
     shop.online(1, 6.5, country="DE", orders=1, spend=1e6)
     shop.ask(1, 7)

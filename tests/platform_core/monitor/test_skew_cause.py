@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loopline.platform_core.monitor.skew_cause import Held, alike, differs
+from loopline.platform_core.monitor.skew.skew_cause import Held, alike, differs
 
 NUMBERS = st.floats() | st.integers(-(2**63), 2**63 - 1) | st.booleans()
 RELATIVE = st.sampled_from([0.0, 1e-9, 1e-3, 1.0])

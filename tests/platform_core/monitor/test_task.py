@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from loopline.platform_core.errors import TaskFailed, Transient, Unsupported
-from loopline.platform_core.monitor import task
+from loopline.platform_core.monitor.drift import task
 
 
 def without(**_: str) -> dict[str, str]:

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.foundation.names import DATE, realised_table
-from loopline.platform_core.loop import raw, realised
-from loopline.platform_core.loop.quality_entries import DRAWN
+from loopline.platform_core.loop.rollouts import raw, realised
+from loopline.platform_core.loop.rollouts.quality_entries import DRAWN
 from loopline.platform_core.metrics import Metric
 from loopline.platform_core.metrics.errors import MeanOfRows
-from loopline.platform_core.monitor.outcomes import Outcomes
-from loopline.platform_core.monitor.quality_figures import history
-from loopline.platform_core.monitor.quality_history import measured
+from loopline.platform_core.monitor.quality.outcomes import Outcomes
+from loopline.platform_core.monitor.quality.quality_figures import history
+from loopline.platform_core.monitor.quality.quality_history import measured
 from loopline.platform_core.specs import Quality
 from loopline.platform_core.targets import Regression
 from loopline.resources.delta.lake import DeltaLake

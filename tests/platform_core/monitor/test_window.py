@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loopline.platform_core.monitor.alarm import alarm
-from loopline.platform_core.monitor.drift_verdicts import WindowVerdict
-from loopline.platform_core.monitor.profile import Profile, build_profile
-from loopline.platform_core.monitor.threshold import FLOOR, effective, share_threshold, threshold
-from loopline.platform_core.monitor.window import judge_window
+from loopline.platform_core.monitor.drift.alarm import alarm
+from loopline.platform_core.monitor.drift.drift_verdicts import WindowVerdict
+from loopline.platform_core.monitor.drift.profile import Profile, build_profile
+from loopline.platform_core.monitor.drift.threshold import FLOOR, effective, share_threshold, threshold
+from loopline.platform_core.monitor.drift.window import judge_window
 from loopline.platform_core.specs import Drift
 
 NUMERIC = [f"n{i}" for i in range(4)] + [f"heavy{i}" for i in range(3)] + ["count"]

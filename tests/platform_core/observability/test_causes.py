@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from loopline.platform_core.foundation import tracing
-from loopline.platform_core.loop import causes
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger import causes
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.stories.many_models import NOW
 
 ORDERS, CLICKS = "shop/raw/orders", "shop/raw/clicks"

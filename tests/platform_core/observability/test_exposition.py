@@ -14,13 +14,16 @@ from sqlalchemy import insert, update
 
 from loopline.platform_core.alarms import Alarm, raise_alarm, rounds
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.features.declaration import ref_of
+from loopline.platform_core.features.registry.declaration import ref_of
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments, freezes, gates, tables, watchdog_looks
-from loopline.platform_core.loop.gates import GateReading, Verdict
-from loopline.platform_core.loop.ledger import Entry
-from loopline.platform_core.loop.quality_table import Row, put
-from loopline.platform_core.monitor.fairness_verdicts import Judged
+from loopline.platform_core.loop import freezes, watchdog_looks
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.cycles.gates import GateReading, Verdict
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.ledger import tables
+from loopline.platform_core.loop.ledger.ledger import Entry
+from loopline.platform_core.loop.rollouts.quality_table import Row, put
+from loopline.platform_core.monitor.quality.fairness_verdicts import Judged
 from loopline.platform_core.observability.exposition import exposition
 from loopline.platform_core.plugins import Installed
 from loopline.platform_core.specs import Drift

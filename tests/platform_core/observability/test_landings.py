@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import event, insert
 
-from loopline.platform_core.loop import tables
+from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.observability.landings import Landed, Landings
 from loopline.platform_core.platform import Platform
 from loopline.stories.many_models import NOW

@@ -13,11 +13,12 @@ from loopline.platform_core import environment, turn
 from loopline.platform_core.audit.reading import Wanted, newest
 from loopline.platform_core.errors import Denied, InvalidEnvironment, InvalidSpec
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.policies import asking
-from loopline.platform_core.specs import Drift, Model, Source, Team, labels, residency
-from loopline.platform_core.testing.engine_tables import put_contract
+from loopline.platform_core.specs import Drift, Model, Source, Team, labels
+from loopline.platform_core.specs.contracts import residency
+from loopline.platform_core.testing.engines.engine_tables import put_contract
 
 ORDERS, RETURNS = Source("orders", contract="orders.yaml"), Source("returns", contract="returns.yaml")
 

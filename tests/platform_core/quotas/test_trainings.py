@@ -11,9 +11,9 @@ import pytest
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import QuotaReached
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.entry_kinds import CLAIMED, REGISTERED
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.ledger.entry_kinds import CLAIMED, REGISTERED
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.loop.sentences import sentence
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.quota_settings import Quotas

@@ -38,9 +38,9 @@ from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.runtime.states import write_desired
 from loopline.platform_core.runtime.wire.bounds import Bounds
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import ENTITY, Column, Constant, write_package
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import ENTITY, Column, Constant, write_package
+from loopline.platform_core.testing.parts.ports import free_port
 
 MODEL = "retail.cancellations"
 HISTORY = ViewField("retail.history.v1", ENTITY, ["orders", "country"], ttl_days=90)

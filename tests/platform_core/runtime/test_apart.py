@@ -33,8 +33,8 @@ from loopline.platform_core.runtime.model.manifest import ApartField
 from loopline.platform_core.runtime.model.models import LoadedModel, load_model
 from loopline.platform_core.specs import Apart
 from loopline.platform_core.targets import Regression
-from loopline.platform_core.testing.estimators_apart import Number, Odd, Unloadable
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, write_package
+from loopline.platform_core.testing.parts.estimators_apart import Number, Odd, Unloadable
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY, write_package
 from tests.waiting import until
 
 GRACE = 60.0

@@ -20,7 +20,7 @@ from loopline.platform_core.runtime.answering.inference import ModelState
 from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.model.manifest import ViewField
-from loopline.platform_core.testing.model_packages import Column, Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Column, Constant, write_package
 from tests.platform_core.runtime.conftest import HISTORY, MODEL, tensors
 
 NOON = "2011-03-01T12:00:00Z"

@@ -16,7 +16,7 @@ from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.runtime.model import models
 from loopline.platform_core.runtime.settings.limits import Limits
-from loopline.platform_core.testing.model_packages import Column, Constant, Slow
+from loopline.platform_core.testing.parts.model_packages import Column, Constant, Slow
 from tests.platform_core.runtime.conftest import HISTORY, MODEL, tensors
 from tests.repeats import repeats
 

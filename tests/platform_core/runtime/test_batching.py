@@ -15,7 +15,7 @@ from loopline.platform_core.runtime.answering.inference import ModelState
 from loopline.platform_core.runtime.model.batching import MOST_ROWS, TOGETHER, Batcher, choose
 from loopline.platform_core.runtime.model.thread_choice import THREADS
 from loopline.platform_core.runtime.wire.protocol import InferRequest
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY, Constant
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY, Constant
 from tests.platform_core.runtime.conftest import MODEL, in_loop
 
 

@@ -14,7 +14,7 @@ from loopline.platform_core.runtime.invocations import Invocations
 from loopline.platform_core.runtime.raw_predictions import RawPredictions
 from loopline.platform_core.runtime.settings.limits import Limits
 from loopline.platform_core.runtime.wire.bounds import Bounds
-from loopline.platform_core.testing.model_packages import Constant
+from loopline.platform_core.testing.parts.model_packages import Constant
 from tests.platform_core.runtime.conftest import MODEL, tensors
 
 ATTRIBUTES, TYPE = "X-Amzn-SageMaker-Custom-Attributes", "Content-Type"

@@ -26,9 +26,9 @@ from loopline.gateway.api_keys import Tenant
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.prediction_log import log
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import Constant, write_package
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.ports import free_port
 from tests.repeats import repeats
 
 MODEL = "retail.cancellations"

@@ -12,7 +12,7 @@ import pytest
 from loopline.gateway import api_keys
 from loopline.gateway.api_keys import Tenant
 from loopline.inference_server import door
-from loopline.platform_core.testing.model_packages import Constant
+from loopline.platform_core.testing.parts.model_packages import Constant
 from loopline.web_guard import VARIABLE
 from tests.platform_core.runtime.conftest import Listening, listening, tensors
 

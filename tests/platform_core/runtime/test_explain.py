@@ -20,10 +20,10 @@ from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.specs import Binary, Count, Examples, Multiclass, Regression, Search, Target
 from loopline.platform_core.specs.automatic import Automatic
-from loopline.platform_core.testing.model_packages import ENTITY, write_package
-from loopline.platform_core.training.additivity import additive
-from loopline.platform_core.training.average import Average
-from loopline.platform_core.training.package import package
+from loopline.platform_core.testing.parts.model_packages import ENTITY, write_package
+from loopline.platform_core.training.packaging.additivity import additive
+from loopline.platform_core.training.packaging.package import package
+from loopline.platform_core.training.search.average import Average
 from tests.platform_core.runtime.conftest import MODEL, grpc_request
 
 RNG = np.random.default_rng(3)

@@ -18,7 +18,7 @@ from loopline.platform_core.runtime.grpc.service import GrpcService
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.runtime.wire.tensors import DATATYPES
-from loopline.platform_core.testing.model_packages import Slow
+from loopline.platform_core.testing.parts.model_packages import Slow
 from tests.repeats import repeats
 
 MODEL = "retail.cancellations"

@@ -16,7 +16,7 @@ from loopline.gateway.gateway import Gateway
 from loopline.platform_core.runtime.answering.inference import ModelState
 from loopline.platform_core.runtime.request_context import REQUEST_CONTEXT, noting
 from loopline.platform_core.runtime.settings.gateway import GatewaySettings
-from loopline.platform_core.testing.model_packages import Constant
+from loopline.platform_core.testing.parts.model_packages import Constant
 from tests.platform_core.runtime.conftest import MODEL, tensors
 
 WHOM, WHAT = 314_159_265_358, 271_828.1828

@@ -14,7 +14,7 @@ from loopline.platform_core.graphs.candidates import best
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.testing.fakes.estimators import Regressor
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 
 RNG = np.random.default_rng(3)
 X = np.column_stack([RNG.normal(size=(400, 2)), RNG.integers(-1, 2, 400)])

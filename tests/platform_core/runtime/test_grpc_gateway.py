@@ -21,9 +21,9 @@ from loopline.gateway.quota import Allowances
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.foundation.tls import Tls
 from loopline.platform_core.runtime.metrics import Metrics
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.serving import come_to, served
 from loopline.resources.local.serving import LocalServing
 from tests.platform_core.runtime.conftest import MODEL, ask_port, environment_of, grpc_request, tensors

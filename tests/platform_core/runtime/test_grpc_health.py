@@ -19,7 +19,7 @@ from loopline.platform_core.runtime.grpc.reflection import REFLECTIONS
 from loopline.platform_core.runtime.grpc.service import GrpcService
 from loopline.platform_core.runtime.metrics import Metrics
 from loopline.platform_core.runtime.settings.limits import Limits
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 
 SERVING, NOT_SERVING, UNKNOWN = (
     getattr(health_pb2.HealthCheckResponse, name) for name in ("SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")

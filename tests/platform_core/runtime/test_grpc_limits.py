@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from loopline.platform_core.runtime.grpc.messages import message
-from loopline.platform_core.testing.model_packages import Column, Slow
+from loopline.platform_core.testing.parts.model_packages import Column, Slow
 from loopline.resources.local.serving import LocalServing
 from tests.platform_core.runtime.conftest import environment_of
 

@@ -21,7 +21,7 @@ from loopline.platform_core.runtime.fast_path.fast_path import asked_model
 from loopline.platform_core.runtime.request_context import noting
 from loopline.platform_core.runtime.settings.gateway import GatewaySettings
 from loopline.platform_core.runtime.settings.limits import Limits
-from loopline.platform_core.testing.model_packages import Constant
+from loopline.platform_core.testing.parts.model_packages import Constant
 from tests.platform_core.runtime.test_at_once import AMOUNT, KEY, ONE, Failing, get, packed, post
 from tests.repeats import repeats
 

@@ -26,8 +26,8 @@ from loopline.platform_core.runtime.model.thread_choice import THREADS
 from loopline.platform_core.runtime.prediction_log import log, log_table
 from loopline.platform_core.runtime.replay import Replay, ShadowModel
 from loopline.platform_core.targets import Output, Regression, Target
-from loopline.platform_core.testing.model_packages import ENTITY, write_package
-from loopline.platform_core.training.package import package
+from loopline.platform_core.testing.parts.model_packages import ENTITY, write_package
+from loopline.platform_core.training.packaging.package import package
 from tests.platform_core.runtime.conftest import MODEL, grpc_request, in_loop, tensors
 from tests.platform_core.three_classes import NAMES, Thirds, Three, chances, installed
 

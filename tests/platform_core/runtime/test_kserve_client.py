@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers import interpreter
-from loopline.platform_core.testing.model_packages import Column
+from loopline.platform_core.testing.parts.model_packages import Column
 
 MODEL, WIDE = "retail.cancellations", "retail.wide"
 SCRIPT = Path(__file__).with_name("kserve_calls.py")

@@ -12,7 +12,7 @@ import urllib.request
 import psutil
 import pytest
 
-from loopline.platform_core.testing.model_packages import Slow
+from loopline.platform_core.testing.parts.model_packages import Slow
 from tests.platform_core.runtime.conftest import tensors
 from tests.waiting import until
 

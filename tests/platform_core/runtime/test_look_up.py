@@ -12,7 +12,7 @@ from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from loopline.platform_core.testing.model_packages import Column, Constant
+from loopline.platform_core.testing.parts.model_packages import Column, Constant
 from tests.platform_core.runtime.conftest import HISTORY, MODEL, in_loop, tensors
 
 NOON = "2011-03-01T12:00:00Z"

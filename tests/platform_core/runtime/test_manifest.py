@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 
 FAST_PATH = """
 import sys, threading

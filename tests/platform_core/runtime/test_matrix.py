@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from loopline.platform_core.runtime.model.manifest import ViewField
-from loopline.platform_core.testing.model_packages import Column, Constant
+from loopline.platform_core.testing.parts.model_packages import Column, Constant
 
 MODEL = "retail.cancellations"
 WIDE = ["amount", "discount", "tax"]

@@ -14,9 +14,9 @@ from loopline.platform_core.runtime import left_behind
 from loopline.platform_core.runtime import metrics_together as module
 from loopline.platform_core.runtime.metrics_together import MetricsTogether, together
 from loopline.platform_core.runtime.states import Worker
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.serving import come_to, served
 from loopline.resources.local.serving import LocalServing
 

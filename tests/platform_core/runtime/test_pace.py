@@ -15,7 +15,7 @@ import pytest
 
 from loopline.platform_core.runtime.model import batching, thread_choice
 from loopline.platform_core.runtime.model.thread_choice import MOST_INLINE, inline_rows
-from loopline.platform_core.testing.model_packages import Held, Slow
+from loopline.platform_core.testing.parts.model_packages import Held, Slow
 from tests.platform_core.runtime.conftest import tensors
 from tests.waiting import until
 

@@ -10,7 +10,7 @@ import pytest
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime import replay, shadow_log, states
 from loopline.platform_core.runtime.prediction_log import log
-from loopline.platform_core.testing.model_packages import Column, Constant
+from loopline.platform_core.testing.parts.model_packages import Column, Constant
 from tests.platform_core.runtime.test_shadow import HISTORY, MODEL, Scene, ids
 
 

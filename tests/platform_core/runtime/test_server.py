@@ -11,8 +11,8 @@ import pytest
 
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.runtime.states import write_desired
-from loopline.platform_core.testing.model_packages import Constant, write_package
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.ports import free_port
 
 HEAVY = {"dagster", "pandas", "polars", "mlflow", "sklearn", "scipy", "lightgbm", "pyarrow", "sqlalchemy", "optuna"}
 

@@ -20,9 +20,9 @@ from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog, Record
 from loopline.platform_core.runtime.prediction_log.log_room import LogRoom
 from loopline.platform_core.runtime.states import write_desired
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import Column, write_package
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import Column, write_package
+from loopline.platform_core.testing.parts.ports import free_port
 from tests.platform_core.runtime.conftest import MODEL, Constant
 
 BODY = {

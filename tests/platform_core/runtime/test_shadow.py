@@ -23,7 +23,7 @@ from loopline.platform_core.runtime.prediction_log.log_table import read_after
 from loopline.platform_core.runtime.prediction_log.segment import Segment
 from loopline.platform_core.runtime.shadow import Shadows
 from loopline.platform_core.runtime.states import Worker
-from loopline.platform_core.testing.model_packages import AMOUNT, Column, Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, Column, Constant, write_package
 
 MODEL = "retail.cancellations"
 HISTORY = ViewField("retail.history.v1", "customer_id", ["orders", "country"])

@@ -16,9 +16,9 @@ from loopline.gateway import api_keys
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation.tls import Tls
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.serving import come_to, served
 from loopline.resources.local.serving import LocalServing
 from loopline.up.start import _lives

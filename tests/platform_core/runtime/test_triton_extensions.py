@@ -13,7 +13,7 @@ import tritonclient.grpc as over_grpc
 import tritonclient.http as over_http
 from tritonclient.utils import InferenceServerException
 
-from loopline.platform_core.testing.model_packages import Column, Constant
+from loopline.platform_core.testing.parts.model_packages import Column, Constant
 
 MODEL = "retail.cancellations"
 HTTP, GRPC = "http", "grpc"

@@ -12,7 +12,7 @@ from loopline.platform_core.runtime.answering.recipe import Recipe
 from loopline.platform_core.runtime.grpc import codec
 from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.scoring import stream_records
-from loopline.platform_core.testing.model_packages import Column, Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Column, Constant, write_package
 
 MODEL = "retail.cancellations"
 VECTORS = {"taste": 2, "place": 3, "mood": 1}

@@ -18,7 +18,7 @@ from loopline.platform_core.runtime.answering.inference import Inference
 from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.states import Worker, desired_folder, observed, write_desired
 from loopline.platform_core.runtime.watcher import Watcher
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 
 MODEL = "retail.cancellations"
 

@@ -18,16 +18,23 @@ import pytest
 
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import DATE, ModelRef, online_view, raw_table
-from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.loop.deployments.deployments import change
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, ViewField
 from loopline.platform_core.specs import Batch, Model, Team, feature_view
-from loopline.platform_core.testing.engine_tables import ORDERS, at, large_order, put_contract, raw_orders, spending
+from loopline.platform_core.testing.engines.engine_tables import (
+    ORDERS,
+    at,
+    large_order,
+    put_contract,
+    raw_orders,
+    spending,
+)
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 from loopline.resources.sqlite.online_store import SqliteOnlineStore
 from tests.platform_core.homes import opened
 

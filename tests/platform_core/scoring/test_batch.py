@@ -24,8 +24,8 @@ from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.runtime.prediction_log.log import Record
 from loopline.platform_core.runtime.wire.protocol import decode
 from loopline.platform_core.scoring.batch import score_day
-from loopline.platform_core.testing.engine_tables import at
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.engines.engine_tables import at
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from tests.platform_core.three_classes import Three, chances, installed, package_of
 
 REF = ModelRef("shop", "large_orders")

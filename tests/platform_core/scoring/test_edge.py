@@ -26,8 +26,8 @@ from loopline.platform_core.scoring.edge import export
 from loopline.platform_core.signing.signer import Signer
 from loopline.platform_core.signing.statement import KIND
 from loopline.platform_core.targets import Binary, Regression
-from loopline.platform_core.testing.model_packages import Constant, write_package
-from loopline.platform_core.training.package import package as write_form
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
+from loopline.platform_core.training.packaging.package import package as write_form
 from tests.platform_core.scoring.conftest import learnt
 from tests.platform_core.signing.signed import sign, swap, trust
 from tests.platform_core.three_classes import Three, installed, package_of

@@ -13,17 +13,17 @@ import pytest
 
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import CommitConflict, NotFound
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import EVENT_TIME, view_table
-from loopline.platform_core.ingestion.streaming import land_stream
-from loopline.platform_core.monitor import skew
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.ingestion.streams.streaming import land_stream
+from loopline.platform_core.monitor.quality.predictions import compact
+from loopline.platform_core.monitor.skew import skew
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.scoring.scorer_status import scorers
 from loopline.platform_core.scoring.stream import StreamScorer
 from loopline.platform_core.specs import FeatureView, Window
-from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.testing.engines.engine_tables import at
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.resources.delta.lake import DeltaLake

@@ -26,7 +26,7 @@ from loopline.platform_core.runtime.wire.protocol import decode
 from loopline.platform_core.scoring import stream_records
 from loopline.platform_core.scoring.stream import StreamScorer
 from loopline.platform_core.targets import Output
-from loopline.platform_core.testing.engine_tables import at
+from loopline.platform_core.testing.engines.engine_tables import at
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from tests.platform_core.three_classes import Three, chances, installed, package_of

@@ -15,7 +15,7 @@ from loopline.platform_core.signing import statement
 from loopline.platform_core.signing.statement import FILE, KIND, Statement
 from loopline.platform_core.signing.trust import Trust
 from loopline.platform_core.sites import Sites
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.platform_core.trainers import Trainer
 
 MODEL, VERSION = "kit.model", "1"

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 CODE = ("platform_core", "loopline", "resources", "asset_defs")
 OWN = {
-    "platform_core/training/package.py": "holds a form that it has just written against its estimator",
+    "platform_core/training/packaging/package.py": "holds a form that it has just written against its estimator",
     "resources/mlflow/saving.py": "holds MLflow's form of what is being published against the package",
 }
 """Who loads what this very process has written."""

@@ -18,9 +18,9 @@ from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import ContractBroken, Untrusted
 from loopline.platform_core.foundation.clock import WallClock
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import deployments
-from loopline.platform_core.loop.deployments import Deployment
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.deployments.deployments import Deployment
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.apart.process import Child
@@ -32,9 +32,9 @@ from loopline.platform_core.runtime.shadow import Shadows
 from loopline.platform_core.runtime.states import Worker, write_desired
 from loopline.platform_core.scoring.batch import scores
 from loopline.platform_core.signing.trust import SAID
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import AMOUNT, Constant, write_package
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, Constant, write_package
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.watchdog.package_look import PackageLook
 from tests.platform_core.signing.signed import MODEL, TRAINER, Trap, sign, signed, swap, trust
 

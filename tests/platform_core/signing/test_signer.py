@@ -13,7 +13,7 @@ from loopline.platform_core.errors import InvalidEnvironment, NotFound, Refused,
 from loopline.platform_core.signing.signer import Signer, signer
 from loopline.platform_core.signing.statement import FILE, TAG
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from tests.platform_core.signing.signed import MODEL, TRAINER, trust
 
 SIGNER = Signer(TRAINER)

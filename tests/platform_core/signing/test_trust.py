@@ -14,7 +14,7 @@ from loopline.platform_core.errors import InvalidEnvironment, NotFound, Untruste
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.signing.statement import EDGE, FILE
 from loopline.platform_core.signing.trust import SAID
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from tests.platform_core.signing.signed import AT, MODEL, TRAINER, VERSION, Trap, every, note, sign, signed, swap, trust
 
 STRANGER = keys.new("stranger")

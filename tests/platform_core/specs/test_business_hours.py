@@ -8,7 +8,7 @@ import pytest
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.specs import Rollout
-from loopline.platform_core.specs.business_hours import business_hours
+from loopline.platform_core.specs.judges.business_hours import business_hours
 
 LONDON = business_hours("Mon-Fri 09:00-17:00 Europe/London")
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.specs.contract_diff import Change, diff
-from loopline.platform_core.specs.contract_file import Column, RowContract, Rule
+from loopline.platform_core.specs.contracts.contract_diff import Change, diff
+from loopline.platform_core.specs.contracts.contract_file import Column, RowContract, Rule
 from loopline.resources.polars.engine import PolarsEngine
 from tests.repeats import repeats
 

@@ -7,7 +7,7 @@ import pytest
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.specs import EstimatedQuality, Finding, Traffic
-from loopline.platform_core.specs.judges import Estimate
+from loopline.platform_core.specs.judges.judges import Estimate
 from loopline.platform_core.targets import Binary, Regression, Target
 
 NONE = np.empty(0)

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.specs.contract_file import Column
-from loopline.platform_core.specs.jdk_pattern import LETTERS, form_of
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.specs.contracts.contract_file import Column
+from loopline.platform_core.specs.contracts.jdk_pattern import LETTERS, form_of
+from loopline.platform_core.specs.contracts.odcs import read_contract
 from loopline.resources.polars.typed_columns import typed
 
 DAY = date(2011, 2, 3)

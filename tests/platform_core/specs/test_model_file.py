@@ -35,7 +35,7 @@ from loopline.platform_core.specs import (
     Search,
     Team,
 )
-from loopline.platform_core.specs.model_file import ModelFile, problems, read_model_file
+from loopline.platform_core.specs.yaml_files.model_file import ModelFile, problems, read_model_file
 
 GOOD = """\
 type: asset_defs.LooplineModel

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.specs.contract_file import Column, Rule
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.specs.contracts.contract_file import Column, Rule
+from loopline.platform_core.specs.contracts.odcs import read_contract
 
 CONTRACT = """\
 apiVersion: v3.1.0

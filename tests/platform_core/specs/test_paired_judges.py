@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from loopline.platform_core.specs import Both, Pairs, RealisedQuality, ScoreShift, Slower, Traffic
-from loopline.platform_core.specs.sequential import look
+from loopline.platform_core.specs.judges.sequential import look
 
 NONE = np.empty(0)
 ROWS = 1_000

@@ -15,12 +15,13 @@ from loopline.platform_core.runtime.answering.recipe import Recipe
 from loopline.platform_core.runtime.answering.routes import Route
 from loopline.platform_core.runtime.model.manifest import load
 from loopline.platform_core.runtime.wire.protocol import decode
-from loopline.platform_core.specs import Model, Source, Team, labels, personal
-from loopline.platform_core.specs.odcs import read_contract
-from loopline.platform_core.specs.personal import Pseudonyms
-from loopline.platform_core.testing.engine_tables import put_contract
+from loopline.platform_core.specs import Model, Source, Team, labels
+from loopline.platform_core.specs.contracts import personal
+from loopline.platform_core.specs.contracts.odcs import read_contract
+from loopline.platform_core.specs.contracts.personal import Pseudonyms
+from loopline.platform_core.testing.engines.engine_tables import put_contract
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 
 HIDING = Pseudonyms(b"a secret that is long enough")
 

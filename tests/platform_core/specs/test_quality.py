@@ -7,8 +7,8 @@ from dataclasses import replace
 from retail.models import cancellations
 
 from loopline.platform_core.specs import AtLeast, FairAcross, Fairness
-from loopline.platform_core.specs.model_file import ModelFile
 from loopline.platform_core.specs.quality import watched_fairness, watched_segments
+from loopline.platform_core.specs.yaml_files.model_file import ModelFile
 
 
 def test_segments_are_those_of_the_labels_unless_the_model_names_its_own() -> None:

@@ -11,7 +11,7 @@ from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.specs import Binary, Model, Params, Search, choice, int_range, uniform
 from loopline.platform_core.specs.families import FAMILIES
 from loopline.platform_core.targets import Target
-from loopline.platform_core.testing.engine_tables import large_order, spending
+from loopline.platform_core.testing.engines.engine_tables import large_order, spending
 from tests.platform_core.three_classes import Three
 
 FOUR = ("trees", "linear", "neighbours", "network")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from loopline.platform_core.specs import P99, ErrorRate, ScoreShift, Traffic
-from loopline.platform_core.specs.sequential import evidence, evidence_of_gap, look, spent
+from loopline.platform_core.specs.judges.sequential import evidence, evidence_of_gap, look, spent
 
 NONE = Traffic(0, 0, np.empty(0), np.empty(0))
 

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.errors import ContractBroken, InvalidSpec
-from loopline.platform_core.features.declared_source import sources
-from loopline.platform_core.specs import FeatureView, Source, Window, windows
-from loopline.platform_core.specs.window_state import WindowState
-from loopline.platform_core.specs.windowed import windowed
+from loopline.platform_core.features.registry.declared_source import sources
+from loopline.platform_core.specs import FeatureView, Source, Window
+from loopline.platform_core.specs.views import windows
+from loopline.platform_core.specs.views.window_state import WindowState
+from loopline.platform_core.specs.views.windowed import windowed
 
 PAYMENTS = Source("payments", contract="payments.yaml", arrives="stream")
 SECOND = 1_000_000

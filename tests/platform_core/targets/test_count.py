@@ -13,7 +13,7 @@ from loopline.platform_core.metrics import Predictions
 from loopline.platform_core.runtime.model.manifest import FeatureField
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.specs import Binary, Count, Examples, Regression, per_exposure, rates
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 from tests.platform_core.targets.kinds import count_drawn, draft
 
 TARGET = Count(power=1.4, largest_error=30.0)

@@ -17,7 +17,7 @@ from loopline.platform_core.estimation.first_steps import DAY_US
 from loopline.platform_core.foundation.names import EVENT_TIME, LABEL
 from loopline.platform_core.metrics import Predictions
 from loopline.platform_core.specs import Examples, Forecast, Target, direct_forecast
-from loopline.platform_core.specs.typed_entry import typed_entry
+from loopline.platform_core.specs.yaml_files.typed_entry import typed_entry
 from loopline.platform_core.targets.drawing import About, Grid, Plot
 from loopline.platform_core.training import evaluate
 from tests.platform_core.targets.kinds import count_drawn

@@ -10,7 +10,7 @@ import pytest
 from loopline.platform_core import targets
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.specs import AtLeast, Binary
-from loopline.platform_core.specs.model_file import problems
+from loopline.platform_core.specs.yaml_files.model_file import problems
 
 POINTS = {
     "gone": "no_such_module:Kind",

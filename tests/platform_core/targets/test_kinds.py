@@ -23,7 +23,7 @@ from loopline.platform_core.specs import (
     Target,
 )
 from loopline.platform_core.testing import target_samples
-from loopline.platform_core.testing.promises import promises, tried_by
+from loopline.platform_core.testing.promised.promises import promises, tried_by
 from loopline.platform_core.testing.target import Sample, TargetKit
 
 

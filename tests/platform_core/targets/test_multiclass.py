@@ -14,7 +14,7 @@ from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.metrics import Predictions
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.specs import AtLeast, Binary, Model, Multiclass, Search
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 from tests.platform_core.targets.kinds import count_drawn, draft
 
 TARGET = Multiclass(("bag", "lamp", "toy", "vase"))

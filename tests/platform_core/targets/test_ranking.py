@@ -19,7 +19,7 @@ from loopline.platform_core.specs import Ranking
 from loopline.platform_core.targets.drawing import About, Cards, Plot, to_json
 from loopline.platform_core.targets.top_items import topmost
 from loopline.platform_core.testing.fakes.estimators import Regressor
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 from tests.platform_core.targets.kinds import count, draft
 
 COUNT = 60

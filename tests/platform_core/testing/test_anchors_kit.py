@@ -10,7 +10,7 @@ import pytest
 from loopline.platform_core.contracts.anchors import Anchors
 from loopline.platform_core.testing.anchors import AnchorsKit
 from loopline.platform_core.testing.fakes.anchors import InMemoryAnchors
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from tests.platform_core.testing.mutant import mutant, pairs
 
 

@@ -17,7 +17,7 @@ from loopline.platform_core.contracts.compute import Billed
 from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.testing import compute as kit
 from loopline.platform_core.testing.compute import ComputeKit
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from loopline.resources.in_process.compute import InProcessCompute
 from loopline.resources.subprocess.compute import SubprocessCompute
 

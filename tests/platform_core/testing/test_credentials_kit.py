@@ -13,7 +13,7 @@ from loopline.platform_core.contracts.online_store import Key, OnlineRow
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from tests.platform_core.testing.mutant import mutant, pairs
 
 WRONG = "mellon"

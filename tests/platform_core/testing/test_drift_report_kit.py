@@ -10,7 +10,7 @@ import pytest
 
 from loopline.platform_core.testing.drift_report import DriftReportKit
 from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from tests.platform_core.testing.mutant import mutant, pairs
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.specs import FeatureView, Labels
-from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.engines.engine_histories import EngineHistoriesKit
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from loopline.resources.polars.engine import PolarsEngine
 from tests.platform_core.testing.mutant import mutant
 

@@ -12,9 +12,9 @@ import pytest
 
 from loopline.platform_core.contracts.engine import Checked
 from loopline.platform_core.errors import ContractBroken
-from loopline.platform_core.specs.contract_file import RowContract
-from loopline.platform_core.testing.engine_rows import RowChecksKit
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.specs.contracts.contract_file import RowContract
+from loopline.platform_core.testing.engines.engine_rows import RowChecksKit
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from loopline.resources.polars.engine import PolarsEngine
 from tests.platform_core.testing.mutant import mutant, pairs
 

@@ -16,7 +16,7 @@ from loopline.platform_core.contracts.event_source import Arrival
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.testing.event_source import MORNING, EventSourceKit
 from loopline.platform_core.testing.fakes.event_source import Content, InMemoryDelivery, InMemoryEventSource, read_csv
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from tests.platform_core.testing.mutant import mutant, pairs, rescue
 
 

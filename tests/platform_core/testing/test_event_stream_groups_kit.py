@@ -13,7 +13,7 @@ from loopline.platform_core.errors import Unsupported
 from loopline.platform_core.testing import event_stream_groups
 from loopline.platform_core.testing.event_stream_groups import EventStreamGroupsKit
 from loopline.platform_core.testing.fakes.event_stream import Group, InMemoryEventStream, InMemoryMember
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 
 
 class TestInMemoryGroups(EventStreamGroupsKit):

@@ -16,7 +16,7 @@ from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import NotFound, StoreUnavailable
 from loopline.platform_core.testing.event_stream import ALL, EventStreamKit
 from loopline.platform_core.testing.fakes.event_stream import GAP, InMemoryEventStream, Row
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 
 
 class TestInMemoryEventStream(EventStreamKit):

@@ -21,7 +21,7 @@ from loopline.platform_core.errors import CommitConflict
 from loopline.platform_core.testing.fakes.lake import InMemoryLake, LakeTable
 from loopline.platform_core.testing.fakes.lake_files import InMemoryLakeFiles
 from loopline.platform_core.testing.lake import LakeKit, empty_beside
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from tests.platform_core.testing.mutant import mutant, pairs
 
 

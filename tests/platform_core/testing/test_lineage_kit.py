@@ -14,7 +14,7 @@ from loopline.platform_core.errors import LooplineError, StoreUnavailable
 from loopline.platform_core.testing import lineage as kit
 from loopline.platform_core.testing.fakes.lineage import InMemoryLineage
 from loopline.platform_core.testing.lineage import COMPLETE, LineageKit, Mood
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from tests.platform_core.testing.mutant import mutant, pairs, rescue
 
 

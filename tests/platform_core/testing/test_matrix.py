@@ -11,9 +11,9 @@ import pytest
 
 from loopline.platform_core.contracts import CONTRACTS
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.testing import kits
-from loopline.platform_core.testing.matrix import classes_in, held_classes, matrix
-from loopline.platform_core.testing.promises import promises, tried_by
+from loopline.platform_core.testing.promised import kits
+from loopline.platform_core.testing.promised.matrix import classes_in, held_classes, matrix
+from loopline.platform_core.testing.promised.promises import promises, tried_by
 
 RESOURCES = Path(__file__).parents[2] / "resources"
 HEAD = """

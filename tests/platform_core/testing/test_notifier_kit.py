@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from loopline.platform_core.contracts.notifier import Message
 from loopline.platform_core.errors import Refused, StoreUnavailable
 from loopline.platform_core.testing.fakes.notifier import InMemoryNotifier
-from loopline.platform_core.testing.mutants import assert_catches
 from loopline.platform_core.testing.notifier import Mood, NotifierKit, Received
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from tests.platform_core.testing.mutant import mutant, pairs, rescue
 
 SECRET = "open-sesame"

@@ -13,8 +13,8 @@ from pydantic import PrivateAttr
 from loopline.platform_core.contracts.online_store import Key, OnlineRow, newest
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
-from loopline.platform_core.testing.mutants import assert_catches
 from loopline.platform_core.testing.online_store import OnlineStoreKit, new_view
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from tests.platform_core.testing.mutant import mutant, pairs
 
 

@@ -14,7 +14,7 @@ from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.registry import Carried, ModelVersion, Publication
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from loopline.platform_core.testing.registry import RegistryKit
 from tests.platform_core.testing.mutant import mutant, pairs
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from loopline.platform_core.contracts.secrets import Secrets
 from loopline.platform_core.errors import ContractBroken, NotFound, Refused, StoreUnavailable, Transient
 from loopline.platform_core.testing.fakes.secrets import InMemorySecrets, Mood
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from loopline.platform_core.testing.secrets import CERTIFICATE, VALUE, SecretsServerKit
 from tests.platform_core.testing.mutant import mutant, pairs, rescue
 

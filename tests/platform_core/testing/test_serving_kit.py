@@ -14,8 +14,6 @@ from pydantic import PrivateAttr
 
 from loopline.platform_core.contracts.serving import SHADOW_ROLE, DesiredState, ObservedState
 from loopline.platform_core.errors import StoreUnavailable, Unsupported
-from loopline.platform_core.testing import endpoints
-from loopline.platform_core.testing.endpoints import NO_ANSWER, Answered, Ask, Load
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.fakes.serving_vendors import (
     OneVersionServing,
@@ -24,8 +22,10 @@ from loopline.platform_core.testing.fakes.serving_vendors import (
     SplitServing,
     UnorderedServing,
 )
-from loopline.platform_core.testing.model_packages import AMOUNT
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts import endpoints
+from loopline.platform_core.testing.parts.endpoints import NO_ANSWER, Answered, Ask, Load
+from loopline.platform_core.testing.parts.model_packages import AMOUNT
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.platform_core.testing.serving_capabilities import Idle
 from tests.platform_core.testing.mutant import mutant, pairs

@@ -15,7 +15,7 @@ from target_mutants import heavy, kinds
 
 from loopline.platform_core.specs import Binary, Count, Forecast, Multiclass, Ranking, Regression, Target
 from loopline.platform_core.testing import target_samples
-from loopline.platform_core.testing.promises import promises, tried_by
+from loopline.platform_core.testing.promised.promises import promises, tried_by
 from loopline.platform_core.testing.target import Sample, TargetKit
 
 SETTINGS: dict[type[Target], dict[str, Any]] = {

@@ -18,7 +18,7 @@ from loopline.platform_core.testing.fakes.tenant_store import (
     User,
     attempts,
 )
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from loopline.platform_core.testing.tenant_store import MINE, THEIRS, Attempt, CutOff, Enter, Fields, TenantStoreKit
 from tests.platform_core.testing.mutant import mutant, pairs, rescue
 

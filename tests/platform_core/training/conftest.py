@@ -16,11 +16,11 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core import plugins
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import raw_table
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.testing.engine_tables import at, put_contract, raw_orders
+from loopline.platform_core.testing.engines.engine_tables import at, put_contract, raw_orders
 from loopline.platform_core.training import training_set
 from loopline.platform_core.training.order import Order
 from loopline.platform_core.training.task import run

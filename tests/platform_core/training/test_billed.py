@@ -11,8 +11,8 @@ import pytest
 from loopline.platform_core import plugins, turn
 from loopline.platform_core.contracts.compute import Billed
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.loop import cycles
-from loopline.platform_core.loop.entry_kinds import PINNED, REGISTERED
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.ledger.entry_kinds import PINNED, REGISTERED
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Drift
 from loopline.resources.in_process.compute import InProcessCompute

@@ -15,10 +15,10 @@ import pytest
 
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.errors import BadRequest, ContractBroken, InvalidSpec, Unsupported
-from loopline.platform_core.features import changes
-from loopline.platform_core.monitor.profile import Profile
-from loopline.platform_core.monitor.skew_cause import alike
-from loopline.platform_core.monitor.window import judge_window
+from loopline.platform_core.features.compute import changes
+from loopline.platform_core.monitor.drift.profile import Profile
+from loopline.platform_core.monitor.drift.window import judge_window
+from loopline.platform_core.monitor.skew.skew_cause import alike
 from loopline.platform_core.runtime.answering import metadata
 from loopline.platform_core.runtime.answering.recipe import Recipe
 from loopline.platform_core.runtime.model.given import Columns, Tensors, together
@@ -29,8 +29,8 @@ from loopline.platform_core.scoring import batch
 from loopline.platform_core.scoring.edge import export
 from loopline.platform_core.scoring.stream_records import as_request, parsed
 from loopline.platform_core.specs import Model, Multiclass, Tensor, brightness, sharpness
-from loopline.platform_core.specs.model_file import ModelFile
-from loopline.platform_core.testing.engine_tables import at, large_order, spending
+from loopline.platform_core.specs.yaml_files.model_file import ModelFile
+from loopline.platform_core.testing.engines.engine_tables import at, large_order, spending
 from tests.platform_core.training.conftest import Shop
 
 ROWS, CLASSES = 400, ("bag", "lamp", "toy")

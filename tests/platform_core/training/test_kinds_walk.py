@@ -13,8 +13,8 @@ import pytest
 
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation.names import LABEL
-from loopline.platform_core.loop import gates
-from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.loop.cycles import gates
+from loopline.platform_core.monitor.drift.profile import Profile
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.specs import (
     AtLeast,
@@ -32,7 +32,7 @@ from loopline.platform_core.specs import (
     Target,
     choice,
 )
-from loopline.platform_core.testing.engine_tables import large_order, spending
+from loopline.platform_core.testing.engines.engine_tables import large_order, spending
 from loopline.platform_core.training import training_set
 from tests.platform_core.training.conftest import Shop
 

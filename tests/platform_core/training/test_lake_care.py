@@ -12,9 +12,9 @@ from loopline.platform_core import turn
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.errors import CommitConflict, NotFound
 from loopline.platform_core.foundation.names import raw_table, view_table
-from loopline.platform_core.loop import cycles
+from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.specs import Drift, Model, Team
-from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, spending
+from loopline.platform_core.testing.engines.engine_tables import at, large_order, put_contract, spending
 from loopline.platform_core.testing.fakes.online_store import InMemoryOnlineStore
 from loopline.platform_core.training import lake_care, training_set
 from loopline.platform_core.training.training_set import TrainingSet

@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from loopline.platform_core.foundation import bill
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.model.manifest import ApartField
-from loopline.platform_core.testing.model_packages import Constant, write_package
-from loopline.platform_core.training import materials
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
+from loopline.platform_core.training.packaging import materials
 from tests.platform_core.signing.signed import Trap
 
 

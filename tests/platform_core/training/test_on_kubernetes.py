@@ -12,8 +12,8 @@ import pytest
 from loopline.platform_core.environment import carried
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.specs import Requirements, Search, log_range
-from loopline.platform_core.training.search import Bounds, find
-from loopline.platform_core.training.trials import Tasks
+from loopline.platform_core.training.search.search import Bounds, find
+from loopline.platform_core.training.search.trials import Tasks
 from scripts.images.contents import SITE
 
 TRAIN = "loopline.platform_core.training.task:train"

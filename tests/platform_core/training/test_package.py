@@ -17,7 +17,7 @@ from loopline.platform_core.runtime.model import manifest as manifests
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.targets import Binary
-from loopline.platform_core.training.package import PARITY_ROWS, package
+from loopline.platform_core.training.packaging.package import PARITY_ROWS, package
 
 X = np.random.default_rng(0).random((3000, 3))
 X[::17, 1] = np.nan

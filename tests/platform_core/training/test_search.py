@@ -14,9 +14,9 @@ import pytest
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.specs import Binary, Examples, Params, Report, Search, choice, int_range, log_range, uniform
 from loopline.platform_core.specs.automatic import Automatic
-from loopline.platform_core.training.average import weighed
-from loopline.platform_core.training.journal import Journal
-from loopline.platform_core.training.search import ALONE, Bounds, Fitting, SearchResult, find
+from loopline.platform_core.training.search.average import weighed
+from loopline.platform_core.training.search.journal import Journal
+from loopline.platform_core.training.search.search import ALONE, Bounds, Fitting, SearchResult, find
 
 NONE = Examples(np.empty((0, 1)), np.empty(0), ("a",), {})
 SPACE = {"x": uniform(-1, 1), "rate": log_range(0.01, 1), "depth": int_range(2, 9), "kind": choice("a", "b")}

@@ -8,8 +8,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
-from loopline.platform_core.training.package import package
-from loopline.platform_core.training.served_as import slow_form
+from loopline.platform_core.training.packaging.package import package
+from loopline.platform_core.training.packaging.served_as import slow_form
 
 
 class Doubtful(LogisticRegression):

@@ -11,12 +11,13 @@ from loopline.platform_core import plugins
 from loopline.platform_core.audit import keys
 from loopline.platform_core.errors import InvalidEnvironment, NotFound, Untrusted
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, gates, packages
+from loopline.platform_core.loop.cycles import cycles, gates
+from loopline.platform_core.loop.deployments import packages
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.signing.statement import TAG
-from loopline.platform_core.training.materials import FILE, requirements
+from loopline.platform_core.training.packaging.materials import FILE, requirements
 from loopline.platform_core.training.task import train
 from loopline.platform_core.turn import start_rollout
 

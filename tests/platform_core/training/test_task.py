@@ -18,7 +18,7 @@ from loopline.platform_core import plugins
 from loopline.platform_core.errors import ContractBroken, NotFound, Transient
 from loopline.platform_core.estimation.held_out import load
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.monitor.profile import Profile
+from loopline.platform_core.monitor.drift.profile import Profile
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.encode import matrix
 from loopline.platform_core.runtime.model.models import load_model
@@ -104,7 +104,7 @@ from dataclasses import replace
 from pathlib import Path
 from loopline.platform_core import plugins
 from loopline.platform_core.platform import Platform
-from loopline.platform_core.training.trials import searched
+from loopline.platform_core.training.search.trials import searched
 args = json.loads(sys.argv[1])
 model = plugins.installed(only=["parcels"]).team("parcels").model("late")
 model = replace(model, search=replace(model.search, parallel=2), compute=replace(model.compute, cpu=1))

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.errors import ContractBroken, InvalidSpec, NotFound
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import raw_table
-from loopline.platform_core.loop import quarantines
+from loopline.platform_core.loop.cycles import quarantines
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
-from loopline.platform_core.testing.engine_tables import at, large_order, put_contract, raw_orders, spending
+from loopline.platform_core.testing.engines.engine_tables import at, large_order, put_contract, raw_orders, spending
 from loopline.platform_core.training import training_set
 from loopline.platform_core.training.fingerprints import row_hash, spec_hash
 from loopline.resources.sqlite.online_store import SqliteOnlineStore

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from loopline.platform_core.contracts.compute import Compute
 from loopline.platform_core.errors import InvalidSpec, TaskFailed
 from loopline.platform_core.specs import Examples, Params, Pruned, Report, Requirements, Search, log_range, uniform
-from loopline.platform_core.training import trials
-from loopline.platform_core.training.journal import Trial
-from loopline.platform_core.training.search import Bounds, Fitting, SearchResult, find
-from loopline.platform_core.training.trials import Tasks, bars, tried
+from loopline.platform_core.training.search import trials
+from loopline.platform_core.training.search.journal import Trial
+from loopline.platform_core.training.search.search import Bounds, Fitting, SearchResult, find
+from loopline.platform_core.training.search.trials import Tasks, bars, tried
 from loopline.resources.in_process.compute import InProcessCompute
 
 NONE = Examples(np.empty((0, 1)), np.empty(0), ("a",), {})

@@ -14,15 +14,15 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.errors import BadRequest, ContractBroken, Unsupported
-from loopline.platform_core.features.audit import audit
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.audit import audit
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.features.online import read_online
 from loopline.platform_core.features.selection import FeatureNames
 from loopline.platform_core.foundation.names import ARRIVED_AT, online_view, raw_table, view_table
-from loopline.platform_core.monitor.columns import EmbeddingColumn
-from loopline.platform_core.monitor.profile import Profile
-from loopline.platform_core.monitor.skew_cause import alike, differs
-from loopline.platform_core.monitor.window import judge_window
+from loopline.platform_core.monitor.drift.columns import EmbeddingColumn
+from loopline.platform_core.monitor.drift.profile import Profile
+from loopline.platform_core.monitor.drift.window import judge_window
+from loopline.platform_core.monitor.skew.skew_cause import alike, differs
 from loopline.platform_core.runtime.answering.recipe import Recipe
 from loopline.platform_core.runtime.model.encode import Encoder, column_names
 from loopline.platform_core.runtime.model.models import LoadedModel, load_model
@@ -30,10 +30,11 @@ from loopline.platform_core.runtime.wire import protocol
 from loopline.platform_core.scoring.batch_features import gathered
 from loopline.platform_core.scoring.edge import export
 from loopline.platform_core.specs import Drift, Model, Source, Team, feature_view, labels
-from loopline.platform_core.testing.engine_tables import put_contract
-from loopline.platform_core.training import encode, examples, publish, training_set
+from loopline.platform_core.testing.engines.engine_tables import put_contract
+from loopline.platform_core.training import encode, examples, training_set
 from loopline.platform_core.training.order import Fitted, Order
-from loopline.platform_core.training.search import SearchResult
+from loopline.platform_core.training.packaging import publish
+from loopline.platform_core.training.search.search import SearchResult
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.sqlite.online_store import SqliteOnlineStore

@@ -12,7 +12,7 @@ from retail.labels import cancelled_within_30_days, ordered_again_within_30_days
 
 from benchmarks.peers.spark_cluster import SMALL
 from loopline.platform_core.contracts.engine import Engine
-from loopline.platform_core.testing.engine_histories import assert_same
+from loopline.platform_core.testing.engines.engine_histories import assert_same
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.pyspark.engine import PysparkEngine

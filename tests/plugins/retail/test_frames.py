@@ -15,7 +15,7 @@ import retail
 from retail.features import customer_history, order_shape
 from retail.labels import cancelled_within_30_days, ordered_again_within_30_days
 
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.specs.contracts.odcs import read_contract
 from loopline.resources.polars.engine import PolarsEngine
 
 MONDAY = datetime(2010, 5, 3, 9, 0, tzinfo=UTC)

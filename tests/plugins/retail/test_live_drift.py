@@ -20,10 +20,10 @@ from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, prediction_table
-from loopline.platform_core.loop.deployments import change
-from loopline.platform_core.monitor.drift import report, watch
-from loopline.platform_core.monitor.drift_windows import judged
-from loopline.platform_core.monitor.profile import build_profile
+from loopline.platform_core.loop.deployments.deployments import change
+from loopline.platform_core.monitor.drift.drift import report, watch
+from loopline.platform_core.monitor.drift.drift_windows import judged
+from loopline.platform_core.monitor.drift.profile import build_profile
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.testing.fakes.drift_report import InMemoryDriftReport

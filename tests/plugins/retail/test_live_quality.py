@@ -16,9 +16,9 @@ from benchmarks.estimated_quality.examples import accepted, examples, instants_u
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import DATE, EVENT_TIME, ModelRef, prediction_table, raw_table
-from loopline.platform_core.monitor import fairness_verdicts
-from loopline.platform_core.monitor.quality_figures import Measured, history
-from loopline.platform_core.monitor.quality_history import measured
+from loopline.platform_core.monitor.quality import fairness_verdicts
+from loopline.platform_core.monitor.quality.quality_figures import Measured, history
+from loopline.platform_core.monitor.quality.quality_history import measured
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.prediction_log import log_table
 from loopline.platform_core.specs import Model

@@ -12,7 +12,7 @@ import retail
 from retail.fit import boosted_trees
 
 from loopline.platform_core.specs import Examples, Pruned
-from loopline.platform_core.specs.odcs import read_contract
+from loopline.platform_core.specs.contracts.odcs import read_contract
 
 FOLDER = Path(retail.__file__).parent
 

@@ -13,7 +13,7 @@ import pytest
 
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import InvalidEnvironment, Overloaded, Refused, StoreUnavailable
-from loopline.platform_core.testing.endpoints import new_model, served, wait_until
+from loopline.platform_core.testing.parts.endpoints import new_model, served, wait_until
 from loopline.resources.azure_ml import endpoint_link, endpoints
 from loopline.resources.azure_ml.serving import AzureMLServing
 from loopline.resources.managed_endpoints import serving as managed

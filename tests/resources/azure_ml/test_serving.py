@@ -15,8 +15,8 @@ import pytest
 from loopline.platform_core.contracts.caller import Caller
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import BadRequest, ContractBroken, StoreUnavailable
-from loopline.platform_core.testing.endpoints import Answered, Ask, new_model, served
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.parts.endpoints import Answered, Ask, new_model, served
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.azure_ml.serving import AzureMLServing
 from tests.emulators.azure_ml_server import AzureMLServer, Identity, endpoint_settings

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from loopline.platform_core.errors import InvalidEnvironment, NotFound, Overloaded, StoreUnavailable
 from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.event_source import EventSourceKit
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.bigquery import session
 from loopline.resources.bigquery.delivery import BigqueryDelivery
 from loopline.resources.bigquery.event_source import BigqueryEventSource

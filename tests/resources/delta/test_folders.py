@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from loopline.platform_core.errors import ContractBroken
 from loopline.platform_core.foundation import names
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.monitor import days
+from loopline.platform_core.monitor.drift import days
 from loopline.platform_core.testing.lake import numbered, numbers
 from loopline.resources.delta.lake import DeltaLake
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from loopline.platform_core.testing.engine import EngineKit
-from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
-from loopline.platform_core.testing.engine_rows import RowChecksKit
+from loopline.platform_core.testing.engines.engine_histories import EngineHistoriesKit
+from loopline.platform_core.testing.engines.engine_rows import RowChecksKit
 from loopline.resources.duckdb.engine import DuckdbEngine
 from loopline.resources.polars.engine import PolarsEngine
 

@@ -20,7 +20,7 @@ from loopline.platform_core.environment import bind
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, Unsupported
 from loopline.platform_core.foundation.distance import js_distance, wasserstein
 from loopline.platform_core.testing.drift_report import DriftReportKit, table
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.evidently.drift_report import EvidentlyDriftReport
 from loopline.resources.evidently.instead import instead, measurable
 from tests.s3_server import S3Server

@@ -23,7 +23,7 @@ from loopline.platform_core.contracts.online_packing import pack
 from loopline.platform_core.contracts.online_store import Keep, OnlineRow
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
 from loopline.platform_core.testing.online_store import OnlineStoreKit, events, view_rows
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.firestore.documents import Place
 from loopline.resources.firestore.online_store import FirestoreOnlineStore
 from loopline.resources.nosql.settling import Change

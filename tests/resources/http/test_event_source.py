@@ -17,7 +17,7 @@ import pytest
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, NotFound, Overloaded, StoreUnavailable
 from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.event_source import EventSourceKit
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.http import asking, taking
 from loopline.resources.http.event_source import HttpEventSource
 from loopline.resources.http.feeds import Feed

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopline.platform_core.ingestion import refusals
 from loopline.platform_core.ingestion.holding import holding
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.landing import land
+from loopline.platform_core.ingestion.letters import refusals
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team
 from loopline.resources.http.event_source import HttpEventSource

@@ -17,9 +17,10 @@ from click.testing import CliRunner
 from loopline.platform_core import plugins, turn
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import cycles, deployments
-from loopline.platform_core.monitor import skew
-from loopline.platform_core.monitor.predictions import compact
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.monitor.quality.predictions import compact
+from loopline.platform_core.monitor.skew import skew
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Team
 

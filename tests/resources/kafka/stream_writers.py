@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import Transient
-from loopline.platform_core.ingestion import streaming
 from loopline.platform_core.ingestion.landed import Landed
+from loopline.platform_core.ingestion.streams import streaming
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team
 from loopline.resources.delta.lake import DeltaLake

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from loopline.platform_core.contracts.event_stream import Record
-from loopline.platform_core.ingestion.dead_records import dead_stream
 from loopline.platform_core.ingestion.inbox import Inbox
-from loopline.platform_core.ingestion.streaming import catch_up, lag
+from loopline.platform_core.ingestion.streams.dead_records import dead_stream
+from loopline.platform_core.ingestion.streams.streaming import catch_up, lag
 from tests.hanging import hang
 from tests.repeats import repeats
 

@@ -12,8 +12,8 @@ import pytest
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.runtime.prediction_log.log import PredictionLog
-from loopline.platform_core.testing.endpoints import new_model
 from loopline.platform_core.testing.log_store import LogStoreKit, Writer, ids, record
+from loopline.platform_core.testing.parts.endpoints import new_model
 from loopline.relay.shipping import Shipping
 from loopline.resources.kafka.event_stream import KafkaEventStream
 from loopline.resources.kafka.logs import KafkaLogs

@@ -21,10 +21,10 @@ import pytest
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import Served
-from loopline.platform_core.loop.deployments import change
+from loopline.platform_core.loop.deployments.deployments import change
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.prediction_log import log
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from tests.repeats import repeats
 from tests.resources.kafka.scorer_nursery import Forking
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.names import EVENT_TIME, view_table
-from loopline.platform_core.ingestion.streaming import land_stream
+from loopline.platform_core.ingestion.streams.streaming import land_stream
 from loopline.platform_core.runtime.prediction_log import log_table
 from tests.platform_core.scoring import order_events
 from tests.platform_core.scoring.order_events import PLACED, REF, activity, live, real_orders, records, team

@@ -12,7 +12,7 @@ from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import InvalidEnvironment, NotFound, Unsupported
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.model.manifest import ViewField
-from loopline.platform_core.testing.endpoints import served
+from loopline.platform_core.testing.parts.endpoints import served
 from loopline.resources.kserve.apart import Wanted, document, planned
 from loopline.resources.kserve.runtimes import ForeignRuntimes
 from loopline.resources.kserve.serving import KServeServing

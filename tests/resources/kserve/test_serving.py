@@ -12,8 +12,8 @@ from kubernetes import client
 
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.testing import endpoints
-from loopline.platform_core.testing.endpoints import Answered, Ask, ask_over_http, come_to, new_model, served
+from loopline.platform_core.testing.parts import endpoints
+from loopline.platform_core.testing.parts.endpoints import Answered, Ask, ask_over_http, come_to, new_model, served
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.kserve.inference_service import service_name
 from loopline.resources.kserve.serving import KServeServing

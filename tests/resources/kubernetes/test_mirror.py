@@ -16,7 +16,7 @@ from kubernetes import client
 
 from loopline.platform_core import alarms
 from loopline.platform_core.errors import Refused, StoreUnavailable
-from loopline.platform_core.loop import rollback, rollouts
+from loopline.platform_core.loop.rollouts import rollback, rollouts
 from loopline.resources.kubernetes import mirror as mirroring
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.mirror import Budget, Mirror

@@ -12,7 +12,7 @@ from kubernetes import client
 
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import Refused
-from loopline.platform_core.testing.endpoints import ask_over_http, come_to, logged_after, new_model, served
+from loopline.platform_core.testing.parts.endpoints import ask_over_http, come_to, logged_after, new_model, served
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.kubernetes.endpoint_manifests import KINDS, labels, object_name
 from loopline.resources.kubernetes.serving import KubernetesServing

@@ -20,7 +20,7 @@ from loopline.platform_core.contracts.state_store import Asked, ServerReport, St
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.prediction_log.log import log_folder
 from loopline.platform_core.testing.log_store import LogStoreKit
-from loopline.platform_core.testing.mutants import assert_catches
+from loopline.platform_core.testing.parts.mutants import assert_catches
 from loopline.platform_core.testing.state_store import StateStoreKit
 from loopline.resources.local.folders import SHADOW, FolderLogs, FolderStates
 from tests.platform_core.testing.mutant import mutant

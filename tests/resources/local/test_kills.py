@@ -21,13 +21,13 @@ import pytest
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.names import ModelRef, prediction_table
-from loopline.platform_core.monitor.predictions import compact, forget
+from loopline.platform_core.monitor.quality.predictions import compact, forget
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime import states
 from loopline.platform_core.runtime.prediction_log.log import log_folder
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.serving import come_to, served
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.local.serving import LocalServing

@@ -18,9 +18,9 @@ from typing import Self
 import pytest
 
 from loopline.platform_core.contracts.serving import DesiredState
-from loopline.platform_core.testing.inference_server import inference_server, shadow_process
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server, shadow_process
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.serving import ServingKit, broken, come_to, new_model, served, wait_for
 from loopline.resources.local import folders
 from loopline.resources.local.serving import LocalServing

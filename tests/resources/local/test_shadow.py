@@ -17,11 +17,13 @@ from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop import gates, rollouts
-from loopline.platform_core.loop.gates import Verdict
+from loopline.platform_core.loop.cycles import gates
+from loopline.platform_core.loop.cycles.gates import Verdict
+from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import ErrorRate, Model, Rollout, ScoreShift
-from loopline.platform_core.testing.endpoints import (
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
+from loopline.platform_core.testing.parts.endpoints import (
     Load,
     ask_over_http,
     come_to,
@@ -30,10 +32,9 @@ from loopline.platform_core.testing.endpoints import (
     wait_for,
     wait_until,
 )
-from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
-from loopline.platform_core.testing.inference_server import inference_server, shadow_process
-from loopline.platform_core.testing.model_packages import Column, Constant, write_package
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server, shadow_process
+from loopline.platform_core.testing.parts.model_packages import Column, Constant, write_package
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.turn import start_rollout
 from loopline.resources.local.serving import LocalServing
 from tests.repeats import repeats

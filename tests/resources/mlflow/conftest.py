@@ -19,7 +19,7 @@ from loopline.platform_core.runtime.model.models import load_model
 from loopline.platform_core.specs import Binary, Count, Multiclass, Multilabel, Regression, Target
 from loopline.platform_core.testing.registry import new_model
 from loopline.platform_core.training.encode import matrix, vocabulary, widths
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 from loopline.resources.mlflow.registry import MlflowRegistry
 
 ROWS = 300

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loopline.platform_core.testing.endpoints import new_model
 from loopline.platform_core.testing.log_store import LogStoreKit, Writer, ids
+from loopline.platform_core.testing.parts.endpoints import new_model
 from loopline.resources.object_store.logs import ObjectLogs
 from loopline.resources.object_store.objects import Found, Objects
 from tests.s3_server import S3Server

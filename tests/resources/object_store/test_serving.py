@@ -17,9 +17,9 @@ import pytest
 
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.testing.endpoints import ask_over_http, come_to, logged_after, new_model, served
-from loopline.platform_core.testing.inference_server import inference_server, shadow_process
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.endpoints import ask_over_http, come_to, logged_after, new_model, served
+from loopline.platform_core.testing.parts.inference_server import inference_server, shadow_process
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.object_store.serving import ObjectStoreServing
 from tests.s3_server import S3Server

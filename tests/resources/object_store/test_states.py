@@ -18,7 +18,7 @@ import pytest
 
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, NotFound, StoreUnavailable, Unsupported
-from loopline.platform_core.testing.endpoints import new_model
+from loopline.platform_core.testing.parts.endpoints import new_model
 from loopline.platform_core.testing.state_store import READY, ServerReport, content, package
 from loopline.resources.object_store import packages, states
 from loopline.resources.object_store.objects import Objects

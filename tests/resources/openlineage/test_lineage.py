@@ -11,9 +11,9 @@ import pytest
 from loopline.platform_core import environment
 from loopline.platform_core.contracts.lineage import RunEvent
 from loopline.platform_core.errors import InvalidEnvironment
-from loopline.platform_core.testing.http_sink import HttpSink
 from loopline.platform_core.testing.lineage import COMPLETE, FAIL, START, LineageKit, Mood
-from loopline.platform_core.testing.openlineage_events import checked, read
+from loopline.platform_core.testing.parts.http_sink import HttpSink
+from loopline.platform_core.testing.parts.openlineage_events import checked, read
 from loopline.resources.openlineage.lineage import OpenLineage
 from loopline.resources.openlineage.naming import named
 

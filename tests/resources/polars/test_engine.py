@@ -7,7 +7,7 @@ import pytest
 
 from loopline.platform_core.specs import FeatureView, Labels
 from loopline.platform_core.testing.engine import EngineKit
-from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
+from loopline.platform_core.testing.engines.engine_histories import EngineHistoriesKit
 from loopline.resources.polars.engine import PolarsEngine
 
 

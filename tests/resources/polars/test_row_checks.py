@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.specs.contract_file import Column
-from loopline.platform_core.testing.engine_rows import RowChecksKit, contract, rule, text_rows
+from loopline.platform_core.specs.contracts.contract_file import Column
+from loopline.platform_core.testing.engines.engine_rows import RowChecksKit, contract, rule, text_rows
 from loopline.resources.polars.engine import PolarsEngine
 
 

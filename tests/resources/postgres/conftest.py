@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.postgres.event_source import PostgresEventSource
 from tests.emulators.postgresql import Postgresql, postgresql
 from tests.resources.postgres.reading import Make, Run

@@ -9,9 +9,9 @@ import psycopg2
 import pytest
 
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, NotFound, Unsupported
-from loopline.platform_core.testing.conformance import hold
 from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.event_source import MORNING, EventSourceKit
+from loopline.platform_core.testing.promised.conformance import hold
 from loopline.resources.postgres.delivery import PostgresDelivery
 from loopline.resources.postgres.event_source import PostgresEventSource
 from tests.emulators.postgresql import OWNER, Postgresql

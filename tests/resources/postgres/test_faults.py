@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.postgres import session
 from loopline.resources.postgres.session import PostgresSession
 from tests.resources.postgres.reading import Make, Run, taken

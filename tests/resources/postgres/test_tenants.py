@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from loopline.platform_core.errors import InvalidEnvironment, Permanent
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.tenant_store import (
     MINE,
     THEIRS,

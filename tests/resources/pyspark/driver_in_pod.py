@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import LooplineError
-from loopline.platform_core.testing.engine_tables import asked, large_order, raw_orders, spending
+from loopline.platform_core.testing.engines.engine_tables import asked, large_order, raw_orders, spending
 from loopline.resources.object_store.objects import Objects
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.pyspark import staging

@@ -16,8 +16,8 @@ import pytest
 from benchmarks.peers.spark_cluster import SparkCluster
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import ContractBroken, TaskFailed
-from loopline.platform_core.testing.engine_histories import assert_same
-from loopline.platform_core.testing.engine_tables import asked, large_order, raw_orders, spending
+from loopline.platform_core.testing.engines.engine_histories import assert_same
+from loopline.platform_core.testing.engines.engine_tables import asked, large_order, raw_orders, spending
 from loopline.resources.object_store.objects import Objects
 from loopline.resources.object_store.packages import FOLDER, digest
 from loopline.resources.polars.engine import PolarsEngine

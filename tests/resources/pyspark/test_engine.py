@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.peers.spark_cluster import SMALL
 from loopline.platform_core.testing.engine import EngineKit
-from loopline.platform_core.testing.engine_histories import EngineHistoriesKit
-from loopline.platform_core.testing.engine_rows import RowChecksKit
+from loopline.platform_core.testing.engines.engine_histories import EngineHistoriesKit
+from loopline.platform_core.testing.engines.engine_rows import RowChecksKit
 from loopline.resources.polars.engine import PolarsEngine
 from loopline.resources.pyspark.engine import PysparkEngine
 

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.peers.spark_cluster import SMALL, SparkCluster
 from loopline.platform_core.errors import InvalidEnvironment, Overloaded, StoreUnavailable
 from loopline.platform_core.testing.engine import EngineKit
-from loopline.platform_core.testing.engine_tables import raw_orders, spending
+from loopline.platform_core.testing.engines.engine_tables import raw_orders, spending
 from loopline.resources.pyspark.engine import PysparkEngine
 from tests.resources.pyspark.conftest import end_session
 from tests.resources.pyspark.on_cluster import OnClusterKit, staged_engine

@@ -17,10 +17,10 @@ from loopline.platform_core.contracts.online_store import Keep
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.runtime.model.manifest import ViewField
-from loopline.platform_core.testing.inference_server import inference_server
-from loopline.platform_core.testing.model_packages import ENTITY, Column, write_package
 from loopline.platform_core.testing.online_store import view_rows
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.inference_server import inference_server
+from loopline.platform_core.testing.parts.model_packages import ENTITY, Column, write_package
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.serving import come_to
 from loopline.resources.local.serving import LocalServing
 from loopline.resources.redis.online_store import RedisOnlineStore

@@ -20,7 +20,7 @@ from loopline.platform_core.contracts.online_store import Keep, OnlineRow
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable, Unsupported
 from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.online_store import OnlineStoreKit, events, view_rows
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.redis.online_store import RedisOnlineStore
 from tests.resources.redis.forked import hold_when_forked, reads_right
 

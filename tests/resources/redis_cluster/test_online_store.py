@@ -17,7 +17,7 @@ from loopline.platform_core.contracts.online_store import OnlineRow
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable, Unsupported
 from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.online_store import OnlineStoreKit, events, view_rows
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.redis.online_store import RedisOnlineStore
 from loopline.resources.redis_cluster import changing
 from loopline.resources.redis_cluster.online_store import RedisClusterOnlineStore

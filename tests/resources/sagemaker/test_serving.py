@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import LooplineError, StoreUnavailable
-from loopline.platform_core.testing.endpoints import Answered, Ask, new_model, served
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.parts.endpoints import Answered, Ask, new_model, served
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.sagemaker.serving import SageMakerServing
 from tests.emulators.sagemaker_server import IMAGE, SageMakerServer

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from loopline.platform_core.testing.http_sink import HttpSink
 from loopline.platform_core.testing.notifier import HOSTILE, MESSAGE, Mood, NotifierKit, Received
+from loopline.platform_core.testing.parts.http_sink import HttpSink
 from loopline.resources.slack.notifier import SlackNotifier
 
 TOKEN = "T000/B000/s3cret"

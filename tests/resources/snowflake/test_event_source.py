@@ -21,7 +21,7 @@ from snowflake.connector.connection import DEFAULT_CONFIGURATION
 from loopline.platform_core.errors import InvalidEnvironment, NotFound, StoreUnavailable
 from loopline.platform_core.testing.credentials import CredentialsKit
 from loopline.platform_core.testing.event_source import EventSourceKit
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.snowflake import account
 from loopline.resources.snowflake.delivery import SnowflakeDelivery
 from loopline.resources.snowflake.event_source import SnowflakeEventSource

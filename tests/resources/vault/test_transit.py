@@ -29,7 +29,7 @@ from loopline.platform_core.errors import (
     Transient,
     Untrusted,
 )
-from loopline.platform_core.loop.ledger import Entry
+from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.signing import signer as signing
 from loopline.platform_core.signing.signer import Signer, signer
@@ -37,7 +37,7 @@ from loopline.platform_core.signing.trust import Trust
 from loopline.platform_core.sites import Sites
 from loopline.platform_core.testing.fakes.anchors import InMemoryAnchors
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
-from loopline.platform_core.testing.model_packages import Constant, write_package
+from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.platform_core.trainers import Trainer
 from loopline.resources.vault.secrets import VaultSecrets
 from tests.emulators.faults import FaultProxy

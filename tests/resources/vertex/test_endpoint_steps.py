@@ -11,7 +11,7 @@ import pytest
 
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import InvalidEnvironment, Overloaded, Refused, StoreUnavailable
-from loopline.platform_core.testing.endpoints import new_model, served, wait_until
+from loopline.platform_core.testing.parts.endpoints import new_model, served, wait_until
 from loopline.resources.managed_endpoints import serving as managed
 from loopline.resources.managed_endpoints.service import Phase
 from loopline.resources.managed_jobs import asking

@@ -14,8 +14,8 @@ import pytest
 from loopline.platform_core.contracts.caller import Caller
 from loopline.platform_core.contracts.serving import DesiredState
 from loopline.platform_core.errors import BadRequest, ContractBroken, InvalidEnvironment, StoreUnavailable
-from loopline.platform_core.testing.endpoints import Answered, Ask, new_model, served
-from loopline.platform_core.testing.model_packages import AMOUNT, ENTITY
+from loopline.platform_core.testing.parts.endpoints import Answered, Ask, new_model, served
+from loopline.platform_core.testing.parts.model_packages import AMOUNT, ENTITY
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.vertex import caller as asking
 from loopline.resources.vertex.serving import VertexServing

@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from loopline.platform_core.errors import Refused, StoreUnavailable
-from loopline.platform_core.testing.http_sink import HttpSink
 from loopline.platform_core.testing.notifier import MESSAGE, Mood, NotifierKit, Received
+from loopline.platform_core.testing.parts.http_sink import HttpSink
 from loopline.resources.webhook.notifier import WebhookNotifier
 
 TOKEN, SECRET = "t0ken-in-the-path", "s3cret-of-the-signature"

@@ -30,7 +30,7 @@ from confluent_kafka.admin import (
 )
 
 from loopline.platform_core.contracts.event_stream import Record
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, Fields
 from loopline.resources.kafka.event_stream import KafkaEventStream
 from loopline.resources.kafka.security import Sasl, Tls

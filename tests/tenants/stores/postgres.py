@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg2
 from psycopg2 import sql
 
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, Fields
 from loopline.resources.postgres import tenants
 from loopline.resources.postgres.tenants import SCHEMAS, PostgresTenants

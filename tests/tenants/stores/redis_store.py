@@ -17,7 +17,7 @@ import redis
 from loopline.platform_core.contracts.online_packing import pack
 from loopline.platform_core.contracts.online_store import OnlineRow
 from loopline.platform_core.testing.online_store import view_rows
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, Fields
 from loopline.resources.redis import functions
 from loopline.resources.redis.functions import FORGET_FUNCTION, KEEP_FUNCTION, LIBRARY, REPLACE_FUNCTION

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from deltalake import DeltaTable, write_deltalake
 from obstore.store import S3Store
 
-from loopline.platform_core.testing.ports import free_port
+from loopline.platform_core.testing.parts.ports import free_port
 from loopline.platform_core.testing.tenant_store import NOTE, TEXT, Attempt, Fields
 from loopline.resources.s3.tenants import POLICY, S3Tenants
 from tests.s3_server import KEY, SECRET, S3Server

@@ -21,14 +21,17 @@ from loopline.platform_core import turn
 from loopline.platform_core.contracts.compute import Compute, Json
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.environment import Environment
-from loopline.platform_core.features.materialize import materialize
+from loopline.platform_core.features.materialization.materialize import materialize
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.ingestion.landing import land
-from loopline.platform_core.loop import cycles, deployments, rollouts
-from loopline.platform_core.loop.cycles import Cycle
-from loopline.platform_core.monitor import drift, predictions, quality_history
-from loopline.platform_core.monitor.quality_history import LiveQuality
+from loopline.platform_core.loop.cycles import cycles
+from loopline.platform_core.loop.cycles.cycles import Cycle
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import rollouts
+from loopline.platform_core.monitor.drift import drift
+from loopline.platform_core.monitor.quality import predictions, quality_history
+from loopline.platform_core.monitor.quality.quality_history import LiveQuality
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime import shadow_log
 from loopline.platform_core.runtime.answering.answers import answered
@@ -53,7 +56,7 @@ from loopline.platform_core.specs import (
     Rollout,
     Team,
 )
-from loopline.platform_core.testing.engine_tables import at, put_contract
+from loopline.platform_core.testing.engines.engine_tables import at, put_contract
 from loopline.platform_core.testing.fakes.event_stream import InMemoryEventStream
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.training import training_set

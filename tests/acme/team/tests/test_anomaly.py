@@ -19,9 +19,9 @@ from sklearn.naive_bayes import GaussianNB
 from loopline.platform_core import targets
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity
 from loopline.platform_core.runtime.model.models import load_model
-from loopline.platform_core.specs.model_file import ModelFile
+from loopline.platform_core.specs.yaml_files.model_file import ModelFile
 from loopline.platform_core.testing.target import Sample, TargetKit
-from loopline.platform_core.training.package import package
+from loopline.platform_core.training.packaging.package import package
 from loopline.specs import AtLeast
 
 MALIGNANT = 30

@@ -10,7 +10,7 @@ from dagster_graphql.schema import create_schema
 from dagster_webserver.webserver import DagsterWebserver
 from graphql import get_named_type, is_object_type
 
-from loopline.asset_defs.dagster_web_private import _PRINTED, PERMISSIONS, STATIC
+from loopline.asset_defs.private.dagster_web_private import _PRINTED, PERMISSIONS, STATIC
 from loopline.platform_core.policies.question import ACTIONS as KNOWN
 from loopline.up.rights import mutations, routes
 from loopline.up.rights.mutations import MUTATIONS

@@ -20,7 +20,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.testclient import TestClient
 
-from loopline.asset_defs.dagster_web_private import GuardedWebserver
+from loopline.asset_defs.private.dagster_web_private import GuardedWebserver
 from loopline.platform_core import environment
 from loopline.platform_core.audit import reading
 from loopline.platform_core.audit.entry import AuditEntry

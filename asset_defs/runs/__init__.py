@@ -1,0 +1,1 @@
+"""Runs of Dagster: asked about, counted, forgotten, and which cycle each belongs to."""

@@ -1,0 +1,1 @@
+"""Commands on access: sign-in, keys, roles, policies, persons, tenants, quotas, audit, signing."""

@@ -1,0 +1,1 @@
+"""Commands on data: contracts, arrivals, dead letters, streams, the lake."""

@@ -1,0 +1,1 @@
+"""Commands on features: the registry, the service, audits."""

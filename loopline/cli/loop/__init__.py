@@ -1,0 +1,1 @@
+"""Commands on the loop: cycles, gates, rollouts, rollback, freezes, experiments, history."""

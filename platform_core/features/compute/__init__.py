@@ -1,0 +1,1 @@
+"""Computing features: a team's functions over raw rows, what they rest on, and the point-in-time join."""

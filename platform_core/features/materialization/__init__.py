@@ -1,0 +1,1 @@
+"""Materialization: views become offline tables and online rows, incrementally, audited."""

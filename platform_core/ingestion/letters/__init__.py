@@ -1,0 +1,1 @@
+"""Dead letters and refused files: kept, listed, mended, replayed, settled."""

@@ -1,0 +1,1 @@
+"""The quality of landings: described, judged by those before, doubted."""

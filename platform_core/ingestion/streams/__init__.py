@@ -1,0 +1,1 @@
+"""Streams: records as rows, landed in micro-batches, exactly once."""

@@ -1,0 +1,1 @@
+"""Cycles of retraining: opened, held by their data, judged at their gates."""

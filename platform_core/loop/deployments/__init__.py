@@ -1,0 +1,1 @@
+"""Deployments: what each endpoint should serve, and the packages that it loads."""

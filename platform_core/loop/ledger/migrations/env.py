@@ -1,0 +1,10 @@
+"""Alembic's entry: migrate on the connection that ``migrations.upgrade`` holds, inside its transaction."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from loopline.platform_core.loop.ledger.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()

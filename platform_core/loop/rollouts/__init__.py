@@ -1,0 +1,1 @@
+"""Rollouts: evidence of a step, the decision on it, promotion, rollback, experiments."""

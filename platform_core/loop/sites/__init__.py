@@ -1,0 +1,1 @@
+"""Sites: when each was heard of, and what it tells the control plane."""

@@ -1,0 +1,1 @@
+"""Training-serving skew: answers asked again by the offline path."""

@@ -1,0 +1,1 @@
+"""Feature views: functions over frames, and windows over events."""

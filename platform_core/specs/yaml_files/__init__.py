@@ -1,0 +1,1 @@
+"""Declarations in YAML: models, experiments, and what is wrong with them."""

@@ -1,0 +1,1 @@
+"""Parts of the engine kit: rows, views, joins, generated histories."""

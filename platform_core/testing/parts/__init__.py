@@ -1,0 +1,1 @@
+"""What kits and tests are made of: servers, ports, packages, mutants, samples."""

@@ -1,0 +1,1 @@
+"""A fitted estimator becomes a package that the server loads, registered with its profile and materials."""

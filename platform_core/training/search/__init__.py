@@ -1,0 +1,1 @@
+"""Search over parameters and estimators: trials, budget, journal, leaderboard, ensemble."""
