@@ -7,7 +7,7 @@ import dagster as dg
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.ingestion.quality.quality import Quality, look
 from loopline.platform_core.ingestion.quality.quality_bounds import CHECKS, ENOUGH, Finding
-from loopline.platform_core.loop.sites import crossing
+from loopline.platform_core.loop.sites import site_redaction
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Source, Team
 
@@ -44,17 +44,17 @@ def quality_checks(platform: Platform, team: Team, source: Source, raw: dg.Asset
             passed=not problem and all(finding.passed for finding in found),
             severity=dg.AssetCheckSeverity.WARN,
             description=_described(platform, problem, found),
-            metadata={} if crossing.at_site(platform) else _metadata(quality, found),
+            metadata={} if site_redaction.at_site(platform) else _metadata(quality, found),
         )
 
 
 def _described(platform: Platform, problem: str, found: list[Finding]) -> str:
     """Say what was found; of a site's rows only which figures are not as usual, for extremes are values."""
     failed = [finding.name for finding in found if not finding.passed]
-    if not crossing.at_site(platform):
+    if not site_redaction.at_site(platform):
         return problem or _summary(found)
     if problem:
-        return crossing.told(platform, "what landed was not looked at", problem)
+        return site_redaction.told(platform, "what landed was not looked at", problem)
     return f"not as usual: {'; '.join(failed)}" if failed else _summary(found)
 
 

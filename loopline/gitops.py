@@ -12,7 +12,7 @@ from pathlib import Path
 
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
 from loopline.platform_core.foundation.files import write
-from loopline.platform_core.loop.deployments.wishes import KUSTOMIZATION
+from loopline.platform_core.loop.deployments.promotion_requests import KUSTOMIZATION
 
 REMOTE = "origin"
 _SECONDS = 60

@@ -15,7 +15,7 @@ from loopline.platform_core.alarms import clear, events, standing
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, NotFound, Refused
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.cycles import gates
-from loopline.platform_core.loop.deployments import deployments, wishes
+from loopline.platform_core.loop.deployments import deployments, promotion_requests
 from loopline.platform_core.loop.ledger.ledger import Entry, append, newest
 from loopline.platform_core.loop.rollouts import rollback, rollouts
 from loopline.platform_core.loop.rollouts.rollout_table import by_id, id_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from loopline.platform_core.loop.deployments.wishes import Wish
+    from loopline.platform_core.loop.deployments.promotion_requests import Wish
     from loopline.platform_core.loop.ledger.ledger import Ledger
     from loopline.platform_core.loop.rollouts.rollouts import RolloutRecord
     from loopline.platform_core.platform import Platform
@@ -90,13 +90,13 @@ def folder(platform: Platform) -> Path:
 
 def look(platform: Platform, team: Team, where: Path, only: str = "") -> list[Looked]:
     """Say of each file of a team where its wish stands; what is wrong with one is told, and hides no other."""
-    found = wishes.wished(where, team.name)
+    found = promotion_requests.wished(where, team.name)
     return [_looked(platform, team, ref, path) for ref, path in found if only in {"", ref.model}]
 
 
 def _looked(platform: Platform, team: Team, ref: ModelRef, path: Path) -> Looked:
     try:
-        wish = wishes.read(path, ref)
+        wish = promotion_requests.read(path, ref)
         team.model(ref.model)
     except LooplineError as error:
         return Looked(ref, None, Stand(False, error=error))

@@ -14,8 +14,8 @@ from loopline.asset_defs.sensors import source_state
 from loopline.asset_defs.sensors.source_state import Behind, SourceState
 from loopline.platform_core import alarms
 from loopline.platform_core.alarms.debounce import pause
-from loopline.platform_core.features.materialization import waiting
-from loopline.platform_core.features.registry.standing import progress
+from loopline.platform_core.features.materialization import future_rows
+from loopline.platform_core.features.registry.watermarks import progress
 from loopline.platform_core.foundation.names import ModelRef, raw_table, view_name
 from loopline.platform_core.ingestion.landing import pending
 from loopline.platform_core.ingestion.letters.refusals import Refusals, refusals_of_team
@@ -133,7 +133,7 @@ class _Look:
 
     def _is_late(self, view: FeatureView) -> bool:
         come = progress(self.platform, self.team, view)
-        return not come.nothing_new or waiting.due(self.platform, self.team, view, come) is not None
+        return not come.nothing_new or future_rows.due(self.platform, self.team, view, come) is not None
 
     def _any_waits(self, views: list[FeatureView]) -> bool:
         """Say whether rows of a view wait for their time: then it is asked for at each tick."""

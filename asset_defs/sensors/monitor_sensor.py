@@ -14,7 +14,7 @@ from loopline.asset_defs.runs.runs import LOOK_SECONDS, location_of_sensor, unde
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.deployments import watching
 from loopline.platform_core.loop.deployments.deployments import deployments
-from loopline.platform_core.loop.sites import presence
+from loopline.platform_core.loop.sites import heartbeats
 from loopline.platform_core.monitor.quality.predictions import waiting
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Model, Team
@@ -38,7 +38,7 @@ def monitor_sensor(team: Team) -> dg.SensorDefinition:
         busy = under_way(context.instance, MONITOR_JOB, MODEL_TAG, location_of_sensor(context))
         idle = [model for model in deployed if str(ModelRef(team.name, model.name)) not in busy]
         counted = [(model, waiting(platform, team, model)) for model in idle]
-        presence.looked(platform, [(ModelRef(team.name, model.name), rows) for model, rows in counted])
+        heartbeats.looked(platform, [(ModelRef(team.name, model.name), rows) for model, rows in counted])
         wanted = [_request(team, model) for model, rows in counted if rows >= model.drift.min_rows]
         requests, why = with_room(context.instance, platform, wanted)
         said = "; ".join(why) or "no full window yet"

@@ -7,7 +7,7 @@ from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.runs.run_quota import with_room
 from loopline.asset_defs.runs.runs import LOOK_SECONDS, in_progress
 from loopline.platform_core import promotions
-from loopline.platform_core.loop.deployments import wishes
+from loopline.platform_core.loop.deployments import promotion_requests
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.promotions import Looked
 from loopline.platform_core.specs import Team
@@ -57,7 +57,7 @@ def promotion_job(team: Team) -> dg.JobDefinition:
         model = team.model(config.model)
         looked = promotions.look(platform, team, promotions.folder(platform), only=model.name)
         for wish in (one.wish for one in looked if one.wish is not None):
-            commit = wishes.commit_of(wish.path) if wish.path else ""
+            commit = promotion_requests.commit_of(wish.path) if wish.path else ""
             context.log.info(promotions.meet(platform, model, wish, platform.clock.now(), commit))
 
     @dg.job(name=PROMOTION_JOB, description="Carry out what a merged change wishes of a model")

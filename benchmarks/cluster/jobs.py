@@ -18,8 +18,8 @@ from loopline.platform_core.testing.compute import ECHO
 from loopline.platform_core.worker import Job
 from loopline.resources.kubernetes.compute import KubernetesCompute
 from loopline.resources.kubernetes.job import manifest
-from loopline.resources.kubernetes.message import pack_task, unpack_answer
 from loopline.resources.kubernetes.names import job_name
+from loopline.resources.kubernetes.task_payload import pack_task, unpack_answer
 from scripts.cluster import images
 from scripts.cluster.python_layer import interpreter
 

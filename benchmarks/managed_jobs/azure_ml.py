@@ -18,10 +18,10 @@ from loopline.resources.azure_ml.compute import AzureMLCompute
 from loopline.resources.azure_ml.link import Link
 from loopline.resources.azure_ml.request import command_job
 from loopline.resources.azure_ml.service import MOST_NAME_CHARS
-from loopline.resources.managed_jobs.carrying import TASK, answer_file, read_answer
 from loopline.resources.managed_jobs.folder import LEFT
 from loopline.resources.managed_jobs.machines import smallest
 from loopline.resources.managed_jobs.names import job_name
+from loopline.resources.managed_jobs.task_files import TASK, answer_file, read_answer
 from tests.emulators.azure_ml_server import GROUP, WORKSPACE, AzureMLServer, Identity
 from tests.emulators.azurite import Azurite
 

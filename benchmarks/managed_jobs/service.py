@@ -9,8 +9,8 @@ from typing import Any
 from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.testing.compute import ECHO
 from loopline.platform_core.worker import Job
-from loopline.resources.managed_jobs.carrying import pack_task
 from loopline.resources.managed_jobs.service import Order
+from loopline.resources.managed_jobs.task_files import pack_task
 
 VALUE, POLL_SECONDS = 7, 0.1
 ARGUMENTS = {"folder": "/tmp", "value": VALUE}

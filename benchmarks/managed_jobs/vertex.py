@@ -13,10 +13,10 @@ from urllib.request import urlopen
 
 from benchmarks.managed_jobs.service import ARGUMENTS, POLL_SECONDS, REQUIREMENTS, Service, order
 from loopline.platform_core.testing.compute import ECHO
-from loopline.resources.managed_jobs.carrying import TASK, answer_file, read_answer
 from loopline.resources.managed_jobs.folder import LEFT
 from loopline.resources.managed_jobs.machines import smallest
 from loopline.resources.managed_jobs.names import job_name
+from loopline.resources.managed_jobs.task_files import TASK, answer_file, read_answer
 from loopline.resources.vertex.compute import VertexCompute
 from loopline.resources.vertex.link import Link
 from loopline.resources.vertex.request import NAME, custom_job

@@ -26,11 +26,11 @@ from loopline.platform_core.testing.compute import ECHO
 from loopline.platform_core.testing.parts.model_packages import Constant, write_package
 from loopline.resources.kubernetes.compute import KubernetesCompute
 from loopline.resources.kubernetes.link import Link
-from loopline.resources.kubernetes.message import Answer, pack_answer
 from loopline.resources.kubernetes.mirror import SETTLED_SECONDS, Budget, Mirror
 from loopline.resources.kubernetes.mirrored import objects
 from loopline.resources.kubernetes.serving import KubernetesServing
 from loopline.resources.kubernetes.settings import PlainSignIn
+from loopline.resources.kubernetes.task_payload import Answer, pack_answer
 from loopline.stories.portal_home import portal_home
 from tests.deploy.helm_chart import CHART, LEAST, merged
 from tests.s3_server import S3Server

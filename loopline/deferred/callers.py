@@ -16,7 +16,7 @@ import msgspec
 from loopline.deferred import callbacks
 
 if TYPE_CHECKING:
-    from loopline.deferred.spool import Result, Spool
+    from loopline.deferred.request_queue import Result, Spool
     from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 
 CALLERS = 16

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from loopline.deferred import callbacks
-from loopline.deferred.spool import PutOff, Result, Spool
+from loopline.deferred.request_queue import PutOff, Result, Spool
 from loopline.deferred.worker import DeferredWorker, Means
 from loopline.platform_core.errors import NotFound, StoreUnavailable
 from loopline.platform_core.runtime.app import App

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from loopline.deferred.callers import Callers
-from loopline.deferred.spool import Claim, PutOff, Result, Spool, expired
+from loopline.deferred.request_queue import Claim, PutOff, Result, Spool, expired
 from loopline.platform_core.runtime.prediction_log import log
 from loopline.platform_core.runtime.wire.http import JSON_LENGTH
 

@@ -21,7 +21,7 @@ from loopline.demo.stage import Stage, apart, fresh_home, history_lands, open_st
 from loopline.demo.teller import Teller
 from loopline.platform_core import environment as environments
 from loopline.platform_core.errors import LooplineError, Refused
-from loopline.platform_core.features.registry.standing import progress
+from loopline.platform_core.features.registry.watermarks import progress
 from loopline.platform_core.foundation.names import view_table
 from loopline.platform_core.foundation.signals import set_by_signals
 from loopline.platform_core.ingestion.landing import pending

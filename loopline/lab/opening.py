@@ -16,7 +16,7 @@ from loopline.lab.versions import Version, found
 from loopline.platform_core import plugins
 from loopline.platform_core.contracts.registry import CANDIDATE, CHAMPION
 from loopline.platform_core.errors import NotFound
-from loopline.platform_core.features.compute.reach import Reach, Tables
+from loopline.platform_core.features.compute.row_scope import Reach, Tables
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, GONE, ModelRef
 from loopline.platform_core.loop.ledger.entry_kinds import PINNED
 from loopline.platform_core.platform import Platform

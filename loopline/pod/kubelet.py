@@ -67,7 +67,7 @@ def of_this_pod() -> Kubelet | None:
 
 
 def _of_service(link: Link, service: str, namespace: str) -> str:
-    from loopline.resources.kubernetes.obstacles import obstacle
+    from loopline.resources.kubernetes.pod_errors import obstacle
 
     found: Any = link.call_or_none(link.core.read_namespaced_service, service, namespace) if service else None
     if found is None:

@@ -13,7 +13,7 @@ from loopline.platform_core.alarms.alarm import Alarm
 from loopline.platform_core.contracts.notifier import Severity
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.ledger import tables
-from loopline.platform_core.loop.sites import presence
+from loopline.platform_core.loop.sites import heartbeats
 from loopline.watchdog.look import Bounds, Looked
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class LoopLooks:
 
     def sites(self) -> Looked:
         """Was every site at which something is live heard of lately? What it answers meanwhile nobody here knows."""
-        now = presence.now_at(self.platform.ledger)
-        told = sorted(presence.told(self.platform.ledger), key=lambda one: one.seen_at)
+        now = heartbeats.now_at(self.platform.ledger)
+        told = sorted(heartbeats.told(self.platform.ledger), key=lambda one: one.seen_at)
         last = {one.site: one for one in told if one.site in self.platform.environment.sites.names}
         return Looked(tuple(_unheard(site, one.seen_at) for site, one in last.items() if one.silent(now)))
 

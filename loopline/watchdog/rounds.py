@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from loopline.platform_core.alarms import Alarm, clear, raise_alarm, rounds, standing
+from loopline.platform_core.alarms import Alarm, clear, raise_alarm, standing, watchdog_heartbeat
 from loopline.platform_core.alarms.deliver import Sent, deliver
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.loop import watchdog_looks
@@ -111,10 +111,13 @@ class Watchdog:
     def _write_round(self) -> None:
         facts = {"at": datetime.now(UTC).isoformat(), "pid": os.getpid(), "rounds": self.rounds}
         try:
-            rounds.write_round(self.platform.home, facts)
+            watchdog_heartbeat.write_round(self.platform.home, facts)
         except OSError as error:
-            self._log(f"cannot leave word of this round in {self.platform.home / rounds.FILE}: {_error_text(error)}")
-        watchdog_looks.note(self.platform.ledger, rounds.ROUND)
+            self._log(
+                f"cannot leave word of this round in {self.platform.home / watchdog_heartbeat.FILE}: "
+                f"{_error_text(error)}"
+            )
+        watchdog_looks.note(self.platform.ledger, watchdog_heartbeat.ROUND)
 
 
 def _error_text(error: Exception) -> str:

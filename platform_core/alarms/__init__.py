@@ -4,7 +4,7 @@
 the watchdog calls ``deliver``, which tells the notifiers.
 """
 
+from loopline.platform_core.alarms.active_alarms import Standing, acknowledge, clear, past, raise_alarm, standing
 from loopline.platform_core.alarms.alarm import Alarm
-from loopline.platform_core.alarms.board import Standing, acknowledge, clear, past, raise_alarm, standing
 
 __all__ = ["Alarm", "Standing", "acknowledge", "clear", "past", "raise_alarm", "standing"]

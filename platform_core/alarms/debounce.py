@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from loopline.platform_core.contracts.notifier import SEVERITIES
 
 if TYPE_CHECKING:
-    from loopline.platform_core.alarms.board import Standing
+    from loopline.platform_core.alarms.active_alarms import Standing
     from loopline.platform_core.contracts.notifier import Notifier
 
 News = Literal["raised", "worse", "over", "came and went"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from loopline.platform_core.alarms import board, deliveries, messages
+from loopline.platform_core.alarms import active_alarms, deliveries, messages
+from loopline.platform_core.alarms.active_alarms import Standing
 from loopline.platform_core.alarms.alarm import Alarm
-from loopline.platform_core.alarms.board import Standing
 from loopline.platform_core.alarms.debounce import Delivery, News, news, pause
 from loopline.platform_core.alarms.deliveries import Post
 from loopline.platform_core.contracts.notifier import SEVERITIES
@@ -45,7 +45,7 @@ def deliver(platform: Platform, now: datetime | None = None) -> list[Sent]:
     before that was written is sent again, under the same id.
     """
     moment, began = now or datetime.now(UTC), time.monotonic()
-    alarms = [*board.standing(platform.ledger), *board.past(platform.ledger, moment - LOOKED_BACK)]
+    alarms = [*active_alarms.standing(platform.ledger), *active_alarms.past(platform.ledger, moment - LOOKED_BACK)]
     return [sent for notifier in platform.notifiers for sent in _Round(platform, notifier, moment, began).run(alarms)]
 
 
@@ -117,7 +117,7 @@ class _Round:
         message = self._message(mine)
         self._hand_over(message)
         self.post.record_delivery(message, mine, self.platform.clock.now(), self.now)
-        board.clear(self.platform, _cause(self.notifier), "it delivers again")
+        active_alarms.clear(self.platform, _cause(self.notifier), "it delivers again")
         return [Sent(self.notifier.name, message)]
 
     def _hand_over(self, message: Message) -> None:
@@ -149,7 +149,7 @@ class _Round:
         until = {cause: self.now + pause(count, asked) for cause, count in attempts.items()}
         self.post.postpone(until, error.problem)
         if max(attempts.values()) >= DOWN_AFTER:
-            board.raise_alarm(self.platform, _down(self.notifier, error))
+            active_alarms.raise_alarm(self.platform, _down(self.notifier, error))
 
 
 def _cause(notifier: Notifier) -> str:

@@ -16,7 +16,7 @@ from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.loop.ledger.ledger import Entry, append
 
 if TYPE_CHECKING:
-    from loopline.platform_core.alarms.board import Standing
+    from loopline.platform_core.alarms.active_alarms import Standing
     from loopline.platform_core.contracts.notifier import Message
     from loopline.platform_core.loop.ledger.ledger import Ledger
 

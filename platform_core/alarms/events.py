@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.alarms.active_alarms import clear, raise_alarm
 from loopline.platform_core.alarms.alarm import Alarm
-from loopline.platform_core.alarms.board import clear, raise_alarm
 from loopline.platform_core.alarms.pages import Pages
 from loopline.platform_core.foundation.names import AssetName, ModelRef
 

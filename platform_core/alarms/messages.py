@@ -11,7 +11,7 @@ from loopline.platform_core.alarms.pages import alarms_page
 from loopline.platform_core.contracts.notifier import SEVERITIES, Message
 
 if TYPE_CHECKING:
-    from loopline.platform_core.alarms.board import Standing
+    from loopline.platform_core.alarms.active_alarms import Standing
 
 NAMED = 20
 """Alarms that a summary names; the rest it counts."""

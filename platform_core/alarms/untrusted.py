@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from loopline.platform_core.alarms.active_alarms import clear, raise_alarm, standing
 from loopline.platform_core.alarms.alarm import Alarm
-from loopline.platform_core.alarms.board import clear, raise_alarm, standing
 from loopline.platform_core.errors import Untrusted
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from loopline.platform_core.errors import InvalidSpec, NotFound
 from loopline.platform_core.features.compute.label_check import labels_of
-from loopline.platform_core.features.compute.reach import RawRows, Reach
+from loopline.platform_core.features.compute.row_scope import RawRows, Reach
 from loopline.platform_core.foundation import number_lists
 from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL, raw_table
 from loopline.platform_core.loop.rollouts import raw

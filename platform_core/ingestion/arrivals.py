@@ -11,8 +11,8 @@ import msgspec
 
 from loopline.platform_core.errors import NotFound, Refused
 from loopline.platform_core.foundation.names import ARRIVAL, ARRIVED_AT, OP, SAID, SEQUENCE
-from loopline.platform_core.ingestion.held_rows import TAKEN_BACK, marks_of
-from loopline.platform_core.ingestion.holding import mark, with_values, withdrawn, without_marks
+from loopline.platform_core.ingestion.current_row_reads import TAKEN_BACK, marks_of
+from loopline.platform_core.ingestion.current_rows import mark, with_values, withdrawn, without_marks
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.sequence import append_next
 from loopline.platform_core.specs.contracts.source import STREAM

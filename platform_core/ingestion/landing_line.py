@@ -17,7 +17,7 @@ from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import ARRIVAL, LINE
 from loopline.platform_core.ingestion import raw_rows
-from loopline.platform_core.ingestion.holding import of_rows
+from loopline.platform_core.ingestion.current_rows import of_rows
 from loopline.platform_core.loop.ledger import tables
 from loopline.platform_core.loop.ledger.entry_kinds import LANDED
 

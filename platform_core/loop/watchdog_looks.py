@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import select
 
 from loopline.platform_core.loop.ledger import tables
-from loopline.platform_core.loop.sites.presence import now_at
+from loopline.platform_core.loop.sites.heartbeats import now_at
 
 if TYPE_CHECKING:
     from datetime import datetime

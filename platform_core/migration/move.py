@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import ContractBroken, NotFound, Refused
-from loopline.platform_core.migration import online_rows, pages, stillness
+from loopline.platform_core.migration import online_rows, pages, quiescence
 from loopline.platform_core.migration.figures import Moved, MovedModel, MovedTable
 from loopline.platform_core.migration.tables import TableMove, files_of
 from loopline.platform_core.migration.versions import ModelMove, refuse_unable
@@ -47,7 +47,7 @@ class Move:
             tuple(ledger_rows.count(self.source.ledger, self.target.ledger)),
             tuple(online_rows.count(self.source, self.teams)),
             tuple(online_rows.without_team(self.source, self.teams)),
-            tuple(stillness.in_the_way(self.source, self.target)),
+            tuple(quiescence.in_the_way(self.source, self.target)),
         )
 
     def run(self) -> Moved:
@@ -60,16 +60,16 @@ class Move:
         """
         from loopline.platform_core.migration import ledger_rows
 
-        if found := stillness.in_the_way(self.source, self.target):
+        if found := quiescence.in_the_way(self.source, self.target):
             problem, _, fix = found[0].partition(" → ")
             raise Refused(problem, fix)
-        before = stillness.Standing.of(self.source)
+        before = quiescence.Standing.of(self.source)
         tables, models = self._tables(), self._models()
         moved_tables = [table.run() for table in tables]
         moved_models: list[MovedModel] = [model.run() for model in models]
         ledger = ledger_rows.run(self.source.ledger, self.target.ledger, self.report)
         views = online_rows.run(self.source, self.target, self.teams, self.report)
-        before.refuse_growth(stillness.Standing.of(self.source))
+        before.refuse_growth(quiescence.Standing.of(self.source))
         return Moved(
             tuple(self._with_pins(moved_tables, self.target.lake)),
             tuple(moved_models),

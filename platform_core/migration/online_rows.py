@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.online_store import Keep
 from loopline.platform_core.features.materialization import materialize
-from loopline.platform_core.features.materialization.keeping import LATE_DAYS
+from loopline.platform_core.features.materialization.upserts import LATE_DAYS
 from loopline.platform_core.foundation.names import online_view, view_name, view_table
 from loopline.platform_core.migration.figures import MovedView
 

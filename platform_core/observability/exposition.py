@@ -82,9 +82,9 @@ def _quotas(platform: Platform) -> Iterator[Family]:
 
 def _watchdog(platform: Platform) -> Family:
     """Tell when the watchdog ended its last round, by the wall's time."""
-    from loopline.platform_core.alarms import rounds
+    from loopline.platform_core.alarms import watchdog_heartbeat
 
     age = Family("loopline_watchdog_age_seconds", "gauge", "Since when the watchdog has not ended a round.")
-    if (at := rounds.last(platform.ledger)) is not None:
+    if (at := watchdog_heartbeat.last(platform.ledger)) is not None:
         age.add(seconds(at, datetime.now(UTC)))
     return age

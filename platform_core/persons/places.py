@@ -27,7 +27,7 @@ from loopline.platform_core.foundation.names import (
 from loopline.platform_core.ingestion.arrivals import REDACTED
 from loopline.platform_core.ingestion.erased_rows import SHORTEST, as_landed, words
 from loopline.platform_core.ingestion.inbox import Inbox, application
-from loopline.platform_core.monitor.quality import predictions, quality_look
+from loopline.platform_core.monitor.quality import predictions, quality_snapshot
 from loopline.platform_core.persons import place, sets
 from loopline.platform_core.persons.place import BY_CONTRACT, BY_KEY, BY_TEXT, NOT_LOOKED, Place, Row
 from loopline.platform_core.specs.contracts.source import STREAM
@@ -159,7 +159,7 @@ def _of_model(platform: Platform, subject: Subject, model: Model) -> Iterator[Pl
         yield place.chosen(platform.lake, name, f"{what} of {ref}", column="keys", is_meant=subject.is_named_in)
 
     def forget() -> None:
-        for file in quality_look.look_path(platform, ref).parent.glob(f"{ref.dotted}*"):
+        for file in quality_snapshot.look_path(platform, ref).parent.glob(f"{ref.dotted}*"):
             file.unlink(missing_ok=True)
 
     note = "labels and answers that are kept for the next look; they are made again"

@@ -18,8 +18,8 @@ from loopline.platform_core.alarms.untrusted import alarmed
 from loopline.platform_core.contracts.serving import BATCH_ROLE
 from loopline.platform_core.errors import InvalidSpec, NotFound, TaskFailed
 from loopline.platform_core.foundation.names import CREATED_AT, DATE, EVENT_TIME, ModelRef, raw_table, scores_table
-from loopline.platform_core.ingestion.held_rows import key_of
-from loopline.platform_core.ingestion.holding import holding
+from loopline.platform_core.ingestion.current_row_reads import key_of
+from loopline.platform_core.ingestion.current_rows import holding
 from loopline.platform_core.loop.deployments import packages
 from loopline.platform_core.loop.deployments.deployments import deployment
 from loopline.platform_core.runtime.model import manifest as manifests

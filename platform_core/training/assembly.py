@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.features.compute.changes import differ
+from loopline.platform_core.features.compute.entity_locality import refuse_short_reach
 from loopline.platform_core.features.compute.label_check import labels_of
-from loopline.platform_core.features.compute.reliance import refuse_short_reach
 from loopline.platform_core.features.compute.view_features import ViewFeatures, view_features
 from loopline.platform_core.features.materialization.corrections import as_if_right
 from loopline.platform_core.foundation.names import (
@@ -24,7 +24,7 @@ from loopline.platform_core.foundation.names import (
     raw_table,
     view_table,
 )
-from loopline.platform_core.ingestion.holding import holding
+from loopline.platform_core.ingestion.current_rows import holding
 from loopline.platform_core.training.corrected import LEFT_OUT
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import BadRequest
-from loopline.platform_core.features.compute.reach import earlier, held_only
+from loopline.platform_core.features.compute.row_scope import earlier, held_only
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, GONE, ModelRef, view_table
 from loopline.platform_core.training import training_set
 from loopline.platform_core.training.packaging.of_version import training_set_of

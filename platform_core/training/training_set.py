@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.features.compute.view_features import ViewFeatures
 from loopline.platform_core.foundation.names import LABEL, ModelRef, raw_table, view_table
-from loopline.platform_core.ingestion.held_rows import key_of
+from loopline.platform_core.ingestion.current_row_reads import key_of
 from loopline.platform_core.ingestion.quality import doubts
 from loopline.platform_core.loop import erasures
 from loopline.platform_core.loop.cycles import quarantines

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, StoreUnavailable, one_line
 from loopline.resources.azure.identity import identity
-from loopline.resources.managed_jobs.asking import Again, Asking
+from loopline.resources.managed_jobs.retries import Again, Asking
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,11 +11,11 @@ from loopline.resources.azure_ml.container import Container
 from loopline.resources.azure_ml.link import Link, code, is_of_workspace, status, words
 from loopline.resources.azure_ml.request import ENVIRONMENT, command_job, image_version, installation
 from loopline.resources.azure_ml.settings import Settings
-from loopline.resources.managed_jobs.carrying import Outcome
+from loopline.resources.managed_jobs.deadline import Wait
 from loopline.resources.managed_jobs.folder import lay, left_by
 from loopline.resources.managed_jobs.log_pieces import LogPieces
-from loopline.resources.managed_jobs.patience import Wait
 from loopline.resources.managed_jobs.service import Look, Order, Service
+from loopline.resources.managed_jobs.task_files import Outcome
 
 MOST_NAME_CHARS = 100
 _CREATED, _NOT_FOUND = 201, 404

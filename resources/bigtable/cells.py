@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loopline.platform_core.errors import ContractBroken
-from loopline.resources.nosql.spelling import cut, scattered, spelled
+from loopline.resources.nosql.key_encoding import cut, scattered, spelled
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import Transient
 from loopline.resources.bigtable.cells import DELETIONS, checked_key, parts, prefix_range, row_key, view_range
-from loopline.resources.nosql.pace import Throttled
-from loopline.resources.nosql.settling import Change, Held, Outcome, Seen
+from loopline.resources.nosql.conditional_writes import Change, Held, Outcome, Seen
+from loopline.resources.nosql.rate_limit import Throttled
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key

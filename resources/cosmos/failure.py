@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, LooplineError, StoreUnavailable, one_line
-from loopline.resources.nosql.pace import NotLetIn, Throttled
+from loopline.resources.nosql.rate_limit import NotLetIn, Throttled
 
 GONE, TAKEN, ANOTHER = 404, 409, 412
 """An item that is not there, is there already, or has another ETag; of a container: there is none."""

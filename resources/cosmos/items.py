@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import ContractBroken
-from loopline.resources.nosql.spelling import cut, spelled
+from loopline.resources.nosql.key_encoding import cut, spelled
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import Transient
 from loopline.resources.cosmos.items import counts, item_id, item_of, now_us, packed, parts
-from loopline.resources.nosql.settling import Change, Held, Outcome, Seen
+from loopline.resources.nosql.conditional_writes import Change, Held, Outcome, Seen
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key

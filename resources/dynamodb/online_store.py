@@ -18,9 +18,9 @@ from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, 
 from loopline.platform_core.foundation.one_a_process import OneAProcess
 from loopline.resources.aws.client import Reach, make_client
 from loopline.resources.aws.pace import Pace
-from loopline.resources.dynamodb.insisting import Insistence
 from loopline.resources.dynamodb.items import Lifetime, Place, Places, packed_rows
 from loopline.resources.dynamodb.reading import Reader, Rows, Trips
+from loopline.resources.dynamodb.retries import Insistence
 from loopline.resources.dynamodb.table import Table
 from loopline.resources.dynamodb.writing import Delete, Put, Writer
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from loopline.resources.dynamodb.insisting import Insistence
 from loopline.resources.dynamodb.items import Item, Place, item_of, key_of, now_ms, number
+from loopline.resources.dynamodb.retries import Insistence
 
 T = TypeVar("T")
 PUT = "attribute_not_exists(t) OR t <= :t OR g <= :now"

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loopline.platform_core.errors import ContractBroken
-from loopline.resources.nosql.spelling import scattered, spelled
+from loopline.resources.nosql.key_encoding import scattered, spelled
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key
-    from loopline.resources.nosql.settling import Change
+    from loopline.resources.nosql.conditional_writes import Change
 
 ID_BYTES = 1500
 DOCUMENT_BYTES = 1_048_576

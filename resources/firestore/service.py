@@ -18,7 +18,7 @@ from loopline.resources.firestore.documents import (
     write_of,
 )
 from loopline.resources.google_cloud.failure import ALREADY_EXISTS, FAILED_PRECONDITION, NOT_FOUND, OK, of_code
-from loopline.resources.nosql.settling import Change, Held, Outcome, Seen
+from loopline.resources.nosql.conditional_writes import Change, Held, Outcome, Seen
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.online_store import Key

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, LooplineError, StoreUnavailable, one_line
-from loopline.resources.nosql.pace import NotLetIn, Throttled
+from loopline.resources.nosql.rate_limit import NotLetIn, Throttled
 
 OK, INVALID, DEADLINE, NOT_FOUND, ALREADY_EXISTS, DENIED, EXHAUSTED, FAILED_PRECONDITION, ABORTED, UNAVAILABLE = (
     0, 3, 4, 5, 6, 7, 8, 9, 10, 14,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
-    from loopline.resources.kafka.told import Told
+    from loopline.resources.kafka.client_callbacks import Told
 
 
 def delete_all(admin: AdminClient, prefix: str, timeout_seconds: float, told: Told) -> None:

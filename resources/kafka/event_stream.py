@@ -23,13 +23,13 @@ from loopline.platform_core.contracts.event_stream import (
 from loopline.platform_core.errors import ContractBroken, LooplineError
 from loopline.platform_core.foundation.one_a_process import OneAProcess
 from loopline.resources.kafka.clearing import delete_all
+from loopline.resources.kafka.client_callbacks import Told
 from loopline.resources.kafka.member import Clients, Joining, KafkaMember
 from loopline.resources.kafka.reader import Content, Reader, bare
 from loopline.resources.kafka.schema_registry import SchemaRegistry
 from loopline.resources.kafka.schemas import Schemas, content
 from loopline.resources.kafka.security import KafkaConnection
 from loopline.resources.kafka.sending import raise_delivery_errors, send, topic_of
-from loopline.resources.kafka.told import Told
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from loopline.platform_core.contracts.event_stream import Member, Record, records_table
 from loopline.platform_core.errors import CommitConflict, Refused
+from loopline.resources.kafka.client_callbacks import Told
 from loopline.resources.kafka.reader import Content, bare, row
 from loopline.resources.kafka.sending import raise_delivery_errors, send
-from loopline.resources.kafka.told import Told
 
 if TYPE_CHECKING:
     import pyarrow as pa

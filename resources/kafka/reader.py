@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts.event_stream import Read
 from loopline.platform_core.errors import ContractBroken, InvalidEnvironment, StoreUnavailable
-from loopline.resources.kafka.told import Told
+from loopline.resources.kafka.client_callbacks import Told
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import ContractBroken, StoreUnavailable
-from loopline.resources.kafka.told import Told
+from loopline.resources.kafka.client_callbacks import Told
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer

@@ -14,9 +14,9 @@ from loopline.platform_core.contracts.tenant_store import TenantStore
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable
 from loopline.platform_core.foundation.one_a_process import OneAProcess
 from loopline.platform_core.tenants.names import checked
+from loopline.resources.kafka.client_callbacks import Told
 from loopline.resources.kafka.log_sizes import sizes
 from loopline.resources.kafka.security import KafkaConnection
-from loopline.resources.kafka.told import Told
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AclBinding, AdminClient

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.contracts.state_store import together
-from loopline.resources.kserve.apart import VERSION, part_name
 from loopline.resources.kserve.inference_service import around, predictor
+from loopline.resources.kserve.per_version import VERSION, part_name
 from loopline.resources.object_store.groups import version_place
 from loopline.resources.object_store.states import ObjectStates
 

@@ -21,7 +21,7 @@ from loopline.platform_core.runtime.prediction_log.collected import (
     TIME_HEADER,
     VERSION,
 )
-from loopline.resources.kserve import apart
+from loopline.resources.kserve import per_version
 from loopline.resources.kubernetes.endpoint_manifests import budget, labels, named, placement, resources
 from loopline.resources.object_store.grouped import filled
 from loopline.resources.object_store.groups import version_place
@@ -102,11 +102,14 @@ class ForeignRuntimes:
             "metadataHeaders": [KEYS_HEADER, TIME_HEADER, LENGTH_HEADER],
             "metadataAnnotations": list(note.notes),
         }
-        own = {"labels": {**labels(group), apart.VERSION: apart.part_name(version)}, "annotations": note.notes}
+        own = {
+            "labels": {**labels(group), per_version.VERSION: per_version.part_name(version)},
+            "annotations": note.notes,
+        }
         return {
             **placement(serving, group),
             **serving.pod_template.metadata(own),
-            "name": apart.part_name(version),
+            "name": per_version.part_name(version),
             "model": answers,
             "logger": logger,
         }
@@ -155,7 +158,7 @@ class ForeignRuntimes:
         return msgspec.json.decode(found[0], type=_Part)
 
     def _place(self, model: str, version: str) -> str:
-        return version_place(self._serving.group(model), apart.part_name(version))
+        return version_place(self._serving.group(model), per_version.part_name(version))
 
 
 def _notes(model: str, served: Served, package: manifest.Manifest | None) -> dict[str, str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import CommitConflict
-from loopline.resources.kserve.apart import (
+from loopline.resources.kserve.inference_service import API, service_name
+from loopline.resources.kserve.per_version import (
     ARRIVED,
     SINCE,
     VERSION,
@@ -20,7 +21,6 @@ from loopline.resources.kserve.apart import (
     part_name,
     planned,
 )
-from loopline.resources.kserve.inference_service import API, service_name
 from loopline.resources.kubernetes.endpoint_manifests import named
 
 if TYPE_CHECKING:

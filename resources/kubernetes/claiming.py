@@ -9,8 +9,8 @@ from typing import Any
 from loopline.platform_core.errors import InvalidEnvironment, Transient
 from loopline.resources.kubernetes.job import Manifest
 from loopline.resources.kubernetes.link import Link, api_message
-from loopline.resources.kubernetes.looks import Wait, complete, failed
 from loopline.resources.kubernetes.names import ANSWER
+from loopline.resources.kubernetes.pod_status import Wait, complete, failed
 
 _GONE_SECONDS = 120
 _PAUSE_SECONDS = 0.2

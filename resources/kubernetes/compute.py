@@ -14,15 +14,15 @@ from loopline.platform_core.contracts.compute import Compute, Json
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.worker import Failure, Job
-from loopline.resources.kubernetes import claiming, fits
+from loopline.resources.kubernetes import claiming, schedulability
+from loopline.resources.kubernetes.deadline import Patience
 from loopline.resources.kubernetes.following import Following
 from loopline.resources.kubernetes.job import manifest
 from loopline.resources.kubernetes.link import Link
-from loopline.resources.kubernetes.looks import Wait, complete
-from loopline.resources.kubernetes.message import pack_task
 from loopline.resources.kubernetes.names import ANSWER, KEY, MANAGED
-from loopline.resources.kubernetes.patience import Patience
+from loopline.resources.kubernetes.pod_status import Wait, complete
 from loopline.resources.kubernetes.settings import Settings
+from loopline.resources.kubernetes.task_payload import pack_task
 
 _PAUSE_SECONDS = 3.0
 
@@ -52,7 +52,7 @@ class KubernetesCompute(Settings, Compute):
         packed = pack_task(Job(task, dict(args)))
         namespace, account = self.placed(args)
         link = self._linked()
-        fits.require(link, self, requirements, namespace)
+        schedulability.require(link, self, requirements, namespace)
         job = self._claimed(link, namespace, manifest(self, requirements, key, packed, account))
         outcome = Following(link, self, job, requirements).answer().outcome
         if isinstance(outcome, Failure):

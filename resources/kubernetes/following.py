@@ -8,16 +8,16 @@ from typing import Any
 from loopline.platform_core.errors import LooplineError, Refused, Transient
 from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.worker import Failure
-from loopline.resources.kubernetes import looks
+from loopline.resources.kubernetes import pod_status
 from loopline.resources.kubernetes.claiming import remove
+from loopline.resources.kubernetes.deadline import Patience
 from loopline.resources.kubernetes.gang import Gang, Ranks, decisive, ranks_of
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.logs import Log, answer_in_log
-from loopline.resources.kubernetes.looks import End, Wait
-from loopline.resources.kubernetes.message import Answer, InLog, pack_annotation, unpack_annotation, unpack_answer
 from loopline.resources.kubernetes.names import ANSWER
-from loopline.resources.kubernetes.patience import Patience
+from loopline.resources.kubernetes.pod_status import End, Wait
 from loopline.resources.kubernetes.settings import Settings
+from loopline.resources.kubernetes.task_payload import Answer, InLog, pack_annotation, unpack_annotation, unpack_answer
 
 _WATCH_SECONDS, _SOON_SECONDS = 30, 3
 """How long a watch lasts while the task runs, and while it is not known whether it ever will."""
@@ -54,14 +54,14 @@ class Following:
         return found
 
     def _look(self, ranks: Ranks) -> Answer | None:
-        self.seen = min(ranks.values(), key=looks.whole, default=self.seen)
+        self.seen = min(ranks.values(), key=pod_status.whole, default=self.seen)
         self.ranks |= {pod.metadata.name: rank for rank, pod in ranks.items()}
-        for pod in filter(looks.runs, ranks.values()):
+        for pod in filter(pod_status.runs, ranks.values()):
             self._log_of(pod.metadata.name).follow(pod.metadata.name)
         last = decisive(ranks, self.workers)
-        if last is not None and (end := looks.ended(last, self.requirements)):
+        if last is not None and (end := pod_status.ended(last, self.requirements)):
             return self._ended(end)
-        waits = [wait for pod in ranks.values() if (wait := looks.wait(pod))]
+        waits = [wait for pod in ranks.values() if (wait := pod_status.wait(pod))]
         if len(ranks) < self.workers:
             return self._with_too_few(ranks, waits)
         self._record_wait(waits[0] if waits else None)
@@ -75,10 +75,10 @@ class Following:
             raise self._cancelled()
         if found := _answer_of_job(job):
             return found
-        if looks.complete(job) and 0 in ranks and (end := looks.ended(ranks[0], self.requirements)):
+        if pod_status.complete(job) and 0 in ranks and (end := pod_status.ended(ranks[0], self.requirements)):
             return self._ended(end)
-        if looks.failed(job) or looks.complete(job):
-            raise looks.gone(job, self.seen, self.requirements)
+        if pod_status.failed(job) or pod_status.complete(job):
+            raise pod_status.gone(job, self.seen, self.requirements)
         self._record_wait(waits[0] if waits else self._refusal())
         if self.workers > 1:
             self.gang.take_up(job)
@@ -122,7 +122,7 @@ class Following:
     def _until_failed(self) -> Any:
         """Return the Job that knows that its pod failed; None: somebody took it away."""
         until = time.monotonic() + _FAILED_SECONDS
-        while (job := self._now()) is not None and looks.failed(job) is None and time.monotonic() < until:
+        while (job := self._now()) is not None and pod_status.failed(job) is None and time.monotonic() < until:
             time.sleep(_PAUSE_SECONDS)
         return job
 
@@ -139,7 +139,7 @@ class Following:
         """Return why no pod is made: an event of the Job says it, for the pod never exists."""
         selector = f"involvedObject.uid={self.job.metadata.uid},reason=FailedCreate"
         events = self.link.call(self.link.core.list_namespaced_event, self.namespace, field_selector=selector).items
-        last = max(events, key=looks.event_time, default=None)
+        last = max(events, key=pod_status.event_time, default=None)
         return None if last is None else Wait(last.message, passing="exceeded quota" in last.message)
 
     def _record_wait(self, wait: Wait | None) -> None:

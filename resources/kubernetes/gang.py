@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loopline.platform_core.specs.gang import PORT
-from loopline.resources.kubernetes import looks
+from loopline.resources.kubernetes import pod_status
+from loopline.resources.kubernetes.deadline import write_line
 from loopline.resources.kubernetes.link import Link
 from loopline.resources.kubernetes.names import GANG, GIVEN_BACK
-from loopline.resources.kubernetes.patience import write_line
 from loopline.resources.kubernetes.settings import Settings
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
@@ -40,10 +40,10 @@ class Gang:
     def gather(self, ranks: Ranks) -> None:
         """Tell the addresses if all are there; give the places back if some have been missing for long."""
         unaware = [pod for pod in ranks.values() if not _is_of_gang(pod)]
-        if len(ranks) == self.workers and all(looks.runs(pod) and pod.status.pod_ip for pod in ranks.values()):
+        if len(ranks) == self.workers and all(pod_status.runs(pod) and pod.status.pod_ip for pod in ranks.values()):
             self._introduce(ranks, unaware)
         elif len(unaware) == len(ranks) and self._in_vain(ranks):
-            self._give_back(sum(map(looks.placed, ranks.values())))
+            self._give_back(sum(map(pod_status.placed, ranks.values())))
 
     def take_up(self, job: Any) -> None:
         """Ask for places again, if they were given back."""
@@ -59,7 +59,7 @@ class Gang:
 
     def _in_vain(self, ranks: Ranks) -> bool:
         """Say whether some have held places for ``gang_seconds`` while others had none."""
-        placed = sum(map(looks.placed, ranks.values()))
+        placed = sum(map(pod_status.placed, ranks.values()))
         if placed in {0, self.workers}:
             self.since = None
             return False
@@ -90,10 +90,10 @@ def decisive(ranks: Ranks, workers: int) -> Any:
 
     It is the first that fell, not one of those that were ended for its sake; or the first rank's, when all are done.
     """
-    fallen = [pod for pod in ranks.values() if looks.over(pod) and not looks.succeeded(pod)]
+    fallen = [pod for pod in ranks.values() if pod_status.over(pod) and not pod_status.succeeded(pod)]
     if fallen:
-        return min(fallen, key=lambda pod: (looks.taken_away(pod), looks.ended_at(pod)))
-    done = len(ranks) == workers and all(looks.succeeded(pod) for pod in ranks.values())
+        return min(fallen, key=lambda pod: (pod_status.taken_away(pod), pod_status.ended_at(pod)))
+    done = len(ranks) == workers and all(pod_status.succeeded(pod) for pod in ranks.values())
     return ranks[0] if done else None
 
 

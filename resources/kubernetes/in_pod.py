@@ -15,7 +15,7 @@ from pathlib import Path
 from loopline.platform_core import worker
 from loopline.platform_core.specs.gang import Gang
 from loopline.platform_core.worker import Failure
-from loopline.resources.kubernetes.message import Answer, pack_answer, unpack_task
+from loopline.resources.kubernetes.task_payload import Answer, pack_answer, unpack_task
 
 TASK = Path("/etc/loopline/task/task")
 """Where the Job's annotation is mounted."""

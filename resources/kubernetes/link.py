@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable
-from loopline.resources.kubernetes.patience import WAIT_SECONDS, write_line
+from loopline.resources.kubernetes.deadline import WAIT_SECONDS, write_line
 
 if TYPE_CHECKING:
     from loopline.resources.kubernetes.settings import SignIn

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from loopline.resources.kubernetes.deadline import write_line
 from loopline.resources.kubernetes.link import Link
-from loopline.resources.kubernetes.message import LINE, Answer, InLog, from_log
-from loopline.resources.kubernetes.patience import write_line
+from loopline.resources.kubernetes.task_payload import LINE, Answer, InLog, from_log
 
 _LAST_SECONDS = 10.0
 """How long the end of a log may take to arrive, once its container has ended."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.pod_template import PodTemplate
-from loopline.resources.kubernetes import room
+from loopline.resources.kubernetes import group_capacity
 from loopline.resources.kubernetes.by_team import TEAM, of_its_team
 from loopline.resources.kubernetes.endpoint_manifests import (
     GRPC_PORT,
@@ -27,7 +27,7 @@ from loopline.resources.kubernetes.endpoint_manifests import (
 )
 from loopline.resources.kubernetes.link import Link, api_message, is_unknown_path
 from loopline.resources.kubernetes.names import team_word
-from loopline.resources.kubernetes.obstacles import obstacle
+from loopline.resources.kubernetes.pod_errors import obstacle
 from loopline.resources.object_store.grouped import GroupedServing, filled
 
 _MANAGER = "loopline"
@@ -130,7 +130,7 @@ class PodServing(GroupedServing):
     def apply(self, state: DesiredState) -> None:
         """Leave the state for the servers, then see to it that there are some."""
         self.require(state.needs, state.model)
-        room.require(self, state)
+        group_capacity.require(self, state)
         super().apply(state)
         self._make(state.model)
 

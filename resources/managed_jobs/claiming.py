@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import count
 
 from loopline.platform_core.errors import InvalidEnvironment, Transient
+from loopline.resources.managed_jobs.deadline import Patience, Wait
 from loopline.resources.managed_jobs.names import job_name
-from loopline.resources.managed_jobs.patience import Patience, Wait
 from loopline.resources.managed_jobs.service import Look, Order, Phase, Service
 
 _ENDING_SECONDS = 900

@@ -16,12 +16,12 @@ from loopline.platform_core.foundation.one_a_process import OneAProcess
 from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.worker import Failure, Job
 from loopline.resources.managed_jobs import names
-from loopline.resources.managed_jobs.carrying import pack_task
 from loopline.resources.managed_jobs.claiming import Claim, jobs_of
+from loopline.resources.managed_jobs.deadline import Patience
 from loopline.resources.managed_jobs.following import Following
 from loopline.resources.managed_jobs.machines import Machines, smallest
-from loopline.resources.managed_jobs.patience import Patience
 from loopline.resources.managed_jobs.service import Order, Phase, Service
+from loopline.resources.managed_jobs.task_files import pack_task
 
 
 class ManagedCompute(Compute):

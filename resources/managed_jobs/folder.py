@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 
-from loopline.resources.managed_jobs.carrying import TASK, Outcome, answer_file, digest, of_workers, read_answer
+from loopline.resources.managed_jobs.task_files import TASK, Outcome, answer_file, digest, of_workers, read_answer
 
 LEFT = "left"
 """The folder, below a job's own, for what its containers leave."""

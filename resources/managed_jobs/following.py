@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from loopline.platform_core.errors import LooplineError, Refused, Transient
 from loopline.platform_core.worker import Failure
-from loopline.resources.managed_jobs.carrying import Outcome
-from loopline.resources.managed_jobs.patience import Patience, Wait
+from loopline.resources.managed_jobs.deadline import Patience, Wait
 from loopline.resources.managed_jobs.service import Look, Phase, Service
+from loopline.resources.managed_jobs.task_files import Outcome
 
 
 class Following:

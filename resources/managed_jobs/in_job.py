@@ -13,8 +13,8 @@ from typing import NoReturn
 from loopline.platform_core import worker
 from loopline.platform_core.specs.gang import Gang
 from loopline.platform_core.worker import Failure
-from loopline.resources.managed_jobs.carrying import Outcome, unpack_task, write_answer
 from loopline.resources.managed_jobs.log_pieces import kept
+from loopline.resources.managed_jobs.task_files import Outcome, unpack_task, write_answer
 
 
 def done(task: Path, folder: Path, gang: Gang) -> Outcome:

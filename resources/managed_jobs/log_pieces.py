@@ -19,8 +19,8 @@ from typing import NoReturn
 
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.foundation.files import write
+from loopline.resources.managed_jobs.deadline import write_line
 from loopline.resources.managed_jobs.folder import LEFT, Folder
-from loopline.resources.managed_jobs.patience import write_line
 from loopline.resources.managed_jobs.service import Lines
 
 _FIRST_SECONDS, _LAST_SECONDS, _SHARE = 0.5, 30.0, 0.05

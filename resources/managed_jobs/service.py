@@ -11,8 +11,8 @@ from typing import Any
 from loopline.platform_core.contracts.compute import Billed
 from loopline.platform_core.errors import InvalidSpec, LooplineError
 from loopline.platform_core.specs.model import Requirements
-from loopline.resources.managed_jobs.carrying import Outcome
-from loopline.resources.managed_jobs.patience import Wait
+from loopline.resources.managed_jobs.deadline import Wait
+from loopline.resources.managed_jobs.task_files import Outcome
 
 
 class Phase(Enum):

@@ -17,9 +17,9 @@ from pydantic import Field, PrivateAttr
 from loopline.platform_core.contracts.online_packing import pack, unpack
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow, OnlineStore, newest, replacing
 from loopline.platform_core.errors import LooplineError, StoreUnavailable
-from loopline.resources.nosql.pace import Pace, Patience
-from loopline.resources.nosql.settling import Replacement, Rows, settle, writing
-from loopline.resources.nosql.together import Together, spread
+from loopline.resources.nosql.batching import Together, spread
+from loopline.resources.nosql.conditional_writes import Replacement, Rows, settle, writing
+from loopline.resources.nosql.rate_limit import Pace, Patience
 
 if TYPE_CHECKING:
     import pyarrow as pa

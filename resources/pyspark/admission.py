@@ -41,7 +41,7 @@ def require(pods: Pods) -> None:
 
 def obstacles(pods: Pods, application: str) -> str:
     """Say what keeps an application's pods from starting, each obstacle once; empty: nobody says."""
-    from loopline.resources.kubernetes.obstacles import obstacle
+    from loopline.resources.kubernetes.pod_errors import obstacle
 
     with suppress(LooplineError):
         link = _link(pods)

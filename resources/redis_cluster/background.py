@@ -7,7 +7,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from loopline.resources.redis_cluster.scattered import Scattered
+from loopline.resources.redis_cluster.scatter_gather import Scattered
 
 T = TypeVar("T")
 

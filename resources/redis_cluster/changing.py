@@ -13,7 +13,7 @@ from loopline.platform_core.contracts.online_packing import TIME_BYTES, pack
 from loopline.platform_core.contracts.online_store import Keep, Key, OnlineRow
 from loopline.resources.redis.failure import failure
 from loopline.resources.redis.newest_wins import KEEP_NEWEST, REPLACE, REPLACE_SHA, SHA, Command, Replacement
-from loopline.resources.redis_cluster.scattered import Aimed, Scattered
+from loopline.resources.redis_cluster.scatter_gather import Aimed, Scattered
 from loopline.resources.redis_cluster.slots import Address, slot_of
 
 AT_ONCE = 2000

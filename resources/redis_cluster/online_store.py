@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from loopline.resources.redis_cluster.background import Background
     from loopline.resources.redis_cluster.changing import Named
-    from loopline.resources.redis_cluster.scattered import Aimed, Scattered
+    from loopline.resources.redis_cluster.scatter_gather import Aimed, Scattered
 
 Asks = Sequence[tuple[str, Sequence[Key]]]
 
@@ -103,7 +103,7 @@ class RedisClusterOnlineStore(OnlineStore):
         return lambda key: f"{head}{{{key}}}"
 
     def _gets(self, asks: Asks) -> list[Aimed]:
-        from loopline.resources.redis_cluster.scattered import Aimed
+        from loopline.resources.redis_cluster.scatter_gather import Aimed
         from loopline.resources.redis_cluster.slots import slot_of
 
         names = [name for view, keys in asks for name in map(self._named(view), keys)]
@@ -130,7 +130,7 @@ class RedisClusterOnlineStore(OnlineStore):
         return self._clusters[loop]
 
     def _new(self) -> Scattered:
-        from loopline.resources.redis_cluster.scattered import Scattered
+        from loopline.resources.redis_cluster.scatter_gather import Scattered
 
         return Scattered(self.url, self.seeds, self.timeout_seconds)
 

@@ -7,7 +7,7 @@ import zlib
 from typing import Any
 
 from loopline.platform_core.errors import InvalidEnvironment
-from loopline.resources.managed_jobs.carrying import TASK, Outcome, answer_file, digest, of_workers, read_answer
+from loopline.resources.managed_jobs.task_files import TASK, Outcome, answer_file, digest, of_workers, read_answer
 from loopline.resources.sagemaker.link import Link, code, words
 
 _NOWHERE = frozenset({"NoSuchBucket", "PermanentRedirect", "InvalidBucketName"})

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from loopline.platform_core.specs.gang import PORT, Gang
 from loopline.platform_core.worker import Failure
-from loopline.resources.managed_jobs.carrying import TASK
 from loopline.resources.managed_jobs.in_job import done
+from loopline.resources.managed_jobs.task_files import TASK
 
 CHANNEL = "task"
 ROOT = "LOOPLINE_SAGEMAKER_ROOT"

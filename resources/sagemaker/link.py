@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, StoreUnavailable, one_line
-from loopline.resources.managed_jobs.asking import Again, Asking
+from loopline.resources.managed_jobs.retries import Again, Asking
 
 if TYPE_CHECKING:
     from loopline.resources.sagemaker.settings import Settings

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from loopline.resources.managed_jobs.patience import write_line
+from loopline.resources.managed_jobs.deadline import write_line
 from loopline.resources.managed_jobs.service import Lines
 from loopline.resources.sagemaker.in_job import END
 from loopline.resources.sagemaker.link import Link

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from loopline.platform_core.errors import InvalidEnvironment
-from loopline.resources.managed_jobs.carrying import Outcome
-from loopline.resources.managed_jobs.patience import Wait
+from loopline.resources.managed_jobs.deadline import Wait
 from loopline.resources.managed_jobs.service import Look, Order, Service
+from loopline.resources.managed_jobs.task_files import Outcome
 from loopline.resources.sagemaker import looks
 from loopline.resources.sagemaker.bucket import Bucket
 from loopline.resources.sagemaker.link import Link, code, words

@@ -20,7 +20,7 @@ from loopline.platform_core.foundation.clock import instant_of
 from loopline.platform_core.foundation.files import lent
 from loopline.resources.taking.page_files import TakenFiles
 from loopline.resources.taking.page_log import PAGES, Page, PageLog
-from loopline.resources.taking.shelf import Shelf, shelf_of
+from loopline.resources.taking.page_store import Shelf, shelf_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

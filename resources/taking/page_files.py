@@ -9,7 +9,7 @@ from pathlib import Path
 from loopline.platform_core.contracts.lake_files import PageFiles, StoredFile, TableFiles
 from loopline.platform_core.errors import NotFound
 from loopline.resources.taking.page_log import ANSWERS, LOG, WHOLE
-from loopline.resources.taking.shelf import Shelf
+from loopline.resources.taking.page_store import Shelf
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from loopline.platform_core.errors import CommitConflict, ContractBroken
-from loopline.resources.taking.shelf import Shelf
+from loopline.resources.taking.page_store import Shelf
 
 PAGES, ANSWERS, LOG, WHOLE = "pages", "answers", "log", "whole"
 """Folders of a source, and the piece of the log that has all up to a number."""

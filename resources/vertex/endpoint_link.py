@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError, Overloaded
-from loopline.resources.managed_jobs.asking import Asking
+from loopline.resources.managed_jobs.retries import Asking
 from loopline.resources.vertex.link import CALL_SECONDS, is_of_machines, judged, not_installed, signed_in, status, words
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.errors import InvalidEnvironment, StoreUnavailable, one_line
-from loopline.resources.managed_jobs.asking import Again, Asking
+from loopline.resources.managed_jobs.retries import Again, Asking
 
 if TYPE_CHECKING:
     from loopline.resources.vertex.settings import Settings

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from loopline.platform_core.errors import InvalidEnvironment, LooplineError
-from loopline.resources.managed_jobs.carrying import Outcome
+from loopline.resources.managed_jobs.deadline import Wait
 from loopline.resources.managed_jobs.folder import lay, left_by
 from loopline.resources.managed_jobs.log_pieces import LogPieces
-from loopline.resources.managed_jobs.patience import Wait
 from loopline.resources.managed_jobs.service import Look, Order, Service
+from loopline.resources.managed_jobs.task_files import Outcome
 from loopline.resources.vertex import looks
 from loopline.resources.vertex.bucket import Bucket
 from loopline.resources.vertex.claims import Claims

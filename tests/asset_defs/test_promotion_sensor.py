@@ -13,7 +13,7 @@ from loopline.asset_defs.sensors.promotion_sensor import promotion_job, promotio
 from loopline.platform_core import alarms
 from loopline.platform_core.environment import Promotions
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.deployments import wishes
+from loopline.platform_core.loop.deployments import promotion_requests
 from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.turn import start_rollout
 
@@ -34,9 +34,9 @@ def folder(driver, tmp_path: Path) -> Path:
 
 def wish(folder: Path, version: str) -> None:
     """Merge a wish."""
-    file = folder / wishes.place(ONE)
+    file = folder / promotion_requests.place(ONE)
     file.parent.mkdir(exist_ok=True)
-    file.write_text(wishes.text_of(ONE, version, "anna", "it is better", hold=False))
+    file.write_text(promotion_requests.text_of(ONE, version, "anna", "it is better", hold=False))
 
 
 def test_a_merged_wish_is_one_run(driver, folder):

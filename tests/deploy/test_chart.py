@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from loopline.platform_core import environment
-from loopline.platform_core.alarms import rounds
+from loopline.platform_core.alarms import watchdog_heartbeat
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation import liveness
 from loopline.pod.settings import DagsterSettings
@@ -155,7 +155,7 @@ def test_what_listens_on_no_port_shows_a_sign_of_life(tmp_path):
         sign.unlink(missing_ok=True)
         ask = [sys.executable, *options, look.replace(path, str(sign))]
         said = [subprocess.run(ask, check=False, capture_output=True).returncode]
-        liveness.beat(tmp_path) if sign.name == liveness.FILE else rounds.write_round(tmp_path, {})
+        liveness.beat(tmp_path) if sign.name == liveness.FILE else watchdog_heartbeat.write_round(tmp_path, {})
         said.append(subprocess.run(ask, check=False, capture_output=True).returncode)
         os.utime(sign, (0, 0))
         said.append(subprocess.run(ask, check=False, capture_output=True).returncode)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from loopline.platform_core.foundation.names import ModelRef
-from loopline.platform_core.loop.deployments import wishes
+from loopline.platform_core.loop.deployments import promotion_requests
 from loopline.platform_core.loop.rollouts import rollouts
 from loopline.platform_core.loop.rollouts.rollback import roll_back
 from loopline.resources.kubernetes.mirror import _conditions
@@ -44,10 +44,10 @@ def test_every_promotion_is_read_and_named(environment):
     """Each file is a wish of the model that it lies for, and its team's kustomization makes it a ConfigMap."""
     folder = FOLDER / "environments" / environment / "promotions"
     for team in sorted(path.name for path in folder.iterdir()):
-        found = dict(wishes.wished(folder, team))
+        found = dict(promotion_requests.wished(folder, team))
         assert found
-        assert [wishes.read(path, ref).ref for ref, path in found.items()] == list(found)
-        made = yaml.safe_load((folder / team / wishes.KUSTOMIZATION).read_text())["configMapGenerator"]
+        assert [promotion_requests.read(path, ref).ref for ref, path in found.items()] == list(found)
+        made = yaml.safe_load((folder / team / promotion_requests.KUSTOMIZATION).read_text())["configMapGenerator"]
         assert made == [{"name": "loopline-promotions", "files": [path.name for path in found.values()]}]
 
 
@@ -55,7 +55,7 @@ def test_every_promotion_is_read_and_named(environment):
 def test_every_team_s_values_reach_the_release(environment):
     """A team's file is in the ConfigMap, and the ConfigMap's key in the release; and it speaks of that team alone."""
     folder = FOLDER / "environments" / environment
-    (made,) = yaml.safe_load((folder / wishes.KUSTOMIZATION).read_text())["configMapGenerator"]
+    (made,) = yaml.safe_load((folder / promotion_requests.KUSTOMIZATION).read_text())["configMapGenerator"]
     teams = sorted(f"teams/{path.name}" for path in (folder / "teams").iterdir())
     assert made["files"] == ["platform.yaml", *teams]
     (release,) = [d for _, d in documents(f"flux/{environment}") if d["kind"] == "HelmRelease"]
@@ -91,7 +91,7 @@ def test_the_chart_takes_an_environment_s_values(environment):
     assert release["spec"]["targetNamespace"] == "loopline"
     for path in (folder / "promotions").iterdir():
         pod = made[f"loopline-code-{path.name}"]["spec"]["template"]["spec"]
-        (named,) = yaml.safe_load((path / wishes.KUSTOMIZATION).read_text())["configMapGenerator"]
+        (named,) = yaml.safe_load((path / promotion_requests.KUSTOMIZATION).read_text())["configMapGenerator"]
         mapped = [one["configMap"]["name"] for one in pod["volumes"] if one["name"] == "promotions"]
         assert mapped == [named["name"]]
         (release,) = [
@@ -112,7 +112,9 @@ def test_kustomizations_build(environment):
         assert made["kind"] == "ConfigMap"
     text = (folder / "promotions" / "retail" / "cancellations.yaml").read_text()
     assert made["data"] == {"cancellations.yaml": text}
-    assert wishes.read(folder / "promotions" / "retail" / "cancellations.yaml", ModelRef("retail", "cancellations"))
+    assert promotion_requests.read(
+        folder / "promotions" / "retail" / "cancellations.yaml", ModelRef("retail", "cancellations")
+    )
 
 
 def health(one: Mirrored, generation: int = 1) -> tuple[str, str]:
@@ -180,7 +182,7 @@ def test_a_real_api_server_takes_every_manifest(kubernetes_api, tmp_path):
 
     apply(kubernetes_api, [*definitions(DEFINITIONS), *made_of_types(*RELEASES, tmp_path / "types")])
     manifests = [(path, d) for folder in ("argocd", "flux") for path, d in documents(folder)]
-    held = [(path, d) for path, d in manifests if path.name != wishes.KUSTOMIZATION]
+    held = [(path, d) for path, d in manifests if path.name != promotion_requests.KUSTOMIZATION]
     assert {d["kind"] for _, d in held} > {
         "AppProject",
         "ApplicationSet",

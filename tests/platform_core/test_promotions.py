@@ -23,7 +23,7 @@ from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import freezes
 from loopline.platform_core.loop.cycles import gates
 from loopline.platform_core.loop.cycles.gates import GateReading, Verdict
-from loopline.platform_core.loop.deployments import deployments, wishes
+from loopline.platform_core.loop.deployments import deployments, promotion_requests
 from loopline.platform_core.loop.history import story
 from loopline.platform_core.loop.rollouts import rollback, rollouts
 from loopline.platform_core.specs import Team
@@ -43,13 +43,13 @@ def loop(request: pytest.FixtureRequest, tmp_path: Path):
     platform.close()
 
 
-def wish(version: str, reason: str = "better on weekends", *, hold: bool = False) -> wishes.Wish:
+def wish(version: str, reason: str = "better on weekends", *, hold: bool = False) -> promotion_requests.Wish:
     """Wish a version."""
-    text = wishes.text_of(REF, version, "anna", reason, hold=hold)
-    return wishes.Wish(REF, version, "anna", reason, hold, wishes.digest(text))
+    text = promotion_requests.text_of(REF, version, "anna", reason, hold=hold)
+    return promotion_requests.Wish(REF, version, "anna", reason, hold, promotion_requests.digest(text))
 
 
-def meet(loop: Loop, wished: wishes.Wish, commit: str = "") -> str:
+def meet(loop: Loop, wished: promotion_requests.Wish, commit: str = "") -> str:
     """Carry a wish out now."""
     return promotions.meet(loop.platform, loop.model, wished, loop.now, commit)
 
@@ -261,10 +261,10 @@ def test_where_promotions_are_required_nobody_meets_a_version_before(loop):
 def test_files_are_read_and_told(loop):
     """Good, broken, misplaced, undeclared and no text at all: each is told by itself; alarms end when the file does."""
     team, folder = Team("retail", __file__, models=(loop.model,)), loop.home / "promotions"
-    file = folder / wishes.place(REF)
+    file = folder / promotion_requests.place(REF)
     file.parent.mkdir(parents=True)
     loop.roll_out("first")
-    file.write_text(wishes.text_of(REF, "1", "anna", "it is good", hold=False))
+    file.write_text(promotion_requests.text_of(REF, "1", "anna", "it is good", hold=False))
     (folder / "retail" / "churn.yaml").write_text("model: retail/churn\nversion: 1\nby: anna\n")
     (folder / "retail" / "other.yaml").write_text(file.read_text())
     (folder / "retail" / "odd.yaml").write_bytes("by: Jörg\n".encode("latin-1"))
@@ -293,18 +293,20 @@ def test_files_are_read_and_told(loop):
 def test_a_wish_is_named_by_the_text_that_was_read(tmp_path, monkeypatch):
     """A folder that is mounted anew between two reads: what was wished then keeps its own name, the new text is due."""
     file = tmp_path / "cancellations.yaml"
-    before, after = (wishes.text_of(REF, version, "anna", "it is good", hold=False) for version in ("1", "2"))
+    before, after = (
+        promotion_requests.text_of(REF, version, "anna", "it is good", hold=False) for version in ("1", "2")
+    )
     file.write_text(before)
-    real = wishes.load
+    real = promotion_requests.load
 
     def mounted_anew(path):
         found = real(path)
         file.write_text(after)
         return found
 
-    monkeypatch.setattr(wishes, "load", mounted_anew)
-    read = wishes.read(file, REF)
-    assert (read.version, read.digest) == ("1", wishes.digest(before))
+    monkeypatch.setattr(promotion_requests, "load", mounted_anew)
+    read = promotion_requests.read(file, REF)
+    assert (read.version, read.digest) == ("1", promotion_requests.digest(before))
 
 
 @pytest.mark.parametrize("field", ["by", "reason"])
@@ -314,7 +316,7 @@ def test_a_wish_of_nobody_and_for_nothing_is_refused_before_it_is_written_down(t
     said = {"model": str(REF), "version": "1", "by": "anna", "reason": "it is good"} | {field: " "}
     file.write_text("".join(f"{name}: '{text}'\n" for name, text in said.items()))
     with pytest.raises(InvalidSpec, match=rf"cancellations\.yaml:\d: {field}: "):
-        wishes.read(file, REF)
+        promotion_requests.read(file, REF)
 
 
 @pytest.mark.parametrize("folder", ["''", "' '", "${NOBODY_SETS_THIS:-}"])
@@ -338,6 +340,6 @@ def test_the_commit_is_git_s_word(tmp_path):
         subprocess.run(["git", *named, "add", "."], cwd=folder, check=True)
         subprocess.run(["git", *named, "commit", "--quiet", "-m", name], cwd=folder, check=True)
     first = subprocess.run(["git", "rev-parse", "HEAD~"], cwd=folder, check=True, capture_output=True, text=True)
-    assert wishes.commit_of(folder / "a.yaml") == first.stdout.strip()
-    assert wishes.commit_of(plain / "a.yaml") == ""
-    assert wishes.place(ModelRef("a", "b")) == Path("a/b.yaml")
+    assert promotion_requests.commit_of(folder / "a.yaml") == first.stdout.strip()
+    assert promotion_requests.commit_of(plain / "a.yaml") == ""
+    assert promotion_requests.place(ModelRef("a", "b")) == Path("a/b.yaml")

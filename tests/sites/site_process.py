@@ -24,7 +24,7 @@ from loopline.platform_core.foundation.names import ModelRef, online_view, predi
 from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.loop.deployments import deployments
-from loopline.platform_core.loop.sites import presence
+from loopline.platform_core.loop.sites import heartbeats
 from loopline.platform_core.monitor.quality.predictions import IDENTITY, compact, waiting
 from loopline.platform_core.monitor.skew import skew
 from loopline.platform_core.platform import Platform
@@ -79,7 +79,7 @@ class Site:
         """Look at the endpoint, then bring what it answered into the lake, as sensor and assets do."""
         live = deployments.deployments(self.platform.ledger, self.team.name)
         waits = waiting(self.platform, self.team, self.model) if self.model.name in live else 0
-        presence.looked(self.platform, [(self.ref, waits)])
+        heartbeats.looked(self.platform, [(self.ref, waits)])
         done = compact(self.platform, self.team, self.model)
         found = skew.check(self.platform, self.team, self.model)
         return {"waited": waits, "rows": done.rows, "skew": [one.reason for one in found]}
@@ -87,7 +87,7 @@ class Site:
     def look(self) -> dict[str, Any]:
         """Look alone."""
         waits = waiting(self.platform, self.team, self.model)
-        presence.looked(self.platform, [(self.ref, waits)])
+        heartbeats.looked(self.platform, [(self.ref, waits)])
         return {"waited": waits}
 
     def predictions(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sqlalchemy import MetaData, create_engine, select
 
 from loopline.cli import loopline
-from loopline.platform_core.loop.sites import presence
+from loopline.platform_core.loop.sites import heartbeats
 from tests.sites.conftest import World
 
 EU, US = 84_719_300, 95_283_100
@@ -84,7 +84,7 @@ def test_a_site_that_is_cut_off_answers_on_and_the_other_does_not_notice(
     assert eu.does("watch")["error"] == "StoreUnavailable"
     assert us.does("watch") == {"waited": 10, "rows": 10, "skew": ["0 of 10 rows differ"]}
     assert eu.does("predictions")["requests"] == first["eu"]
-    monkeypatch.setattr(presence, "SILENT", timedelta(0))
+    monkeypatch.setattr(heartbeats, "SILENT", timedelta(0))
     rows = _status(world, monkeypatch)
     assert rows["eu"]["silent"]
     assert rows["eu"]["seen_at"] < rows["us"]["seen_at"]

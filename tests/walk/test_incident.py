@@ -23,8 +23,8 @@ from loopline.platform_core import alarms
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.foundation.names import ModelRef, online_view, raw_table
 from loopline.platform_core.ingestion import arrivals
-from loopline.platform_core.ingestion.held_rows import key_of
-from loopline.platform_core.ingestion.holding import holding
+from loopline.platform_core.ingestion.current_row_reads import key_of
+from loopline.platform_core.ingestion.current_rows import holding
 from loopline.platform_core.loop import history
 from loopline.platform_core.loop.cycles import cycles
 from loopline.platform_core.loop.cycles.cycles import Cycle

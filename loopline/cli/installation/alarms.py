@@ -29,11 +29,11 @@ alarms = LazyGroup(
 @click.option("--all", "everything", is_flag=True, help="Also what is over, each cause as it last stood.")
 def list_alarms(everything: bool) -> Answer:
     """List the alarms that stand, the oldest first, with what to do about each."""
-    from loopline.platform_core.alarms import past, rounds, standing
+    from loopline.platform_core.alarms import past, standing, watchdog_heartbeat
 
     with opened(only=()) as platform:
         found = [*(past(platform.ledger) if everything else ()), *standing(platform.ledger)]
-        at = rounds.last(platform.ledger)
+        at = watchdog_heartbeat.last(platform.ledger)
     said = "\n".join(_alarm_text(one) for one in found) or "no alarm stands"
     data = {"alarms": [_json(one) for one in found], "watchdog": at}
     return Answer(data, "\n".join([said, *_silent(at)]))
@@ -72,7 +72,7 @@ def _alarm_text(one: Standing) -> str:
 
 def _silent(at: datetime | None) -> list[str]:
     """Warn when nobody watches: no alarm is no good news then."""
-    from loopline.platform_core.alarms.rounds import SILENT_SECONDS
+    from loopline.platform_core.alarms.watchdog_heartbeat import SILENT_SECONDS
 
     if at is None:
         return ["no watchdog has looked yet; start one with 'loopline up' or 'loopline watchdog'"]

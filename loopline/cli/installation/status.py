@@ -63,10 +63,10 @@ def _teams(platform: Platform) -> list[str]:
 def _sites(platform: Platform) -> list[dict[str, Any]]:
     """Give a row for each model of each site and of the control plane; one without model where nothing is live."""
     from loopline.platform_core.loop.deployments import deployments
-    from loopline.platform_core.loop.sites import presence
+    from loopline.platform_core.loop.sites import heartbeats
 
-    told = {one.ref: one for one in presence.told(platform.ledger)}
-    every, now, rows = platform.environment.sites, presence.now_at(platform.ledger), []
+    told = {one.ref: one for one in heartbeats.told(platform.ledger)}
+    every, now, rows = platform.environment.sites, heartbeats.now_at(platform.ledger), []
     for team in sorted(_teams(platform), key=lambda name: (every.of(name), name)):
         named = {"site": every.of(team), "team": team}
         found = [d for d in deployments.deployments(platform.ledger, team).values() if d.stable or d.candidate]

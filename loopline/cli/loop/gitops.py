@@ -86,13 +86,13 @@ def _carried_out(
 ) -> Iterator[tuple[ModelRef, str, bool]]:
     from loopline.platform_core import promotions
     from loopline.platform_core.errors import LooplineError
-    from loopline.platform_core.loop.deployments import wishes
+    from loopline.platform_core.loop.deployments import promotion_requests
 
     for one in _looked(platform, team, folder):
         if one.stand.error is not None:
             yield one.ref, one.stand.error.problem, False
         elif one.wish is not None and one.stand.due is not None:
-            cause = commit or (wishes.commit_of(one.wish.path) if one.wish.path else "")
+            cause = commit or (promotion_requests.commit_of(one.wish.path) if one.wish.path else "")
             try:
                 said = promotions.meet(platform, team.model(one.ref.model), one.wish, platform.clock.now(), cause)
             except LooplineError as error:

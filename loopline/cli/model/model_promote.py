@@ -13,7 +13,7 @@ from loopline.cli.subject import declared, opened, person, referenced
 
 if TYPE_CHECKING:
     from loopline.gitops import Change
-    from loopline.platform_core.loop.deployments.wishes import Wish
+    from loopline.platform_core.loop.deployments.promotion_requests import Wish
     from loopline.platform_core.platform import Platform
 
 
@@ -49,13 +49,13 @@ def promote(  # noqa: PLR0913, PLR0917 - what, which, why, who, and the way
 
 
 def _wish(platform: Platform, name: str, version: str, by: str, reason: str, *, hold: bool) -> Wish:  # noqa: PLR0913
-    from loopline.platform_core.loop.deployments import wishes
+    from loopline.platform_core.loop.deployments import promotion_requests
     from loopline.platform_core.loop.freezes import signed
 
     signed(by, reason, "a promotion")
     ref = referenced(platform, name)
-    text = wishes.text_of(ref, version, by, reason, hold=hold)
-    return wishes.Wish(ref, version, by, reason, hold, wishes.digest(text))
+    text = promotion_requests.text_of(ref, version, by, reason, hold=hold)
+    return promotion_requests.Wish(ref, version, by, reason, hold, promotion_requests.digest(text))
 
 
 def _now(platform: Platform, wished: Wish) -> Answer:
@@ -75,15 +75,15 @@ def _written(platform: Platform, wished: Wish, into: Path | None, *, push: bool)
     from loopline import gitops
     from loopline.platform_core import promotions
     from loopline.platform_core.errors import InvalidSpec, LooplineError
-    from loopline.platform_core.loop.deployments import wishes
+    from loopline.platform_core.loop.deployments import promotion_requests
 
     if into is None:
         raise InvalidSpec("no folder of promotions is named", "name it with --into, or LOOPLINE_PROMOTIONS")
     ref = wished.ref
-    text = wishes.text_of(ref, wished.version, wished.by, wished.reason, hold=wished.hold)
+    text = promotion_requests.text_of(ref, wished.version, wished.by, wished.reason, hold=wished.hold)
     branch = f"promote/{ref.dotted}-{wished.version}-{wished.digest[:8]}"
     message = f"{ref}: version {wished.version}\n\n{wished.reason}\n\nLoopline-Wish: {wished.digest}\n"
-    change = gitops.propose(into, wishes.place(ref), text, branch, message)
+    change = gitops.propose(into, promotion_requests.place(ref), text, branch, message)
     if push:
         gitops.push(into, branch)
     try:

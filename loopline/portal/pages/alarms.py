@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from fastapi import APIRouter, Query, Response
 
 from loopline.platform_core import alarms
-from loopline.platform_core.alarms import rounds
+from loopline.platform_core.alarms import watchdog_heartbeat
 from loopline.platform_core.contracts.notifier import SEVERITIES
 from loopline.portal.page import Page, Slice
 from loopline.portal.page_request import CurrentRequest
@@ -66,13 +66,13 @@ def page(ask: CurrentRequest, start: Start = 0, size: Annotated[int, Query(ge=1,
     ledger = ask.platform.ledger
     standing = sorted(alarms.standing(ledger), key=lambda one: (-SEVERITIES.index(one.alarm.severity), one.since))
     over = alarms.past(ledger)[::-1]
-    watched, now = rounds.last(ledger), datetime.now().astimezone()
+    watched, now = watchdog_heartbeat.last(ledger), datetime.now().astimezone()
     shown = AlarmsPage(
         standing=[_row(one) for one in standing],
         slice=Slice(start, size, len(over)),
         over=[_row(one) for one in over[start : start + size]],
         watched_at=watched,
-        silent=watched is None or (now - watched).total_seconds() > rounds.SILENT_SECONDS,
+        silent=watched is None or (now - watched).total_seconds() > watchdog_heartbeat.SILENT_SECONDS,
     )
     return ask.answer(shown)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.contracts.engine import ViewRows
 from loopline.platform_core.errors import ContractBroken, InvalidSpec
 from loopline.platform_core.features.compute.changes import feature_names
-from loopline.platform_core.features.compute.unfolding import unfolded
+from loopline.platform_core.features.compute.retractions import unfolded
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME
 
 if TYPE_CHECKING:

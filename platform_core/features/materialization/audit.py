@@ -18,12 +18,12 @@ from loopline.platform_core.alarms.alarm import Alarm
 from loopline.platform_core.contracts.online_store import Keep, OnlineRow, newest
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.features.compute.changes import News, feature_names, gone, last_of_each, living, news
-from loopline.platform_core.features.compute.reach import Reach, Tables
-from loopline.platform_core.features.materialization.keeping import LATE_DAYS, Keeping
+from loopline.platform_core.features.compute.row_scope import Reach, Tables
 from loopline.platform_core.features.materialization.materialize import recompute
-from loopline.platform_core.features.registry.standing import Standing, standing
+from loopline.platform_core.features.materialization.upserts import LATE_DAYS, Keeping
+from loopline.platform_core.features.registry.watermarks import Standing, standing
 from loopline.platform_core.foundation.names import ARRIVED_AT, CREATED_AT, EVENT_TIME, ModelRef, online_view, view_name
-from loopline.platform_core.loop.sites import crossing
+from loopline.platform_core.loop.sites import site_redaction
 from loopline.platform_core.specs.contracts import personal
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def audit(platform: Platform, team: Team, view: FeatureView, sample: int = SAMPL
     """
     found = _looked(platform, team, view, sample)
     if found.example:
-        found = replace(found, example=crossing.told(platform, f"the difference in {found.view}", found.example))
+        found = replace(found, example=site_redaction.told(platform, f"the difference in {found.view}", found.example))
     if found.cause and (mend or found.cause == "rests on others"):
         found = replace(found, mended=_mended(platform, team, view, found.cause))
     _update_alarm(platform, team, found)

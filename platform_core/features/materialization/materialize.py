@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import CommitConflict, InvalidSpec, NotFound, Permanent
 from loopline.platform_core.features.compute.changes import News, feature_names, gone, news
+from loopline.platform_core.features.compute.entity_locality import refuse_short_lookback, rests_on_its_entity
 from loopline.platform_core.features.compute.lookahead import refuse_lookahead
-from loopline.platform_core.features.compute.reach import Reach, Tables
-from loopline.platform_core.features.compute.reliance import refuse_short_lookback, rests_on_its_entity
-from loopline.platform_core.features.materialization import corrections, waiting
+from loopline.platform_core.features.compute.row_scope import Reach, Tables
+from loopline.platform_core.features.materialization import corrections, future_rows
 from loopline.platform_core.features.materialization.arrivals import known_with_all
-from loopline.platform_core.features.materialization.first_known import known_no_sooner
-from loopline.platform_core.features.materialization.keeping import Keeping
+from loopline.platform_core.features.materialization.knowledge_time import known_no_sooner
+from loopline.platform_core.features.materialization.upserts import Keeping
 from loopline.platform_core.features.registry import failing
 from loopline.platform_core.features.registry.registration import registered
-from loopline.platform_core.features.registry.standing import WHOLE_BELOW, Standing, standing
+from loopline.platform_core.features.registry.watermarks import WHOLE_BELOW, Standing, standing
 from loopline.platform_core.foundation import tracing
 from loopline.platform_core.foundation.names import EVENT_TIME, raw_table, view_name
 from loopline.platform_core.loop.ledger import causes
@@ -63,7 +63,7 @@ def materialize(platform: Platform, team: Team, view: FeatureView, whole_below: 
     """
     tables = Tables(platform, team, view)
     stands = standing(tables)
-    shown = waiting.appear(platform, team, view, stands)
+    shown = future_rows.appear(platform, team, view, stands)
     stands = standing(tables) if shown else stands
     if stands.raw_version is None or stands.nothing_new:
         from loopline.platform_core.features.registry import extents  # SQLAlchemy costs time
@@ -243,7 +243,7 @@ def _keep_news(
     entities = compute.unique(rows[tables.view.entity])
     counted = {stands.kept: extents.kept(tables, stands) + len(rows)} if len(rows) else {}
     try:
-        waits = waiting.marks(tables.view, stands, rows, begun)
+        waits = future_rows.marks(tables.view, stands, rows, begun)
         version = keeping.go_offline(rows, begun, {**transactions, **waits, **counted}, dict(stands.committed))
     except CommitConflict:  # who was faster knows better, and what this run wrote online may be older than that
         keeping.as_held(clock.now(), entities, rows if tables.may_change else None)

@@ -9,10 +9,10 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import LooplineError, Transient
-from loopline.platform_core.features.compute.reach import Tables
-from loopline.platform_core.features.materialization import waiting
+from loopline.platform_core.features.compute.row_scope import Tables
+from loopline.platform_core.features.materialization import future_rows
 from loopline.platform_core.features.materialization.materialize import materialize
-from loopline.platform_core.features.registry.standing import standing
+from loopline.platform_core.features.registry.watermarks import standing
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.landing_line import Reached, reached
@@ -126,7 +126,7 @@ class StreamWorker:
         if view.source.name != self.source.name:
             return False
         stands = standing(Tables(self.platform, self.team, view))
-        return waiting.due(self.platform, self.team, view, stands) is not None
+        return future_rows.due(self.platform, self.team, view, stands) is not None
 
     def _failed(self, error: LooplineError) -> None:
         self.metrics.failures[type(error).__name__] += 1

@@ -20,8 +20,8 @@ from loopline.platform_core.loop.ledger.new_entries import Newer
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.platform_core.features.compute.reach import Tables
-    from loopline.platform_core.features.registry.standing import Standing
+    from loopline.platform_core.features.compute.row_scope import Tables
+    from loopline.platform_core.features.registry.watermarks import Standing
     from loopline.platform_core.loop.ledger.ledger import Ledger
 
 MATERIALIZED = "feature_view.materialized"

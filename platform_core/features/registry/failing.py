@@ -10,7 +10,7 @@ from loopline.platform_core.features.registry.plan import holders
 from loopline.platform_core.features.registry.readers import readers
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.ledger.ledger import Entry
-from loopline.platform_core.loop.sites import crossing
+from loopline.platform_core.loop.sites import site_redaction
 
 if TYPE_CHECKING:
     from loopline.platform_core.errors import LooplineError
@@ -24,7 +24,7 @@ FAILED, RECOVERED = "feature_view.failed", "feature_view.recovered"
 def failed(platform: Platform, team: Team, view: FeatureView, error: LooplineError) -> None:
     """Write down that a view fails, and tell people if a live version or an application is served from it."""
     ref = ref_of(team, view)
-    error = crossing.error_told(platform, f"feature view {ref} fails", error)
+    error = site_redaction.error_told(platform, f"feature view {ref} fails", error)
     if not is_failing(platform, ref):
         _record(platform, FAILED, ref, error.problem)
     with platform.ledger.reading() as connection:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.features.compute.changes import gone, last_of_each, living, news
-from loopline.platform_core.features.compute.reach import Reach, Tables
+from loopline.platform_core.features.compute.row_scope import Reach, Tables
 from loopline.platform_core.features.registry.declaration import ref_of
 from loopline.platform_core.features.registry.failing import is_failing
-from loopline.platform_core.features.registry.standing import standing
+from loopline.platform_core.features.registry.watermarks import standing
 from loopline.platform_core.foundation.names import CREATED_AT, EVENT_TIME, view_table
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.foundation.names import ARRIVAL, SEQUENCE
 from loopline.platform_core.ingestion import erased_rows, raw_rows, sequence
-from loopline.platform_core.ingestion.held_rows import withdrawn_arrivals
+from loopline.platform_core.ingestion.current_row_reads import withdrawn_arrivals
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.letters import dead_shares
 from loopline.platform_core.ingestion.letters.dead_shares import REPLAYED

@@ -16,7 +16,7 @@ from loopline.platform_core.alarms import events
 from loopline.platform_core.errors import ContractBroken, NotFound
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.ledger.entry_kinds import REFUSED
-from loopline.platform_core.loop.sites import crossing
+from loopline.platform_core.loop.sites import site_redaction
 
 if TYPE_CHECKING:
     from loopline.platform_core.contracts.event_source import Arrival
@@ -104,9 +104,9 @@ def refuse(inbox: Inbox, arrival: Arrival, error: BaseException, known: Refusals
     foreseen = isinstance(error, ContractBroken)
     problem = error.problem if isinstance(error, ContractBroken) else f"{arrival.name}: {_named(error)}"
     fix = error.fix if isinstance(error, ContractBroken) else _UNFORESEEN
-    if crossing.at_site(inbox.platform):
+    if site_redaction.at_site(inbox.platform):
         more = "" if foreseen else "".join(traceback.format_exception(error))
-        problem = crossing.told(inbox.platform, f"{arrival.name} is refused", f"{problem} → {fix} {more}")
+        problem = site_redaction.told(inbox.platform, f"{arrival.name} is refused", f"{problem} → {fix} {more}")
         fix, foreseen = "read there why", True
     key = f"{REFUSED}:{inbox.where}:{arrival.arrival_id}:{inbox.contract.version}"
     tries = known.settlements.get(arrival.arrival_id, 0)

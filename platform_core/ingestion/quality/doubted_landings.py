@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.foundation.names import ARRIVAL, SEQUENCE, ModelRef
 from loopline.platform_core.ingestion.arrivals import SHORT, names_of
-from loopline.platform_core.ingestion.held_rows import was_taken_back, withdrawn_arrivals
-from loopline.platform_core.ingestion.holding import with_values
+from loopline.platform_core.ingestion.current_row_reads import was_taken_back, withdrawn_arrivals
+from loopline.platform_core.ingestion.current_rows import with_values
 from loopline.platform_core.ingestion.inbox import application
 from loopline.platform_core.ingestion.quality.landing_profile import Landing, profile
 from loopline.platform_core.ingestion.quality.quality_bounds import OF_VALUES, Finding, judge
 from loopline.platform_core.loop.ledger.entry_kinds import LANDING_CLEARED, LANDING_DOUBTED, WENT_ON
-from loopline.platform_core.loop.sites import crossing
+from loopline.platform_core.loop.sites import site_redaction
 from loopline.platform_core.specs.contracts.source import STREAM
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def sources(model: Model) -> list[Source]:
 
 def doubt(inbox: Inbox, source: Source, landing: Landing, rows: pa.Table, failed: Sequence[Finding]) -> None:
     """Write into the ledger that a landing of rows failed; of a site's rows only which figures are not as usual."""
-    away = crossing.at_site(inbox.platform)
+    away = site_redaction.at_site(inbox.platform)
     told = [f"check {one.check}: {one.name if away else one}" for one in failed]
     names = _named(inbox, source, rows)
     said = f"{names} landed {landing.landed_at:%Y-%m-%d %H:%M} UTC: {_some(told, '; ')}"

@@ -16,7 +16,7 @@ from loopline.platform_core.ingestion.quality.quality_bounds import AGE_NOW, LAS
 from loopline.platform_core.loop.cycles import quarantines
 from loopline.platform_core.loop.deployments import deployments
 from loopline.platform_core.loop.ledger.entry_kinds import PINNED
-from loopline.platform_core.loop.sites import crossing
+from loopline.platform_core.loop.sites import site_redaction
 from loopline.platform_core.specs.contracts.source import STREAM
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _of(platform: Platform, team: Team, source: Source, since: datetime | None) 
         yield Doubt(f"{name}: {landing.said}", landing.landed_at)
     for one in ages(quality.history(platform, team, source, LAST + 1), platform.clock.now()):
         if one.what == AGE_NOW and not one.passed:
-            usually = "" if crossing.at_site(platform) else f", usually up to {one.high:.4g}"
+            usually = "" if site_redaction.at_site(platform) else f", usually up to {one.high:.4g}"
             yield Doubt(f"{name}: check {one.check}: {one.name}{usually}")  # its value changes at each look
     causes = [f"{cause}:{team.name}/{source.name}" for cause in CAUSES]
     for standing in alarms.standing(platform.ledger):

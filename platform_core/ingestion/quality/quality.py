@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.names import quality_table, raw_table
-from loopline.platform_core.ingestion.holding import with_values
+from loopline.platform_core.ingestion.current_rows import with_values
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.quality import doubted_landings
 from loopline.platform_core.ingestion.quality.landing_profile import (

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from loopline.platform_core.loop.rollouts import arrival, traffic
-from loopline.platform_core.loop.rollouts.judging import Judging
+from loopline.platform_core.loop.rollouts.rollout_evidence import Judging
 from loopline.platform_core.loop.rollouts.rollout_table import ACTIVE, BEFORE_SHADOW, WATCHING
 from loopline.platform_core.specs.judges.judges import Finding
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from loopline.platform_core.foundation.names import DATE, ModelRef
 from loopline.platform_core.loop.ledger.ledger import Entry
-from loopline.platform_core.loop.sites import crossing
+from loopline.platform_core.loop.sites import site_redaction
 from loopline.platform_core.monitor.drift.columns import AnyTally
 from loopline.platform_core.monitor.drift.drift_verdicts import WindowVerdict, from_details
 from loopline.platform_core.monitor.drift.drift_windows import Place
@@ -117,7 +117,7 @@ def judge_days(
         if day > last and windows[day] >= FEWEST_WINDOWS:
             counted = [w for w in counted_windows(platform, ref, version, day, day) if ends.get(w.number) == w.until]
             if found := _judge(profile, day, counted):
-                if crossing.at_site(platform):
+                if site_redaction.at_site(platform):
                     found = replace(found, verdict=found.verdict.without_words())
                 _record(platform, ref, version, found)
                 judged.append(found)

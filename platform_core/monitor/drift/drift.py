@@ -13,7 +13,7 @@ from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.deployments import packages
 from loopline.platform_core.loop.deployments.deployments import deployment
 from loopline.platform_core.loop.ledger.ledger import Entry
-from loopline.platform_core.loop.sites import crossing
+from loopline.platform_core.loop.sites import site_redaction
 from loopline.platform_core.monitor.drift.alarm import Alarm, alarm
 from loopline.platform_core.monitor.drift.answers import place, resumed
 from loopline.platform_core.monitor.drift.days import Counted, Day, judge_days, keep
@@ -123,7 +123,7 @@ def _judge_waiting(on: _Watch, profile: Profile, past: Sequence[Window]) -> list
         window, number = _as_table(on, profile, rows), len(past) + len(new) + 1
         counted.append(Counted(number, place(rows), profile_window(profile, window, lasted(rows))))
         verdict = judge_table(profile, window, counted[-1].profile)
-        verdict = verdict.without_words() if crossing.at_site(on.platform) else verdict
+        verdict = verdict.without_words() if site_redaction.at_site(on.platform) else verdict
         verdict = replace(verdict, since=place(rows.slice(0, 1)).event_time, until=place(rows).event_time)
         new.append(Window(number, after, place(rows), verdict))
         after = new[-1].until

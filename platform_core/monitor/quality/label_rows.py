@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loopline.platform_core.errors import LooplineError, NotFound
+from loopline.platform_core.features.compute.entity_locality import same_labels, short_reach
 from loopline.platform_core.features.compute.label_check import labels_of
-from loopline.platform_core.features.compute.reach import RawRows, Reach, held_only
-from loopline.platform_core.features.compute.reliance import same_labels, short_reach
+from loopline.platform_core.features.compute.row_scope import RawRows, Reach, held_only
 from loopline.platform_core.foundation.names import EVENT_TIME, KNOWN_AT, LABEL
 from loopline.platform_core.foundation.number_lists import to_column
 from loopline.platform_core.specs.contracts import personal

@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 
 from loopline.platform_core.foundation.names import DATE, ModelRef, explanations_table, prediction_table, realised_table
 from loopline.platform_core.loop.rollouts import rollout_table
-from loopline.platform_core.loop.sites import presence
-from loopline.platform_core.monitor.quality import unmeasured
+from loopline.platform_core.loop.sites import heartbeats
+from loopline.platform_core.monitor.quality import missing_labels
 
 if TYPE_CHECKING:
     from loopline.platform_core.platform import Platform
@@ -68,7 +68,7 @@ def compact(platform: Platform, team: Team, model: Model) -> Compacted:
         _forget(folder, number)
     rows = sum(part.num_rows for part in moved)
     newest = max((pc.max(part.column("event_time")).as_py() for part in moved), default=None)
-    presence.brought(platform, ref, rows, newest)
+    heartbeats.brought(platform, ref, rows, newest)
     return Compacted(rows, platform.lake.version(table), newest)
 
 
@@ -93,7 +93,7 @@ def expire(platform: Platform, team: Team, model: Model) -> int:
     if before is None:
         return 0
     if lake.version(prediction_table(*ref)) is not None:
-        unmeasured.note(platform, ref, model, before)
+        missing_labels.note(platform, ref, model, before)
     named = prediction_table(*ref), realised_table(*ref), explanations_table(*ref)
     tables = [table for table in named if lake.version(table) is not None]
     return sum(lake.drop_days(table, before) for table in tables)

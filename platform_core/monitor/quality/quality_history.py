@@ -30,14 +30,14 @@ from loopline.platform_core.monitor.quality import (
     fairness,
     fairness_verdicts,
     groups,
+    missing_labels,
     quality_figures,
-    unmeasured,
     version_quality,
     window_figures,
 )
 from loopline.platform_core.monitor.quality.outcomes import DAY_US, Age, outcomes, with_features
 from loopline.platform_core.monitor.quality.predictions import kept_since
-from loopline.platform_core.monitor.quality.quality_look import look, look_path
+from loopline.platform_core.monitor.quality.quality_snapshot import look, look_path
 from loopline.platform_core.monitor.quality.quality_windows import MONDAY, Counted, counted, windows
 from loopline.platform_core.monitor.quality.realised import keep
 from loopline.platform_core.monitor.quality.version_quality import Life
@@ -46,9 +46,9 @@ from loopline.platform_core.specs.quality import watched_fairness, watched_metri
 if TYPE_CHECKING:
     from loopline.platform_core.estimation.estimation import Meaning
     from loopline.platform_core.estimation.held_out import HeldOut
-    from loopline.platform_core.monitor.quality.kept_look import Header, Look
     from loopline.platform_core.monitor.quality.labelled import LabelBook
     from loopline.platform_core.monitor.quality.outcomes import Answered, Outcomes
+    from loopline.platform_core.monitor.quality.snapshot_cache import Header, Look
     from loopline.platform_core.monitor.quality.version_quality import VersionQuality
     from loopline.platform_core.platform import Platform
     from loopline.platform_core.specs import Model, Team
@@ -95,7 +95,7 @@ def measured(platform: Platform, team: Team, model: Model) -> LiveQuality:
     job = _Job(platform, ref, model, columns, age, _spec(model, columns), met, joined.header, begun)
     found = list(job.windows(labels, every))
     quality_table.put(platform.ledger, ref, [window.row for window in found], job.spec)
-    unmeasured.tell(platform, ref, job.told(found), platform.clock.now() - job.settles, kept_since(platform, model))
+    missing_labels.tell(platform, ref, job.told(found), platform.clock.now() - job.settles, kept_since(platform, model))
     joined.keep(look_path(platform, ref), realised, {window.name: window.basis for window in found}, lives)
     return LiveQuality(versions, len(found))
 
@@ -106,7 +106,7 @@ def _look(platform: Platform, team: Team, model: Model) -> Look:
         return look(platform, team, model)
     except NotFound:
         ref, never = ModelRef(team.name, model.name), platform.clock.now() - 2 * LONGEST
-        unmeasured.tell(platform, ref, quality_table.rows(platform.ledger, ref), never, kept_since(platform, model))
+        missing_labels.tell(platform, ref, quality_table.rows(platform.ledger, ref), never, kept_since(platform, model))
         raise
 
 

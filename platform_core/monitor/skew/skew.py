@@ -19,7 +19,7 @@ from loopline.platform_core.loop.deployments import packages
 from loopline.platform_core.loop.deployments.deployments import CHANGED, deployment, served
 from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.loop.rollouts import skews
-from loopline.platform_core.loop.sites import crossing
+from loopline.platform_core.loop.sites import site_redaction
 from loopline.platform_core.monitor.drift.answers import COLUMNS, answers, place, resumed
 from loopline.platform_core.monitor.drift.drift_windows import Place
 from loopline.platform_core.monitor.drift.values import objects
@@ -303,9 +303,9 @@ def _as_key(raw: Any, kind: pa.DataType) -> Any:
 
 def _crossing(platform: Platform, ref: ModelRef, skew: Skew) -> Skew:
     """Leave the examples at the site, if this is one."""
-    if not skew.examples or not crossing.at_site(platform):
+    if not skew.examples or not site_redaction.at_site(platform):
         return skew
-    crossing.told(platform, f"skew of {ref} version {skew.version}", f"{skew.reason}; {list(skew.examples)}")
+    site_redaction.told(platform, f"skew of {ref} version {skew.version}", f"{skew.reason}; {list(skew.examples)}")
     return replace(skew, examples=())
 
 

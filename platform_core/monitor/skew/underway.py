@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from loopline.platform_core.features.registry import failing
 from loopline.platform_core.features.registry.declaration import ref_of
-from loopline.platform_core.features.registry.standing import progress
+from loopline.platform_core.features.registry.watermarks import progress
 from loopline.platform_core.foundation.names import BEGUN_AT, CREATED_AT, view_table
 
 if TYPE_CHECKING:

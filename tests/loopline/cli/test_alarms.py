@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from loopline.platform_core.alarms import Alarm, clear, raise_alarm, rounds
+from loopline.platform_core.alarms import Alarm, clear, raise_alarm, watchdog_heartbeat
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop import watchdog_looks
 from loopline.platform_core.loop.ledger import tables
@@ -46,9 +46,9 @@ def test_list_says_when_nobody_watches(world, platform):
     """No alarm is no good news where no watchdog looks."""
     assert "no alarm stands\nno watchdog has looked yet" in world.run("alarms", "list").stdout
     assert world.json("alarms", "list")["watchdog"] is None
-    watchdog_looks.note(platform.ledger, rounds.ROUND)
+    watchdog_looks.note(platform.ledger, watchdog_heartbeat.ROUND)
     assert world.run("alarms", "list").stdout == "no alarm stands\n"
-    assert world.json("alarms", "list")["watchdog"] == rounds.last(platform.ledger).isoformat()
+    assert world.json("alarms", "list")["watchdog"] == watchdog_heartbeat.last(platform.ledger).isoformat()
     with platform.ledger.writing() as connection:
         connection.execute(tables.watchdog_looks.update().values(at=datetime(2011, 3, 1, tzinfo=UTC)))
     assert "the watchdog has not looked for" in world.run("alarms", "list").stdout

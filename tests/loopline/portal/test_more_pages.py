@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from loopline import scorecard
-from loopline.platform_core.alarms import rounds
+from loopline.platform_core.alarms import watchdog_heartbeat
 from loopline.platform_core.features.registry import catalog
 from loopline.platform_core.features.registry.view_ref import ViewRef
 from loopline.platform_core.ingestion.letters import letter_pages
@@ -202,9 +202,12 @@ def test_alarms_and_whether_anybody_watches(portal: TestClient, fleet: PortalHom
     assert [alarm["about"] for alarm in page["standing"]] == ["bank/card_fraud"]
     assert page["standing"][0]["fix"]
     assert (page["watched_at"], page["silent"]) == (None, True)
-    watchdog_looks.note(fleet.platform.ledger, rounds.ROUND)
+    watchdog_looks.note(fleet.platform.ledger, watchdog_heartbeat.ROUND)
     page = get(portal, "/alarms")
-    assert (datetime.fromisoformat(page["watched_at"]), page["silent"]) == (rounds.last(fleet.platform.ledger), False)
+    assert (datetime.fromisoformat(page["watched_at"]), page["silent"]) == (
+        watchdog_heartbeat.last(fleet.platform.ledger),
+        False,
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pydantic import Field
 from sqlalchemy.exc import DataError
 
 from loopline.platform_core.alarms import Alarm, standing
-from loopline.platform_core.alarms.rounds import FILE
+from loopline.platform_core.alarms.watchdog_heartbeat import FILE
 from loopline.platform_core.contracts.serving import ObservedState, Served
 from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import StoreUnavailable

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loopline.platform_core import alarms
-from loopline.platform_core.alarms import Alarm, board
+from loopline.platform_core.alarms import Alarm, active_alarms
 from loopline.platform_core.errors import NotFound, Refused
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.sentences import tell
@@ -123,7 +123,7 @@ def test_it_is_over_just_after_somebody_took_it_on(platform, monkeypatch):
 def test_it_is_over_while_another_waits_to_say_so(platform, monkeypatch, again):
     """What is over by then is not over twice; what was raised anew by then ends as that episode."""
     alarms.raise_alarm(platform, DRIFT)
-    turn = board._turn
+    turn = active_alarms._turn
 
     def slow(cause):
         monkeypatch.undo()
@@ -132,7 +132,7 @@ def test_it_is_over_while_another_waits_to_say_so(platform, monkeypatch, again):
             alarms.raise_alarm(platform, DRIFT)
         return turn(cause)
 
-    monkeypatch.setattr(board, "_turn", slow)
+    monkeypatch.setattr(active_alarms, "_turn", slow)
     assert alarms.clear(platform, DRIFT.cause) is again
     raised = [entry.entry_id for entry in platform.ledger.entries(kinds=["alarm.raised"])]
     over = [entry.details["episode"] for entry in platform.ledger.entries(kinds=["alarm.cleared"])]

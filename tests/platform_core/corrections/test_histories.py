@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from loopline.platform_core.features.materialization.audit import audit
 from loopline.platform_core.features.materialization.materialize import materialize
-from loopline.platform_core.features.registry import standing
+from loopline.platform_core.features.registry import watermarks
 from loopline.platform_core.testing.engines.engine_tables import at
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.duckdb.engine import DuckdbEngine
@@ -217,7 +217,7 @@ def test_rows_that_change_again_and_again_are_computed_whole_ever_more_seldom(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten orders of which one changes each hour: whole when twice as many rows landed as at the last trial."""
-    monkeypatch.setattr(standing, "WHOLE_BELOW", 1)
+    monkeypatch.setattr(watermarks, "WHOLE_BELOW", 1)
     shop = opened()
     shop.bring(10, came("a", *(Order(n, n, 10, 1.0) for n in range(10))))
     whole = []

@@ -18,8 +18,8 @@ from loopline.platform_core.contracts.event_stream import Record
 from loopline.platform_core.errors import NotFound
 from loopline.platform_core.foundation.clock import ReplayClock
 from loopline.platform_core.ingestion import arrivals
-from loopline.platform_core.ingestion.held_rows import turned_rows
-from loopline.platform_core.ingestion.holding import holding
+from loopline.platform_core.ingestion.current_row_reads import turned_rows
+from loopline.platform_core.ingestion.current_rows import holding
 from loopline.platform_core.ingestion.landing import land
 from loopline.platform_core.ingestion.letters.dead_letters import dead_letters, replay
 from loopline.platform_core.ingestion.letters.letter_tally import Tallies

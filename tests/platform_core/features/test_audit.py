@@ -12,12 +12,12 @@ import pytest
 
 from loopline.platform_core import alarms
 from loopline.platform_core.contracts.engine import ViewRows
-from loopline.platform_core.features.compute.reach import Tables
+from loopline.platform_core.features.compute.row_scope import Tables
 from loopline.platform_core.features.materialization import audit as audits
 from loopline.platform_core.features.materialization.audit import audit
 from loopline.platform_core.features.materialization.materialize import recompute
-from loopline.platform_core.features.registry import standing as standings
-from loopline.platform_core.features.registry.standing import standing
+from loopline.platform_core.features.registry import watermarks as standings
+from loopline.platform_core.features.registry.watermarks import standing
 from loopline.platform_core.foundation.names import online_view, view_table
 from loopline.platform_core.specs import FeatureView
 from loopline.platform_core.testing.engines.engine_tables import at, spending

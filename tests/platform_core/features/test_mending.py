@@ -9,7 +9,7 @@ from typing import Any
 import narwhals as nw
 import pytest
 
-from loopline.platform_core.alarms.board import standing
+from loopline.platform_core.alarms.active_alarms import standing
 from loopline.platform_core.errors import ContractBroken, Refused
 from loopline.platform_core.features.registry.declaration import ref_of
 from loopline.platform_core.features.registry.registry import FeatureRegistry

@@ -14,8 +14,8 @@ import pytest
 
 from loopline.platform_core.contracts.online_store import Keep
 from loopline.platform_core.errors import CommitConflict, ContractBroken, NotFound
-from loopline.platform_core.features.materialization.keeping import LATE_DAYS
 from loopline.platform_core.features.materialization.materialize import backfill, materialize
+from loopline.platform_core.features.materialization.upserts import LATE_DAYS
 from loopline.platform_core.foundation.names import BEGUN_AT, raw_table, view_table
 from loopline.platform_core.specs import FeatureView, Model, Team
 from loopline.platform_core.testing.engines.engine_tables import ORDERS, at, large_order

@@ -11,11 +11,11 @@ import pytest
 
 from loopline.platform_core.contracts.online_store import OnlineRow
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.platform_core.features.compute.reach import Tables
-from loopline.platform_core.features.materialization import waiting
+from loopline.platform_core.features.compute.row_scope import Tables
+from loopline.platform_core.features.materialization import future_rows
 from loopline.platform_core.features.materialization.materialize import refill
 from loopline.platform_core.features.online import fetch_online, read_online
-from loopline.platform_core.features.registry.standing import standing
+from loopline.platform_core.features.registry.watermarks import standing
 from loopline.platform_core.features.selection import FeatureNames
 from loopline.platform_core.foundation.names import EVENT_TIME, online_view
 from loopline.platform_core.runtime.answering.freshness import fresh_rows, mark_missing
@@ -35,7 +35,7 @@ def shop(shop_of: Callable[..., Shop]) -> Shop:
 
 def _due(shop: Shop, hour: float) -> bool:
     shop.clock(hour)
-    return waiting.due(shop.platform, shop.team, view, standing(Tables(shop.platform, shop.team, view))) is not None
+    return future_rows.due(shop.platform, shop.team, view, standing(Tables(shop.platform, shop.team, view))) is not None
 
 
 def _offline(shop: Shop, hour: float) -> object:

@@ -28,17 +28,17 @@ from loopline.platform_core.foundation.names import (
     raw_table,
     realised_table,
 )
-from loopline.platform_core.ingestion.held_rows import TAKEN_BACK
-from loopline.platform_core.ingestion.holding import mark
+from loopline.platform_core.ingestion.current_row_reads import TAKEN_BACK
+from loopline.platform_core.ingestion.current_rows import mark
 from loopline.platform_core.loop.rollouts import quality_table
 from loopline.platform_core.monitor.quality import (
-    kept_look,
-    look_joining,
+    label_join,
     quality_history,
-    quality_look,
+    quality_snapshot,
+    snapshot_cache,
     version_quality,
 )
-from loopline.platform_core.monitor.quality.kept_look import Header, last_look
+from loopline.platform_core.monitor.quality.snapshot_cache import Header, last_look
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.specs import Labels, Model, Quality, Source, Team, labels
 from loopline.platform_core.testing.engines.engine_tables import put_contract
@@ -184,7 +184,7 @@ class World:
     @property
     def kept(self) -> Path:
         """Return where it is kept."""
-        return quality_look.look_path(self.platform, REF)
+        return quality_snapshot.look_path(self.platform, REF)
 
     @property
     def rows(self) -> Path:
@@ -249,7 +249,7 @@ def step(world: World, what: str, *told: Any) -> None:
 @given(
     wanted=st.sampled_from([again, large, again_near, replace(large, reach_days=0)]),
     key=st.booleans(),
-    rows_a_look=st.sampled_from([0, kept_look.ROWS_A_LOOK, 10**9]),
+    rows_a_look=st.sampled_from([0, snapshot_cache.ROWS_A_LOOK, 10**9]),
     steps=st.lists(STEP, min_size=3, max_size=7),
 )
 def test_increments_are_the_whole(wanted: Labels, key: bool, rows_a_look: int, steps: list[tuple[Any, ...]]) -> None:
@@ -259,7 +259,7 @@ def test_increments_are_the_whole(wanted: Labels, key: bool, rows_a_look: int, s
     raw rows as near to the new ones alone, and are those of the world that says nothing.
     """
     with TemporaryDirectory() as one, TemporaryDirectory() as other, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kept_look, "ROWS_A_LOOK", rows_a_look)
+        patch.setattr(snapshot_cache, "ROWS_A_LOOK", rows_a_look)
         on = World.of(Path(one), wanted, key=key)
         anew = World.of(Path(other), replace(wanted, reach_days=None), key=key)
         assert on.look() == anew.look()
@@ -411,7 +411,7 @@ def test_everything_is_read_a_day_later_under_other_rules_and_where_rows_went(
     assert world.header.everything_at > began, "answers went"
     assert sum(quality.predictions for quality in versions) < 25
     began = world.header.everything_at
-    monkeypatch.setattr(quality_look, "WHOLE_SECONDS", 0.0)
+    monkeypatch.setattr(quality_snapshot, "WHOLE_SECONDS", 0.0)
     world.look()
     assert world.header.everything_at > began, "a day later"
 
@@ -462,10 +462,10 @@ def one_more(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         patch.setattr(owner, name, counting)
 
     with monkeypatch.context() as patch:
-        wrapped(kept_look.files, "write", lambda _, content: ("bytes", len(content)))
-        wrapped(kept_look, "taken", lambda _, places: ("rows", len(places)))
-        wrapped(look_joining, "taken", lambda _, places: ("rows", len(places)))
-        wrapped(look_joining, "numbered_examples", lambda one, other: ("numbered", len(one.rows) + len(other.rows)))
+        wrapped(snapshot_cache.files, "write", lambda _, content: ("bytes", len(content)))
+        wrapped(snapshot_cache, "taken", lambda _, places: ("rows", len(places)))
+        wrapped(label_join, "taken", lambda _, places: ("rows", len(places)))
+        wrapped(label_join, "numbered_examples", lambda one, other: ("numbered", len(one.rows) + len(other.rows)))
         wrapped(quality_table, "rows", lambda *_: ("tables of windows", 1))
         world.look()
     did["tables of windows"] -= 1  # it is the test's own
@@ -503,7 +503,7 @@ def test_who_dies_while_keeping_leaves_the_look_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_a_look: int, write: int
 ) -> None:
     """Killed before the file of rows, between it and the head, or before the head: the next one finds the same."""
-    monkeypatch.setattr(kept_look, "ROWS_A_LOOK", rows_a_look)
+    monkeypatch.setattr(snapshot_cache, "ROWS_A_LOOK", rows_a_look)
     found = []
     for name in ("killed", "anew"):
         world = World.of(tmp_path / name, large)
@@ -513,7 +513,7 @@ def test_who_dies_while_keeping_leaves_the_look_of_before(
         world.answer([(50, 0, 0.7), (3, 0, 0.2)])
         if name == "killed":
             with monkeypatch.context() as patch:
-                patch.setattr(kept_look.files, "write", _dying(kept_look.files.write, write))
+                patch.setattr(snapshot_cache.files, "write", _dying(snapshot_cache.files.write, write))
                 with pytest.raises(KeyboardInterrupt):
                     world.look()
             assert world.header == before
@@ -560,7 +560,7 @@ def test_of_two_at_once_the_file_of_rows_of_one_may_go(world_of: Callable[..., W
     """The other's head names a file that is not there: everything is read."""
     world = world_of(large)
     found = world.look()[1]
-    one = kept_look.last_look(world.kept)
+    one = snapshot_cache.last_look(world.kept)
     path, all_anew = world.kept, replace(one, base=None)
     said = one.realised, one.header.windows, one.header.lives
     all_anew.keep(path, *said)  # its rows take the place of those of the first
@@ -646,11 +646,11 @@ def test_rows_of_other_times_are_not_numbered_again(tmp_path: Path, monkeypatch:
         world.look()
         world.order([(3, 24 * (length + 9), 10)])
         world.answer([(world.orders - 1, 0, 0.7)])
-        own = look_joining.numbered_examples
+        own = label_join.numbered_examples
         with monkeypatch.context() as patch:
             count: list[int] = []
             patch.setattr(
-                look_joining,
+                label_join,
                 "numbered_examples",
                 lambda one, other, own=own, count=count, **how: (
                     count.append(len(one.rows) + len(other.rows)) or own(one, other, **how)

@@ -19,8 +19,8 @@ from loopline.platform_core.alarms import standing
 from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import DesiredState, Served
 from loopline.platform_core.errors import InvalidSpec
-from loopline.platform_core.features.materialization.keeping import Keeping
 from loopline.platform_core.features.materialization.materialize import materialize
+from loopline.platform_core.features.materialization.upserts import Keeping
 from loopline.platform_core.features.registry import failing
 from loopline.platform_core.foundation.names import (
     BEGUN_AT,

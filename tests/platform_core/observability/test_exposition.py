@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from sqlalchemy import insert, update
 
-from loopline.platform_core.alarms import Alarm, raise_alarm, rounds
+from loopline.platform_core.alarms import Alarm, raise_alarm, watchdog_heartbeat
 from loopline.platform_core.contracts.serving import Served
 from loopline.platform_core.features.registry.declaration import ref_of
 from loopline.platform_core.foundation.names import ModelRef
@@ -235,7 +235,7 @@ def test_alarms_that_stand(platform, teams):
 def test_the_watchdog_s_last_round(platform, teams):
     """As the database holds it, by its clock."""
     assert "loopline_watchdog_age_seconds" not in samples(platform, teams)
-    watchdog_looks.note(platform.ledger, rounds.ROUND)
+    watchdog_looks.note(platform.ledger, watchdog_heartbeat.ROUND)
     assert 0 <= samples(platform, teams)["loopline_watchdog_age_seconds"] < 60
 
 

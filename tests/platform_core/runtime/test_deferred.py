@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from loopline.deferred.spool import PutOff, Result, Spool
+from loopline.deferred.request_queue import PutOff, Result, Spool
 from loopline.gateway import api_keys
 from loopline.gateway.api_keys import Tenant
 from loopline.platform_core.contracts.serving import DesiredState, Served

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from loopline.deferred import callbacks, callers
-from loopline.deferred.spool import PutOff, Result, Spool
+from loopline.deferred.request_queue import PutOff, Result, Spool
 from loopline.deferred.worker import DeferredWorker, Means
 from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 from tests.waiting import until

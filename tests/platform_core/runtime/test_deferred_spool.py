@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from loopline.deferred.request_queue import PutOff, Result, Spool
 from loopline.deferred.requests import Deferred
-from loopline.deferred.spool import PutOff, Result, Spool
 from loopline.platform_core.runtime.settings.deferred import DeferredSettings
 from tests.platform_core.runtime.conftest import MODEL, no_room_beyond, tensors
 

@@ -18,7 +18,7 @@ from loopline.resources.azure_ml import endpoint_link, endpoints
 from loopline.resources.azure_ml.serving import AzureMLServing
 from loopline.resources.managed_endpoints import serving as managed
 from loopline.resources.managed_endpoints.service import Phase
-from loopline.resources.managed_jobs import asking
+from loopline.resources.managed_jobs import retries
 from tests.emulators.azure_ml_server import IMAGE, endpoint_settings
 
 NEVER = {"delay": 3600}
@@ -30,7 +30,7 @@ IDENTITY = "/subscriptions/1/resourceGroups/ml/providers/Microsoft.ManagedIdenti
 def bind(azure_ml, signed_in, azurite, tmp_path, monkeypatch):
     """Bind the vendor to names of this test alone; the service is asked at each look, and again after a moment."""
     monkeypatch.setattr(managed, "LOOK_SECONDS", -1.0)
-    monkeypatch.setattr(asking, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(retries, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(endpoint_link, "PAUSE_SECONDS", 0.02)
     azure_ml.mend()
     signed_in.token = "good"

@@ -18,7 +18,7 @@ from loopline.platform_core.errors import (
 )
 from loopline.platform_core.testing.compute import ECHO, ENDLESS, SMALL, calls
 from loopline.resources.azure_ml import link
-from loopline.resources.managed_jobs import asking, patience
+from loopline.resources.managed_jobs import deadline, retries
 from tests.emulators.azure_ml_server import CLUSTERS, GROUP, SUBSCRIPTION, WORKSPACE
 from tests.resources.sagemaker.test_compute import KILLED_ONCE
 
@@ -31,8 +31,8 @@ JOBS = (
 @pytest.fixture
 def soon(monkeypatch):
     """Ask again, and tell what is in the way, after a fifth of a second."""
-    monkeypatch.setattr(patience, "WAIT_SECONDS", 0.2)
-    monkeypatch.setattr(asking, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(deadline, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(retries, "PAUSE_SECONDS", 0.2)
 
 
 def echo(compute, folder, key):

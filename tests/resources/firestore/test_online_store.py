@@ -26,7 +26,7 @@ from loopline.platform_core.testing.online_store import OnlineStoreKit, events, 
 from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.firestore.documents import Place
 from loopline.resources.firestore.online_store import FirestoreOnlineStore
-from loopline.resources.nosql.settling import Change
+from loopline.resources.nosql.conditional_writes import Change
 from tests.emulators.firestore_fake import FirestoreFake
 from tests.emulators.google_fake import Fault
 from tests.emulators.metadata_server import metadata_server

@@ -22,7 +22,7 @@ from loopline.resources.http import asking, taking
 from loopline.resources.http.event_source import HttpEventSource
 from loopline.resources.http.feeds import Feed
 from loopline.resources.taking.page_log import PageLog
-from loopline.resources.taking.shelf import FolderShelf
+from loopline.resources.taking.page_store import FolderShelf
 from tests.emulators import faults
 from tests.resources.http.api import TOKEN, Api, ApiDelivery, served
 from tests.resources.tables.deaths import Died, dying

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopline.platform_core.ingestion.holding import holding
+from loopline.platform_core.ingestion.current_rows import holding
 from loopline.platform_core.ingestion.inbox import Inbox
 from loopline.platform_core.ingestion.landed import Landed
 from loopline.platform_core.ingestion.landing import land

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from loopline.platform_core.contracts.serving import CANARY, GRPC, SHADOW, SPLIT, DesiredState
 from loopline.platform_core.errors import Unsupported
 from loopline.platform_core.testing.parts.endpoints import served
-from loopline.resources.kserve.apart import Live, Wanted, document, is_there, part_name, planned
 from loopline.resources.kserve.own_server import OwnServer
+from loopline.resources.kserve.per_version import Live, Wanted, document, is_there, part_name, planned
 from loopline.resources.kserve.serving import KServeServing
 from tests.resources.kserve.test_inference_service import unknown
 

@@ -13,7 +13,7 @@ from loopline.platform_core.errors import InvalidEnvironment, NotFound, Unsuppor
 from loopline.platform_core.runtime.model import manifest
 from loopline.platform_core.runtime.model.manifest import ViewField
 from loopline.platform_core.testing.parts.endpoints import served
-from loopline.resources.kserve.apart import Wanted, document, planned
+from loopline.resources.kserve.per_version import Wanted, document, planned
 from loopline.resources.kserve.runtimes import ForeignRuntimes
 from loopline.resources.kserve.serving import KServeServing
 from tests.resources.kserve.test_inference_service import unknown

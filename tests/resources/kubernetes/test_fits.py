@@ -7,7 +7,7 @@ from kubernetes_objects import read
 
 from loopline.platform_core.errors import Unsupported
 from loopline.platform_core.specs.model import Requirements
-from loopline.resources.kubernetes import fits
+from loopline.resources.kubernetes import schedulability
 from loopline.resources.kubernetes.quantities import number
 from loopline.resources.kubernetes.settings import Largest, Settings
 
@@ -43,7 +43,7 @@ class Cluster:
 
 def require(cluster, requirements, **settings):
     """Ask whether a task could ever run."""
-    fits.require(cluster, Settings(image="i", **settings), requirements, "team")
+    schedulability.require(cluster, Settings(image="i", **settings), requirements, "team")
 
 
 def quota(**hard):

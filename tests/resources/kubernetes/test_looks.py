@@ -7,20 +7,20 @@ from kubernetes_objects import container, pod, read
 
 from loopline.platform_core.errors import TaskFailed, Transient
 from loopline.platform_core.specs.model import Requirements
-from loopline.resources.kubernetes import looks
+from loopline.resources.kubernetes import pod_status
 
 ASKED = Requirements(memory_gb=4)
 
 
 def failed(status, **more):
     """Return the error of a pod that failed."""
-    return looks.ended(pod({"phase": "Failed", **status}, **more), ASKED).error
+    return pod_status.ended(pod({"phase": "Failed", **status}, **more), ASKED).error
 
 
 def test_a_pod_at_work_has_not_ended():
     """Neither running nor waiting nor finishing nor unheard of."""
     for status in ({"phase": "Pending"}, {"phase": "Running", "containerStatuses": container(running={})}, {}):
-        assert looks.ended(pod(status), ASKED) is None
+        assert pod_status.ended(pod(status), ASKED) is None
 
 
 def test_memory_is_permanent_and_says_what_to_raise():
@@ -68,11 +68,11 @@ def test_exit_codes(code, kind):
 def test_scheduler_and_kubelet_have_their_own_words():
     """Unschedulable waits for capacity; an image that cannot be had waits for a person."""
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
-    assert looks.wait(pod({"conditions": [condition]})) == looks.Wait("0/1 nodes", passing=True)
+    assert pod_status.wait(pod({"conditions": [condition]})) == pod_status.Wait("0/1 nodes", passing=True)
     waiting = {"reason": "ImagePullBackOff", "message": "no such host"}
-    found = looks.wait(pod({"containerStatuses": container(waiting=waiting)}))
-    assert found == looks.Wait("ImagePullBackOff: no such host", passing=False)
-    assert looks.wait(pod({"containerStatuses": container(waiting={"reason": "ContainerCreating"})})) is None
+    found = pod_status.wait(pod({"containerStatuses": container(waiting=waiting)}))
+    assert found == pod_status.Wait("ImagePullBackOff: no such host", passing=False)
+    assert pod_status.wait(pod({"containerStatuses": container(waiting={"reason": "ContainerCreating"})})) is None
 
 
 def test_a_job_whose_pod_is_gone_says_what_the_controller_said():
@@ -84,8 +84,8 @@ def test_a_job_whose_pod_is_gone_says_what_the_controller_said():
         "message": "Pod a/b has condition DisruptionTarget matching FailJob rule at index 0",
     }
     job = read("Job", {"metadata": {"name": "train"}, "status": {"conditions": [condition]}})
-    assert looks.failed(job)
-    assert not looks.complete(job)
-    error = looks.gone(job, None, ASKED)
+    assert pod_status.failed(job)
+    assert not pod_status.complete(job)
+    error = pod_status.gone(job, None, ASKED)
     assert isinstance(error, Transient)
     assert "evicted or preempted" in error.problem

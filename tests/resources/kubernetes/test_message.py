@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from loopline.platform_core.errors import InvalidSpec
 from loopline.platform_core.worker import Failure, Job
-from loopline.resources.kubernetes import message as messages
-from loopline.resources.kubernetes.message import (
+from loopline.resources.kubernetes import task_payload as messages
+from loopline.resources.kubernetes.task_payload import (
     MOST_MESSAGE_BYTES,
     MOST_TASK_BYTES,
     Answer,

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from loopline.platform_core.errors import StoreUnavailable
-from loopline.resources.nosql.pace import NotLetIn, Pace, Patience, Throttled
+from loopline.resources.nosql.rate_limit import NotLetIn, Pace, Patience, Throttled
 
 
 class Clock:

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopline.resources.nosql.spelling import spelled
+from loopline.resources.nosql.key_encoding import spelled
 
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from("_./-0af ")), max_size=12)
 

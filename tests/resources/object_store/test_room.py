@@ -9,7 +9,7 @@ import pytest
 from loopline.platform_core.contracts.serving import DesiredState, ObservedState, Served, ServerUse
 from loopline.platform_core.contracts.state_store import ServerReport
 from loopline.platform_core.errors import Refused
-from loopline.resources.kubernetes import room
+from loopline.resources.kubernetes import group_capacity
 from loopline.resources.kubernetes.serving import KubernetesServing
 from tests.s3_server import S3Server
 
@@ -42,7 +42,7 @@ def holds(serving: KubernetesServing, *gigabytes: float) -> None:
 def test_what_fits_is_let_through(serving: KubernetesServing, tmp_path: Path) -> None:
     """Beside what the fullest server holds."""
     holds(serving, 0.5, 0.8)
-    room.require(serving, DesiredState("retail.one", 1, version(tmp_path, "1", 190)))
+    group_capacity.require(serving, DesiredState("retail.one", 1, version(tmp_path, "1", 190)))
 
 
 def test_what_does_not_fit_is_refused_and_changes_nothing(serving: KubernetesServing, tmp_path: Path) -> None:
@@ -58,21 +58,21 @@ def test_a_candidate_comes_on_top_and_what_is_there_does_not(serving: Kubernetes
     stable, candidate = version(tmp_path, "1", 300), version(tmp_path, "2", 300)
     serving.states.ask(DesiredState("retail.one", 1, stable))
     holds(serving, 0.6)
-    room.require(serving, DesiredState("retail.one", 2, stable, candidate, 5))
+    group_capacity.require(serving, DesiredState("retail.one", 2, stable, candidate, 5))
     holds(serving, 0.75)
     with pytest.raises(Refused, match=r"retail\.one does not fit"):
-        room.require(serving, DesiredState("retail.one", 2, stable, candidate, 5))
+        group_capacity.require(serving, DesiredState("retail.one", 2, stable, candidate, 5))
     serving.states.ask(DesiredState("retail.one", 2, stable, candidate, 5))
     holds(serving, 1.2)
-    room.require(serving, DesiredState("retail.one", 3, stable))
+    group_capacity.require(serving, DesiredState("retail.one", 3, stable))
 
 
 def test_each_worker_holds_all_and_packages_may_grow(serving: KubernetesServing, tmp_path: Path) -> None:
     """Workers multiply, and so does the environment's own factor of a package."""
     state = DesiredState("retail.one", 1, version(tmp_path, "1", 150))
     holds(serving, 0.4)
-    room.require(serving, state)
+    group_capacity.require(serving, state)
     with pytest.raises(Refused, match="2 workers of"):
-        room.require(serving.model_copy(update={"workers": 2}), state)
+        group_capacity.require(serving.model_copy(update={"workers": 2}), state)
     with pytest.raises(Refused, match=r"0\.75 GB more"):
-        room.require(serving.model_copy(update={"memory_factor": 5}), state)
+        group_capacity.require(serving.model_copy(update={"memory_factor": 5}), state)

@@ -21,7 +21,7 @@ from loopline.resources.postgres.event_source import PostgresEventSource
 from loopline.resources.postgres.session import PostgresSession
 from loopline.resources.tables import clocks
 from loopline.resources.taking import page_log
-from loopline.resources.taking.shelf import FolderShelf
+from loopline.resources.taking.page_store import FolderShelf
 from tests.emulators import faults
 from tests.resources.postgres.reading import Make, Run, taken
 from tests.resources.tables.deaths import Died, dying

@@ -21,7 +21,7 @@ from loopline.platform_core.testing.parts.ports import free_port
 from loopline.resources.redis.online_store import RedisOnlineStore
 from loopline.resources.redis_cluster import changing
 from loopline.resources.redis_cluster.online_store import RedisClusterOnlineStore
-from loopline.resources.redis_cluster.scattered import Aimed
+from loopline.resources.redis_cluster.scatter_gather import Aimed
 from loopline.resources.redis_cluster.slots import SLOTS, redirected, slot_of
 from tests.emulators.redis_cluster import RedisCluster
 from tests.resources.redis.forked import hold_when_forked

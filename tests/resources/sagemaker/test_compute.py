@@ -19,7 +19,7 @@ from loopline.platform_core.errors import (
 )
 from loopline.platform_core.specs.model import Requirements
 from loopline.platform_core.testing.compute import ECHO, ENDLESS, FRAGILE, SLOW, SMALL, TALK, ComputeKit, calls
-from loopline.resources.managed_jobs import patience
+from loopline.resources.managed_jobs import deadline
 from loopline.resources.managed_jobs.names import job_name
 from loopline.resources.sagemaker import logs
 from loopline.resources.sagemaker.bucket import Bucket
@@ -63,7 +63,7 @@ def no_last_line(monkeypatch):
 @pytest.fixture
 def told_soon(monkeypatch):
     """Tell what is in the way after a fifth of a second instead of ten."""
-    monkeypatch.setattr(patience, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(deadline, "WAIT_SECONDS", 0.2)
 
 
 def test_lost_answer_to_the_creation_makes_no_second_job(bound, server, tmp_path):

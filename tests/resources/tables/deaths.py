@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loopline.resources.taking.shelf import FolderShelf
+from loopline.resources.taking.page_store import FolderShelf
 
 
 class Died(BaseException):

@@ -14,7 +14,7 @@ from loopline.platform_core.errors import InvalidEnvironment, Overloaded, Refuse
 from loopline.platform_core.testing.parts.endpoints import new_model, served, wait_until
 from loopline.resources.managed_endpoints import serving as managed
 from loopline.resources.managed_endpoints.service import Phase
-from loopline.resources.managed_jobs import asking
+from loopline.resources.managed_jobs import retries
 from loopline.resources.vertex import endpoint_link, endpoints
 from loopline.resources.vertex.serving import VertexServing
 from tests.emulators.gcs import BUCKET
@@ -29,7 +29,7 @@ def bind(vertex, gcs_server, tmp_path, monkeypatch):
     """Bind the vendor to names of this test alone; the service is asked at each look, and again after a moment."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(vertex.account))
     monkeypatch.setattr(managed, "LOOK_SECONDS", -1.0)
-    monkeypatch.setattr(asking, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(retries, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(endpoint_link, "PAUSE_SECONDS", 0.02)
     vertex.mend()
     own = uuid.uuid4().hex[:6]
@@ -131,7 +131,7 @@ def test_an_answer_that_was_lost_or_late_makes_nothing_twice(vertex, bind, state
 )
 def test_what_comes_while_it_is_looked_for_is_there(vertex, bind, state, monkeypatch, asking_for):
     """The answer was lost, it is asked for at once, and the operation ends just before operations are listed."""
-    monkeypatch.setattr(asking, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(retries, "PAUSE_SECONDS", 0)
     operation, listing, found = asking_for
     vertex.fail("deploy", **NEVER)
     vertex.fail(operation, lost=True)

@@ -18,7 +18,7 @@ from loopline.platform_core.errors import (
     Transient,
 )
 from loopline.platform_core.testing.compute import ECHO, ENDLESS, SLOW, SMALL, TALK, calls
-from loopline.resources.managed_jobs import asking, patience
+from loopline.resources.managed_jobs import deadline, retries
 from loopline.resources.managed_jobs.names import job_name
 from loopline.resources.vertex import claims, link
 from tests.resources.sagemaker.test_compute import KILLED_ONCE, until
@@ -27,8 +27,8 @@ from tests.resources.sagemaker.test_compute import KILLED_ONCE, until
 @pytest.fixture
 def soon(monkeypatch):
     """Ask again, and tell what is in the way, after a fifth of a second."""
-    monkeypatch.setattr(patience, "WAIT_SECONDS", 0.2)
-    monkeypatch.setattr(asking, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(deadline, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(retries, "PAUSE_SECONDS", 0.2)
 
 
 def echo(compute, folder, key):
