@@ -20,8 +20,7 @@ from loopline.platform_core.loop.deployments.deployments import change
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, WindowsField
 from loopline.platform_core.scoring.stream import StreamScorer
-from loopline.platform_core.specs import FeatureView, Model, Source, Team, Window, labels
-from loopline.platform_core.specs.views import windows
+from loopline.platform_core.specs import FeatureView, Model, Source, Team, Window, labels, windows
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.resources.delta.lake import DeltaLake
 from loopline.resources.kafka.event_stream import KafkaEventStream

@@ -22,8 +22,7 @@ from loopline.platform_core.foundation.names import ModelRef, online_view
 from loopline.platform_core.loop.deployments.deployments import change
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.runtime.model.manifest import FeatureField, Manifest, Parity, WindowsField
-from loopline.platform_core.specs import FeatureView, Model, Source, Team, Window, labels
-from loopline.platform_core.specs.views import windows
+from loopline.platform_core.specs import FeatureView, Model, Source, Team, Window, labels, windows
 
 CONTRACT = """apiVersion: v3.1.0
 kind: DataContract

@@ -11,8 +11,7 @@ import pytest
 
 from loopline.platform_core.errors import ContractBroken, InvalidSpec
 from loopline.platform_core.features.registry.declared_source import sources
-from loopline.platform_core.specs import FeatureView, Source, Window
-from loopline.platform_core.specs.views import windows
+from loopline.platform_core.specs import FeatureView, Source, Window, windows
 from loopline.platform_core.specs.views.window_state import WindowState
 from loopline.platform_core.specs.views.windowed import windowed
 
