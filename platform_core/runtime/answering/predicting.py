@@ -78,15 +78,13 @@ def predict_each(version: Version, batch: Sequence[Gathered]) -> list[Predicted 
     All at once where a row's prediction is the same among others to the last bit, else the artefact is asked for each
     and the target makes raw predictions of what it gave to all; if that fails, each alone.
     """
-    model, matrix = version.model, version.recipe.matrix
-    if len(batch) > 1:
+    model, given, matrix = version.model, version.model.given, version.recipe.matrix
+    if len(batch) > 1 and (model.rows_apart or given is not None):
         try:
-            if model.rows_apart:
+            if model.rows_apart or given is None:
                 raw = model.predict(matrix([row for one in batch for row in one.rows]))
-            elif model.given is not None:
-                raw = model.target.served(np.concatenate([model.given(matrix(one.rows)) for one in batch]))
             else:
-                return [_alone(version, one) for one in batch]
+                raw = model.target.served(np.concatenate([given(matrix(one.rows)) for one in batch]))
             return [*read_each(model.target, raw, [len(one.rows) for one in batch])]
         except Exception:  # noqa: BLE001, S110 - who is to blame shows below
             pass
