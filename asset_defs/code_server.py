@@ -4,9 +4,10 @@ Further arguments are those of ``dagster api grpc``, which this is but for the s
 """
 
 import gc
+import os
 import runpy
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.abc import MetaPathFinder
@@ -58,22 +59,28 @@ class _Hidden(MetaPathFinder):
             raise ModuleNotFoundError("pandas is hidden while Arrow looks for it", name=name)
 
 
-def _nothing() -> None:
-    """Do nothing."""
+def end_orphans_of(team: str) -> None:
+    """End the runs of the code server before this one: by now the process that runs are forked from is there."""
+    import dagster as dg
+
+    from loopline.asset_defs.runs.orphans import end_orphans
+
+    with dg.DagsterInstance.get() as instance:
+        ended = end_orphans(instance, team)
+    if ended:
+        print(f"{ended} runs ended with the code server before this one", file=sys.stderr, flush=True)  # noqa: T201 - its log
 
 
-def main(team: str, *arguments: str, warmed: Callable[[], None] = _nothing) -> None:
-    """Serve a team's definitions until told to stop; ``warmed`` is called before anybody may ask.
-
-    By then the process that runs are forked from is there: what is opened now is not theirs.
-    """
+def main(team: str, *arguments: str) -> None:
+    """Serve a team's definitions until told to stop."""
     collect_seldom()
     plugins.take_place(team)
     if team != PLATFORM:  # its one run a night may start slowly, which saves what a warm process holds
         _import_all([*PRELOAD, *_modules_of(team)])
         fork_run_workers()
         keep_pandas_out()  # runs are forks, and find it as ever
-    warmed()
+    if "DAGSTER_HOME" in os.environ:
+        end_orphans_of(team)
     named = ("--module-name", MODULE, "--attribute", team, "--location-name", team)
     sys.argv = ["dagster", "api", "grpc", *named, *arguments]
     runpy.run_module("dagster", run_name="__main__")

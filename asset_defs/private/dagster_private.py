@@ -22,12 +22,10 @@ __all__ = [
     "WARM_TAG",
     "AssetJob",
     "CheckOutcome",
-    "Process",
     "finished_checks",
     "forget_run",
     "fork_run_workers",
     "location_of",
-    "process_of",
 ]
 
 WARM_TAG = ".dagster/grpc_info"
@@ -53,14 +51,6 @@ class CheckOutcome:
         return f"{self.record_id}@{self.at:.6f}"
 
 
-@dataclass(frozen=True)
-class Process:
-    """A process of this machine that executes a run, and when it said so (seconds since 1970)."""
-
-    pid: int
-    said_at: float
-
-
 def finished_checks(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
 ) -> dict[dg.AssetCheckKey, CheckOutcome]:
@@ -76,17 +66,6 @@ def finished_checks(
             reason, at = evaluation.metadata.get("reason"), record.event.timestamp if record.event else 0.0
             outcomes[key] = CheckOutcome(record.id, evaluation.passed, str(reason.value) if reason else "", at)
     return outcomes
-
-
-def process_of(instance: dg.DagsterInstance, run_id: str) -> Process | None:
-    """Return the process in which a run was started; None before that, and where runs are launched elsewhere."""
-    if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
-        return None
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
-        pid = entry.get_dagster_event().engine_event_data.metadata.get("pid")
-        if pid is not None:
-            return Process(int(str(pid.value)), entry.timestamp)
-    return None
 
 
 def location_of(run: dg.DagsterRun) -> str | None:

@@ -93,6 +93,7 @@ class Supervisor:
         """Answer a death: report it, or start the program again when its pause is over."""
         name = child.program.name
         if child.restart_at is None:
+            _signal(child, signal.SIGTERM)  # to what is left of its group: run workers of a code server that is gone
             self._guard.forget(child.pid)
             self.patience.mourn(child, now)
             self.report(Event(name, "died", child.ending))

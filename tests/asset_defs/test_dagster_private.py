@@ -2,10 +2,8 @@
 
 import ast
 import inspect
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import psutil
 import pytest
 
 import loopline.asset_defs
-from loopline.asset_defs.private.dagster_private import CheckOutcome, DagsterApiServer, finished_checks, process_of
+from loopline.asset_defs.private.dagster_private import CheckOutcome, DagsterApiServer, finished_checks
 
 ASSET = dg.AssetKey(["tiny", "drift", "one"])
 CHECK = dg.AssetCheckKey(ASSET, "drift")
@@ -86,24 +84,6 @@ def test_checks_reported_from_outside_count_too(instance):
     evaluation = dg.AssetCheckEvaluation(check_name="drift", asset_key=ASSET, passed=False)
     instance.report_runless_asset_event(evaluation)
     assert not finished_checks(instance, [CHECK])[CHECK].passed
-
-
-def test_a_run_names_its_process():
-    """The first engine event with a process id is of the process in which the run began; before that there is none."""
-    job = watched([], passed=True)
-    with dg.DagsterInstance.local_temp() as instance:
-        assert process_of(instance, instance.create_run_for_job(job).run_id) is None
-        before = time.time()
-        run = job.execute_in_process(instance=instance)
-        process = process_of(instance, run.run_id)
-    assert process.pid == os.getpid()
-    assert before <= process.said_at <= time.time()
-
-
-def test_a_run_that_is_launched_elsewhere_names_none(instance):
-    """Where another launcher than this machine's starts runs, a process id means nothing here."""
-    run = watched([], passed=True).execute_in_process(instance=instance)
-    assert process_of(instance, run.run_id) is None
 
 
 def test_a_code_server_starts_runs_by_the_context_that_we_replace():

@@ -43,7 +43,8 @@ def code_server(team: str, port: int) -> NoReturn:
     Told to stop, it takes no new run and ends when those in it have; runs of one that was killed are ended by the next.
     """
     where = ("--host", _ANYWHERE, "--port", str(port))
-    _become("loopline.pod.code_server", team, *where, "--lazy-load-user-code", "--use-python-environment-entry-point")
+    how = ("--lazy-load-user-code", "--use-python-environment-entry-point")
+    _become("loopline.asset_defs.code_server", team, *where, *how)
 
 
 @click.command("web-server", cls=Command)

@@ -86,14 +86,27 @@ def test_a_program_that_does_not_listen_is_killed(tmp_path, events):
         assert not child.running
 
 
-def test_grandchildren_end_too(tmp_path, events):
-    """What a program started and left behind when it died is ended at the end."""
+def test_what_a_program_left_behind_is_told_to_end_when_it_died(tmp_path, events):
+    """Run workers of a code server that is gone do not work beside those of the next one."""
     code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {SLEEP!r}]).pid, flush=True)"
     with Supervisor(events.append, Patience(tries=1)) as supervisor:
         child = supervisor.start(program(tmp_path, "parent", code))
         until(lambda: child.gave_up)
         grandchild = int(child.program.log.read_text())
-        assert psutil.pid_exists(grandchild)
+        until(lambda: _gone(grandchild))
+
+
+def test_grandchildren_that_do_not_listen_end_too(tmp_path, events):
+    """What a program left behind when it died, and is deaf, is ended at the end."""
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    start = f"import subprocess, sys; deaf = subprocess.Popen([sys.executable, '-c', {deaf!r}], stdout=subprocess.PIPE)"
+    code = f"{start}; deaf.stdout.readline(); print(deaf.pid, flush=True)"
+    with Supervisor(events.append, Patience(tries=1)) as supervisor:
+        child = supervisor.start(program(tmp_path, "parent", code))
+        until(lambda: child.gave_up)
+        grandchild = int(child.program.log.read_text())
+        assert not _gone(grandchild)
+        supervisor.end(grace_seconds=0.3)
     until(lambda: _gone(grandchild))
 
 

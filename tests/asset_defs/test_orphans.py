@@ -1,4 +1,4 @@
-"""Runs that were in a code server's pod end when the next one begins, and no others."""
+"""Runs that were beside a code server end when the next one begins, and no others."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import dagster as dg
 import pytest
 
 from loopline.asset_defs.private.dagster_private import WARM_TAG
-from loopline.pod.orphans import end_orphans
-from loopline.up.dagster_home import TEAM_TAG
+from loopline.asset_defs.runs.orphans import end_orphans
+from loopline.asset_defs.runs.runs import tags_of_location
 
-HERE = {TEAM_TAG: "retail", WARM_TAG: "{}"}
+HERE = {**tags_of_location("retail"), WARM_TAG: "{}"}
 
 
 @dg.job
@@ -32,8 +32,8 @@ def instance():
         (HERE, "CANCELING", "CANCELED"),
         (HERE, "NOT_STARTED", "NOT_STARTED"),
         (HERE, "SUCCESS", "SUCCESS"),
-        ({**HERE, TEAM_TAG: "mill"}, "STARTED", "STARTED"),
-        ({TEAM_TAG: "retail"}, "STARTED", "STARTED"),  # in a pod of its own
+        ({**HERE, **tags_of_location("mill")}, "STARTED", "STARTED"),
+        (tags_of_location("retail"), "STARTED", "STARTED"),  # in a pod of its own
     ],
 )
 def test_only_what_ran_beside_the_code_server_ends(instance, tags, before, after):
