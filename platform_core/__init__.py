@@ -1,1 +1,1 @@
-"""What the platform is: declarations, contracts, the loop and the inference server; no Dagster, no vendor."""
+"""The platform core: declarations, contracts, the loop and the inference server; imports no Dagster and no vendor."""

@@ -1,4 +1,4 @@
-"""The vendors that an environment file binds: one whose settings name secrets is made when it is first asked for.
+"""Vendors bound by an environment file; one whose settings name secrets is created on first use.
 
 So nobody asks the store of secrets for what he does not use. ``AGAIN_SECONDS`` after they were asked for, secrets are
 asked for again at the next use; where one has changed, a new vendor is made, and what holds the old one keeps it.

@@ -1,4 +1,4 @@
-"""Refuses credentials that stand in an environment file themselves, instead of by a variable or as ``secret://name``."""
+"""Refuses plaintext credentials in an environment file; they are variables or ``secret://name``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An environment file binds each contract to a vendor; it is checked when it is bound."""
+"""Environment files: bind each contract to a vendor; validated when read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error of Loopline says what is wrong and what to do.
+"""Error classes: each error says what is wrong and how to fix it.
 
 The tree::
 

@@ -1,4 +1,4 @@
-"""The platform as bound: one vendor per contract, the ledger and the clock."""
+"""The platform object: the bound vendors, the ledger and the clock of an environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the teams that are installed; a broken one is quarantined by name while the others go on."""
+"""Discovery of installed teams by entry point; a broken one is isolated while the others go on."""
 
 from __future__ import annotations
 

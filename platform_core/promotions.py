@@ -1,4 +1,4 @@
-"""Merged wishes, carried out once each: a version is rolled out, taken back, held or let go on, and the ledger says so.
+"""Carries out promotion requests: each merged file rolls out, takes back, holds or resumes a version, once.
 
 A wish is written down before anything is done, with what follows from it; whoever dies in between leaves a wish that
 is not met, and the next look does that very thing again, which changes nothing twice. A wish that was met is over: what

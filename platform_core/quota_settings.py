@@ -1,4 +1,4 @@
-"""What an environment file says of how much the environment may use.
+"""Quota settings of an environment file.
 
 Left out, a quota bounds nothing::
 

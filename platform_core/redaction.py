@@ -1,4 +1,4 @@
-"""Secrets that this process knows stand in no text that leaves it: each is taken out by its value.
+"""Redaction of secrets: takes the values that this process has read out of every text that leaves it.
 
 Whoever reads a secret keeps it here. Errors of ours are redacted as they are made, log records as well, and what goes
 to the ledger, to Dagster or to a person as it goes there. A value that any text might hold (``true``, ``postgres``) is

@@ -1,4 +1,4 @@
-"""How long entries of the record are kept, by what they tell: what an environment file says, and since when it holds.
+"""Audit retention settings of an environment file: how many days entries are kept, by kind.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What an environment file says of signing in: local accounts, or a provider of OpenID Connect."""
+"""Sign-in settings of an environment file: local accounts, or an OpenID Connect provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says that a tenant is suspended, beside its environment file, so that whoever works by that file is told why not.
+"""Suspension mark of a tenant, beside its environment file: programs that open that file are refused with the reason.
 
 What keeps a suspended tenant out is each store; this says so in one sentence, before anything is opened.
 """

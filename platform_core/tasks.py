@@ -1,4 +1,4 @@
-"""What a task of ours begins with, in whatever process or on whatever machine it runs."""
+"""Start of a task in another process or machine: opens the platform by its environment file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment file says of signed packages: the key of whoever trains here, and the trainers whom servers know.
+"""Package signing settings of an environment file: the key that signs here, and the trusted trainers.
 
 Left out, packages are neither signed nor looked at::
 

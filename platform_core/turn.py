@@ -1,4 +1,4 @@
-"""One turn of the loop, step by step; each step is idempotent by its cycle, so a crashed run is simply run again."""
+"""Steps of a retraining cycle, each idempotent by its cycle: a crashed run is simply run again."""
 
 from __future__ import annotations
 

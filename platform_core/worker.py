@@ -1,4 +1,4 @@
-"""Runs one task from a job file: what a process, a container or a managed service starts.
+"""Task worker: runs one task from a job file, in a process, a container or a managed service.
 
 ``python -m loopline.platform_core.worker <folder>`` reads ``job.json`` there and leaves ``result.json`` or
 ``error.json``.

@@ -1,4 +1,4 @@
-"""Alarms: something is wrong, one entry a cause while it stands, and one message a cause to people.
+"""Alarms: one per cause while it is active; raised, acknowledged, cleared, and delivered by notifiers.
 
 ``raise_alarm`` and ``clear`` write to the ledger and nothing else, so whoever finds something wrong is not held up;
 the watchdog calls ``deliver``, which tells the notifiers.

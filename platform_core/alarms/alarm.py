@@ -1,4 +1,4 @@
-"""What an alarm says."""
+"""The alarm record: cause, severity, problem and fix, what it is about, and how bad it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether there is something to tell: once that it is wrong, once that it is over, and no flutter between."""
+"""Debouncing of alarms: which notifications a notifier still has to send, without flapping; retries with backoff."""
 
 from __future__ import annotations
 

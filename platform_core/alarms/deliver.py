@@ -1,4 +1,4 @@
-"""Tells people: whatever stands and was not told, each notifier at its own pace, also after a restart."""
+"""Alarm delivery: sends what is due through every notifier, with retries per notifier, also after a restart."""
 
 from __future__ import annotations
 

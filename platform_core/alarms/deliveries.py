@@ -1,4 +1,4 @@
-"""What was delivered, in the ledger's database: who told what, whose turn it is, and when the next try is due."""
+"""Table of alarm deliveries: what each notifier was told, the lease of its sender, and when the next retry is due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an alarm that stands has got worse: ten times so, of more than before, or graver.
+"""Alarm escalation: an active alarm is sent again when it is ten times worse, covers more parts, or is graver.
 
 The worst that people could know of is kept with the alarm. Only what goes beyond it is news, so that a figure that
 swings and columns that come and go are told once an episode.

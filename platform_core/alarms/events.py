@@ -1,4 +1,4 @@
-"""Alarms of what the kernel itself finds; the watchdog finds the rest.
+"""Alarms raised by the platform core: drift, skew, missing labels, held cycles, quotas, promotion requests.
 
 Each is called at one place, after what was found is in the ledger, and again whenever it is looked at: it raises or
 clears, and costs one read while nothing changes.

@@ -1,4 +1,4 @@
-"""Alarms as messages: the same thing told again has the same id."""
+"""Notification messages made from alarms; a message that is sent again keeps its id (idempotency key)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a person sees more: pages of Dagster's web server and the portal, where this process knows their addresses."""
+"""Links for alarms: URLs of pages of Dagster's web server and of the portal, where they are known."""
 
 from __future__ import annotations
 

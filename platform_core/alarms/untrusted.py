@@ -1,4 +1,4 @@
-"""A package that is refused is an alarm, whoever wanted to use it."""
+"""Alarm for a model package that fails signature verification; cleared when it passes."""
 
 from __future__ import annotations
 

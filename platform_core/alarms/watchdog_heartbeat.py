@@ -1,4 +1,4 @@
-"""The watchdog's heartbeat: when it last looked, for whoever asks whether it lives."""
+"""Heartbeat of the watchdog: written each round, read by whoever checks that it is alive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes checkpoints to where they cannot be changed, with the hashes of the entries since the last one.
+"""Anchors audit checkpoints in write-once storage, with the hashes of the entries since the last anchor.
 
 With the hashes a verifier says which entry is not what it was; the root alone would tell only that one is not.
 """

@@ -1,4 +1,4 @@
-"""Entries as lines of ArcSight's Common Event Format (CEF:0), for SIEMs that read that.
+"""Audit entries as lines of ArcSight's Common Event Format (CEF:0), for SIEMs.
 
 https://docs.microfocus.com/doc/1917/cef (Implementing ArcSight Common Event Format, revision 26)::
 

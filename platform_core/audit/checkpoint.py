@@ -1,4 +1,4 @@
-"""A tree's size and root, signed: C2SP's tlog-checkpoint in a signed note.
+"""Audit checkpoint: size and root of the Merkle tree, signed (C2SP's tlog-checkpoint in a signed note).
 
 https://c2sp.org/tlog-checkpoint::
 

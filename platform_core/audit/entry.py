@@ -1,4 +1,4 @@
-"""One entry of the record: what is told, and the bytes that are sealed."""
+"""Audit entry: its fields, and the bytes that are sealed as a leaf of the Merkle tree."""
 
 from __future__ import annotations
 

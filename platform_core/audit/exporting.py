@@ -1,4 +1,4 @@
-"""Entries for others: JSON Lines with the proof of each, and OCSF or CEF for a SIEM."""
+"""Audit export: entries as JSON Lines with inclusion proofs, and as OCSF or CEF for a SIEM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a record: one finding for each entry that is not what was sealed."""
+"""Report of an audit verification: one finding for each entry that is not what was sealed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ed25519 keys by which checkpoints and packages are signed, as C2SP's signed notes write them.
+"""Ed25519 keys that sign audit checkpoints and model packages, as C2SP's signed notes write them.
 
 A signing key is ``PRIVATE+KEY+<name>+<id>+<base64>``, one that verifies ``<name>+<id>+<base64>``: each one line, which
 a file or a store of secrets holds. https://c2sp.org/signed-note

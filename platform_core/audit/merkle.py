@@ -1,4 +1,4 @@
-"""The tree of RFC 6962, section 2.1: hashes of leaves and nodes, roots, and proofs of inclusion and consistency."""
+"""Merkle tree of RFC 6962, section 2.1: leaf and node hashes, roots, inclusion and consistency proofs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed notes: a text, and below it the signatures of those who stand for it, as C2SP writes them.
+"""Signed notes as C2SP defines them: a text followed by signatures; signs and verifies.
 
 https://c2sp.org/signed-note
 """

@@ -1,4 +1,4 @@
-"""From where something is done, on whose behalf, and by which policy: said once by the way in, known to every entry."""
+"""Origin of an action for the audit log: source address, on whose behalf, and policy, in a context variable."""
 
 from __future__ import annotations
 

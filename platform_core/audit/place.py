@@ -1,4 +1,4 @@
-"""Where an installation has the keys of its audit."""
+"""Where the audit's signing and verifying keys are: a file, the secret store, or a remote key service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads entries of the record, newest first or in the tree's order."""
+"""Queries of the audit log: filtered entries, newest first or in the tree's order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes entries of the record, inside the transaction of what they tell."""
+"""Appends audit entries, in the same transaction as the change that they record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key that signs elsewhere: what is here are its name, and the public halves of its versions.
+"""Remote signing key: signs by calling a key service; only its name and public keys are known here.
 
 When the key is rotated there, the newest version signs from the next signature on, and what older ones signed is still
 known by their public halves, as long as the store shows those.

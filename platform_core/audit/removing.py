@@ -1,4 +1,4 @@
-"""Lets go of entries that are past their time, so that the record verifies as before: their hashes stay in the tree.
+"""Audit retention: deletes expired entries; their hashes stay, so that the log still verifies.
 
 In steps, each of which may be the last: what the environment says is written into the record where it is new; what is
 due is named in an entry under the key's signature; that is sealed and anchored; and what is named is deleted, if a

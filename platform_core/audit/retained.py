@@ -1,4 +1,4 @@
-"""Whether what is gone from the record was let go by its policy, and in its time: from what is sealed and signed alone.
+"""Verification of removed audit entries: that the retention policy removed each, and not before its time.
 
 Of an entry that is gone there is its hash in the tree, and a line in ``audit_removed`` that says what it told. Those
 lines are held together by a note that the audit's key signed, which stands in an entry of the record. When each was

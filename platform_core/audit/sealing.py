@@ -1,4 +1,4 @@
-"""Puts entries that are new into the tree and signs its root: apart from who writes them, so that nobody waits."""
+"""Seals new audit entries into the Merkle tree and signs its root, asynchronously from their writers."""
 
 from __future__ import annotations
 

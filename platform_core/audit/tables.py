@@ -1,8 +1,8 @@
-"""The record's tables, in the ledger's database; the database itself refuses to change or delete their rows.
+"""Tables of the audit log, in the ledger's database, which itself refuses updates and deletes of their rows.
 
 But for entries that ``audit_removed`` names and that are older than half a year: those it lets go.
 
-They are apart from ``loop.tables``, whose tables hold what may change.
+They are apart from ``loop.ledger.tables``, whose tables hold what may change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Holds a record together: entries against the leaves that were sealed, leaves against signatures and anchors.
+"""Verification of the audit log: entries against sealed leaves, leaves against signatures and anchors.
 
 Whoever can write the tables, but has no key, is found by the signatures; whoever rewrote everything, checkpoints too,
 by the anchors, which are elsewhere.

@@ -1,4 +1,4 @@
-"""A version's technical documentation, under the headings of Annex IV of Regulation (EU) 2024/1689, the AI Act.
+"""Technical documentation of a version, by the headings of Annex IV of Regulation (EU) 2024/1689, the AI Act.
 
 What a section asks and the platform cannot know stands there as left to people. It is no legal advice, and a file that
 is filled in is no conformity.

@@ -1,4 +1,4 @@
-"""A document of sections, as Markdown for people and as JSON for programs."""
+"""Document model of cards: sections of facts and tables, rendered as Markdown or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads what the ledger, and the team's declaration, know of one version."""
+"""Collects what the ledger and the team's declaration know of one version, for its card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The card of a version: what it is for, what it learnt from, how good and how fair it is, who let it go live."""
+"""Model card of a version: intended use, training data, quality, fairness, and who approved its release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a version in operation: by what it is watched, how it does, who decided what of it."""
+"""Card sections on a version in production: monitoring, quality, drift, fairness, decisions by people."""
 
 from __future__ import annotations
 

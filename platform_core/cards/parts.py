@@ -1,4 +1,4 @@
-"""What is known of a version before it goes live; card and annex put the parts under their own headings."""
+"""Card sections on a version before deployment: data, features, training, evaluation, gates."""
 
 from __future__ import annotations
 

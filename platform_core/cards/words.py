@@ -1,4 +1,4 @@
-"""How figures, settings and times are written in a card."""
+"""Formatting of numbers, settings and times in cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment provides: one noun a file, each with numbered promises and a conformance kit."""
+"""Vendor contracts: one abstract class a file, each with numbered promises and a conformance kit."""
 
 from loopline.platform_core.contracts.anchors import Anchors
 from loopline.platform_core.contracts.base import Vendor

@@ -1,4 +1,4 @@
-"""Where signed checkpoints of the audit's record are kept, so that whoever owns the database cannot rewrite it."""
+"""Contract of anchor stores: keep signed audit checkpoints where the database's owner cannot rewrite them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all contracts share."""
+"""Base class of vendors: implementations of a contract, configured by an environment file."""
 
 from __future__ import annotations
 

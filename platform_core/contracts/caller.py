@@ -1,4 +1,4 @@
-"""Asking an endpoint as an application does, however requests reach it."""
+"""Client of an endpoint: sends Open Inference Protocol requests to a served model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where heavy work runs."""
+"""Contract of compute backends: where trainings and other heavy tasks run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page that shows drift to people."""
+"""Contract of drift reports: draws a page of drift for people to read."""
 
 from __future__ import annotations
 

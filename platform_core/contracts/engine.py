@@ -1,4 +1,4 @@
-"""What runs a team's declarations on tables."""
+"""Contract of engines: run row checks, feature views, labels and point-in-time joins on tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where raw rows arrive."""
+"""Contract of event sources: where raw rows arrive, as files or batches of a stream."""
 
 from __future__ import annotations
 

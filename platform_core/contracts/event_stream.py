@@ -1,4 +1,4 @@
-"""Where events flow: partitions of records, each with its offset."""
+"""Contract of event streams: partitions of records with offsets, read alone or by a consumer group."""
 
 from __future__ import annotations
 

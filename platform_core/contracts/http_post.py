@@ -1,4 +1,4 @@
-"""How notifiers post over HTTP: what an answer means, and that no error shows the address, which may be a secret."""
+"""HTTP POST for notifiers: maps responses to errors, and keeps the URL, which may be a secret, out of them."""
 
 from __future__ import annotations
 

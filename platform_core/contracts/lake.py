@@ -1,4 +1,4 @@
-"""Tables that remember every version."""
+"""Contract of the lake: append-only, versioned tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lake's tables, and an event source's pages, as files: what is copied when they move with all that was before."""
+"""Contract of a lake's tables, and of an event source's stored pages, as files that a migration copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where it is told what made what."""
+"""Contract of lineage backends: receive runs with their input and output datasets and columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where prediction logs go from the servers that write them, and are read from."""
+"""Contract of log stores: ship prediction logs from the servers that write them to where they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who tells people that something is wrong."""
+"""Contract of notifiers: deliver alarm messages to people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an online row is written as bytes: one encoding for every store and every language.
+"""Binary encoding of online rows: the same bytes in every store and for clients in every language.
 
 ==========  ============================================================================================
 bytes       what

@@ -1,4 +1,4 @@
-"""The newest features of each entity, read while a request waits."""
+"""Contract of online stores: the newest feature values of each entity, read at request time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model versions with their files, aliases and tags."""
+"""Contract of model registries: versions with their files, aliases and tags."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Publication:
     """What goes into the registry as one version: ``package`` is the folder that the server loads.
 
     ``example`` holds a few rows as they come, a column a feature: texts are texts, the vocabulary is in the package.
-    ``trials`` are those of its search (``training.leaderboard``), for registries that show them.
+    ``trials`` are those of its search (``training.search.leaderboard``), for registries that show them.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""Keys that sign and never leave who keeps them; an environment file names one by ``transit://name``."""
+"""Contract of remote signing keys, which never leave their key service; named by ``transit://name``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where credentials are kept, so that no environment file holds one."""
+"""Contract of secret stores: give credentials by name, so that no environment file holds one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints that answer for models."""
+"""Contract of serving: bring endpoints to desired states, observe them, and read their prediction logs."""
 
 from __future__ import annotations
 

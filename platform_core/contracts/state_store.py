@@ -1,4 +1,4 @@
-"""Where desired states reach the servers, and what servers observe comes back."""
+"""Contract of state stores: carry desired states to inference servers, and observed states back."""
 
 from __future__ import annotations
 

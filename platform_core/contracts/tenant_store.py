@@ -1,4 +1,4 @@
-"""The contract of what keeps tenants apart within one store: a database, an object store, a cache, a broker."""
+"""Contract of stores that tenants share (database, object store, cache, broker): keeps tenants apart in it."""
 
 from __future__ import annotations
 

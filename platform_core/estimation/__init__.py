@@ -1,4 +1,4 @@
-"""How good a model seems before labels come: what a kind of models may bring for that, and the ways that there are."""
+"""Performance estimation: how good a model seems before labels come; which ways a kind of models may use."""
 
 from loopline.platform_core.estimation.chances import Chances
 from loopline.platform_core.estimation.class_chances import ClassChances, LabelChances

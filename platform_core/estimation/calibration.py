@@ -1,4 +1,4 @@
-"""What a score means: how often rows of such a score turned out positive, among rows that the model never learnt from.
+"""Calibration of binary scores (Platt scaling), on rows that the model was not trained on.
 
 The score's logit is put through a line, which is fitted to labels (Platt, 1999; Cox, 1958). Two parameters need no
 more than some hundred rows; their covariance says how sure they are.

@@ -1,4 +1,4 @@
-"""Estimates for kinds whose raw predictions are chances that a row is positive."""
+"""Performance estimation for binary models, from the probability that a row is positive."""
 
 from __future__ import annotations
 

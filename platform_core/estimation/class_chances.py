@@ -1,4 +1,4 @@
-"""Estimates for kinds whose raw predictions are chances of classes, of which one holds, or any number of them."""
+"""Performance estimation for multiclass and multilabel models, from their class probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What chances of classes mean, of which one holds: how often each class came, among rows that were not learnt from.
+"""Calibration of multiclass probabilities, on rows that the model was not trained on.
 
 The logarithms of a row's chances are multiplied by one slope, and each class is moved by a number of its own; what adds
 up to 1 again are the chances that are believed (Guo and others, 2017; Alexandari and others, 2020: bias-corrected

@@ -1,4 +1,4 @@
-"""Figures of rows without labels, by labels that are drawn: metrics are computed of them as of real ones.
+"""Estimated metrics of unlabelled rows, from labels drawn at random by calibrated probabilities.
 
 Two variances add up: that of labels for given chances, and that of the chances for given held-out rows. The second is
 what the spread grows by when each set of labels is drawn by chances that might have been found as well.

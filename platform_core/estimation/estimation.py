@@ -1,4 +1,4 @@
-"""What a kind of models brings so that its figures are estimated before labels come.
+"""Interface of performance estimation: what a kind of models brings to have its metrics estimated without labels.
 
 Raw predictions come to mean something by rows that the model never learnt from: first those that were held out when it
 was trained, of which its package keeps what is needed, later those that it answered and whose labels have come

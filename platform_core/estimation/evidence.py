@@ -1,4 +1,4 @@
-"""By what a version's predictions are read, at any instant: rows held out, and answered ones whose label has come.
+"""Calibration data of a version at an instant: held-out rows, and answered rows whose label has come.
 
 The newest rows count, at first those that were held out when the version was trained, later those that it answered and
 whose labels have come; and before them all rows that say the same: history is taken in as far back as it agrees with

@@ -1,6 +1,6 @@
-"""How good a version seems before labels come: what its scores, taken at their word, would make of the metrics.
+"""Confidence-based performance estimation (CBPE) of binary models, from calibrated scores.
 
-Confidence-based performance estimation: each row counts as positive by its calibrated probability and as negative by
+Each row counts as positive by its calibrated probability and as negative by
 the rest; metrics of such shares are what the metrics of labels will be on average. It follows a shift of the features.
 It cannot see that the same features have come to mean something else: then it goes on saying what used to be true.
 Source: the documentation of NannyML; Białek and others (2024), arXiv 2401.08348.

@@ -1,4 +1,4 @@
-"""The mean loss of rows as a function of their reading: a line with a few bends, fitted to rows with a label.
+"""Regression of the expected loss on the predicted value: a piecewise linear fit to labelled rows.
 
 Its own error is that of least squares whatever the spread at each reading, with what single far rows pull at the line
 allowed for (MacKinnon and White, 1985, HC3).

@@ -1,4 +1,4 @@
-"""Estimates for forecasts: what was missed of the first step, which is known first, tells how much will be in all.
+"""Performance estimation for forecasts: the error of the first step, known early, scales the error of all steps.
 
 Of rows of which everything has come the share that was missed is known, over all steps and of the first one. Of newer
 rows only the first steps have come: by as much as more is missed of these, more will be missed in all. That follows a

@@ -1,4 +1,4 @@
-"""Rows of which a version learnt nothing, as its package keeps them."""
+"""Held-out rows in a model package: predictions and labels of rows that the version was not trained on."""
 
 from __future__ import annotations
 

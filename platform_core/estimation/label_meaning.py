@@ -1,4 +1,4 @@
-"""What chances of classes mean of which any number may hold: a line on the logit of each, as of rows of two classes."""
+"""Calibration of multilabel probabilities: Platt scaling of each class."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Estimates for kinds whose metrics are means of what each row misses by, such as the mean absolute error.
+"""Direct loss estimation (DLE) of metrics that are means of row losses, such as the mean absolute error.
 
-Direct loss estimation in its plain form: of rows that the model never learnt from, and of those whose labels have come,
+In its plain form: of rows that the model never learnt from, and of those whose labels have come,
 the mean loss of rows of about one reading is known; the rows of a window have readings. It follows a shift of what is
 asked, as far as rows of such readings were seen. Like every estimate without labels it cannot see that the same
 features have come to mean something else.

@@ -1,1 +1,1 @@
-"""Experiments: how large, how they stand, and what follows; safety stays with the judges of the rollout."""
+"""Experiments (A/B tests) of two versions: sample size, sequential analysis, verdict."""

@@ -1,4 +1,4 @@
-"""Who met which version: each entity once, by the first answer that it had."""
+"""Arms of an experiment: which version each entity met, by its first answer."""
 
 from __future__ import annotations
 

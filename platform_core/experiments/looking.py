@@ -1,4 +1,4 @@
-"""One look at an experiment: what is known by now, and what follows; looked at as often as one likes."""
+"""Interim analysis of an experiment: effect, guardrails, split check and verdict; valid at every look."""
 
 from __future__ import annotations
 

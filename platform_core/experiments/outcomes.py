@@ -1,4 +1,4 @@
-"""What an outcome makes of each entity: what happened to it within its time, as far as was known then."""
+"""Outcome of an experiment for each entity: what happened within its time window, as known then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large an experiment must be, and how long it takes, by what was answered and realised before it.
+"""Experiment planning: sample size and duration, from past answers and outcomes.
 
 The number of entities comes from a formula, and is tried on the entities of the past: drawn again and again, with and
 without the effect, looked at as often as an experiment would be.

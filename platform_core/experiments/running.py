@@ -1,4 +1,4 @@
-"""An experiment's life: it begins with a rollout, is looked at, and ends with one verdict, which is carried out.
+"""Life cycle of an experiment: starts with a rollout, is looked at, and carries out its one verdict.
 
 Whoever dies between verdict and what follows leaves a rollout that goes no further; the next look carries the verdict
 out. Nothing here goes around a gate, a judge or a freeze: the rollout is begun, held and taken back as by the commands.

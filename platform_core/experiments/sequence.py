@@ -1,4 +1,4 @@
-"""Intervals and tests that hold at every look at once, and how many entities they need.
+"""Sequential tests: confidence intervals valid at every look, sample size, and sample ratio mismatch.
 
 The interval of a difference of means is the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and
 Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences" (Annals of Statistics, 2024), theorem

@@ -1,4 +1,4 @@
-"""An experiment as it was settled: what the ledger keeps of it, and what the model declares now beside that."""
+"""Settings of an experiment: as the ledger fixed them at its start, and as the model declares them now."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Feature views become offline tables and online rows."""
+"""Feature store: registry, materialization and computation of feature views."""

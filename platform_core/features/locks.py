@@ -1,4 +1,4 @@
-"""Whose writes wait for whom, inside a transaction."""
+"""Database locks by name (PostgreSQL's advisory locks), held until the transaction ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The newest features of entities, as an application gets them: in process, over HTTP, and through each SDK."""
+"""Online feature retrieval: the newest values of entities by feature name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features by name: ``view:feature`` for one, ``view`` for all of a view, ``view@2`` for its second version."""
+"""Feature selection by name: ``view:feature`` for one, ``view`` for all of it, ``view@2`` for its second version."""
 
 from __future__ import annotations
 

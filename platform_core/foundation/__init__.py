@@ -1,1 +1,1 @@
-"""What every room may stand on: names, the clock, files that appear whole, YAML that knows its lines."""
+"""Shared utilities: names, clock, atomic files, YAML with line numbers, tracing, logs."""

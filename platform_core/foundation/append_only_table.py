@@ -1,4 +1,4 @@
-"""Tables whose rows the database itself refuses to change or delete, on SQLite and on PostgreSQL."""
+"""Append-only tables: database triggers that refuse updates and deletes, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 

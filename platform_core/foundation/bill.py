@@ -1,4 +1,4 @@
-"""Bills of materials as CycloneDX 1.6 in JSON: the same for the same components, without a time and without chance."""
+"""Software bill of materials (SBOM) as deterministic CycloneDX 1.6 JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time by which the platform decides: the wall's, or the data's own when history is replayed."""
+"""Clocks: the wall clock, or a replay clock that follows the data's own time."""
 
 from __future__ import annotations
 

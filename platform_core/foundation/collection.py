@@ -1,4 +1,4 @@
-"""The collector of garbage, told to wait by what makes no circles and holds much."""
+"""Pauses Python's garbage collector while much is allocated that has no reference cycles."""
 
 from __future__ import annotations
 

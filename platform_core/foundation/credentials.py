@@ -1,4 +1,4 @@
-"""How a text names a secret, what in a text is a credential written in clear, and how a text is shown without.
+"""Secret references (``secret://name``), detection of plaintext credentials, and masking.
 
 ``${NAME}`` and ``${NAME:-default}`` are variables; ``secret://name``, ``secret://name#field`` and, inside of a text,
 ``${secret://name#field}`` name what a store of secrets keeps.

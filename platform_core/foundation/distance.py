@@ -1,4 +1,4 @@
-"""How far two samples lie apart, as Evidently measures it, and how far chance alone would put them."""
+"""Distances of two samples as Evidently measures them (Wasserstein, Jensen-Shannon), and what chance alone gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where spans go: into a file, or to an OTLP collector."""
+"""Span exporters: into a file, or to an OTLP collector."""
 
 from __future__ import annotations
 

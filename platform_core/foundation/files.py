@@ -1,4 +1,4 @@
-"""Files that others may read at any moment."""
+"""Atomic file writes: readers see the old content or the new one."""
 
 from __future__ import annotations
 

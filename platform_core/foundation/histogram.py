@@ -1,4 +1,4 @@
-"""Metrics as Prometheus reads them, for processes too light for a library: what stands above series, histograms."""
+"""Prometheus text format without a library: headers of metrics, and histograms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sign of life of a process that listens on no port: a file in its home, at whose time a probe looks."""
+"""Liveness file of a process without a port: touched each round, its age checked by a probe."""
 
 from __future__ import annotations
 

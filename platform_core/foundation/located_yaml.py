@@ -1,4 +1,4 @@
-"""YAML whose values remember their line, so that an error can name ``file:line``."""
+"""YAML reader that keeps each value's line, for errors that name ``file:line``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs as JSON, one object a line, with the ids of what they are about; off until ``LOOPLINE_LOG=json``.
+"""Structured logging: one JSON object a line, with the ids of what it is about; off until ``LOOPLINE_LOG=json``.
 
 A line never holds an exception's words, which may hold somebody's row: it says the type and where. Steps of the loop
 leave a line each when they end, with the counts that their spans have.

@@ -1,4 +1,4 @@
-"""Where things are called what: lake tables, online views and the columns that the platform adds."""
+"""Naming scheme of assets, models, lake tables and online views, and of the columns that the platform adds."""
 
 from __future__ import annotations
 

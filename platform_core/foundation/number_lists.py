@@ -1,4 +1,4 @@
-"""Numbers of rows, one each or as many for every row: as an array, and as the column in which tables keep them."""
+"""Conversion of numbers, one or a fixed count a row, between NumPy arrays and table columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process makes for itself: a connection that a fork brought along is its parent's."""
+"""Per-process singleton, such as a connection: a forked process makes its own."""
 
 from __future__ import annotations
 

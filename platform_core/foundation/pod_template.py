@@ -1,4 +1,4 @@
-"""What an installation adds to the pods that we make, whichever vendor makes them."""
+"""Pod template: what an installation adds to every Kubernetes pod that we create."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A flag that signals set, safely."""
+"""Signal handling: a flag that Ctrl-C and SIGTERM set."""
 
 from __future__ import annotations
 

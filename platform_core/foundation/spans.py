@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry's SDK; ``tracing`` imports this only where traces are wanted."""
+"""Spans of OpenTelemetry's SDK; imported by ``tracing`` only where tracing is on."""
 
 from __future__ import annotations
 

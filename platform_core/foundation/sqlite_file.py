@@ -1,4 +1,4 @@
-"""What every SQLite file of the platform's is given, whichever library opens it."""
+"""SQLite settings of all database files: write-ahead logging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server shows to who connects: files in PEM form, read anew when whoever renews them has changed them."""
+"""TLS of a server: PEM files, reloaded when they are renewed."""
 
 from __future__ import annotations
 

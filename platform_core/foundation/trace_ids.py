@@ -1,4 +1,4 @@
-"""Ids of traces that follow from what is traced: whoever knows the cycle, in whatever process, adds to its trace."""
+"""Deterministic trace ids, derived from a cycle's id: any process can add to its trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans of the loop, from the file that lands to the rollout of what was learnt from it (OpenTelemetry).
+"""OpenTelemetry tracing of the loop, from the file that lands to the rollout of the version trained on it.
 
 Off unless the environment file says ``traces``, or the process has an OTLP endpoint in ``OTEL_*``. Off, nothing of
 OpenTelemetry is imported, and a span costs a look at a variable.

@@ -1,4 +1,4 @@
-"""What pydantic found first, for messages that name one thing to mend."""
+"""First error of a pydantic validation: its place and message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rank what another step retrieved: a cheap step names candidates among many items, this one looks at each of those."""
+"""Re-ranking step of a graph: ranks the candidate items that an earlier retrieval step named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph: steps that answer one after the other, what ``fit`` returns for a model whose target is ``Graph``."""
+"""Model graph: steps that answer one after the other; ``fit`` returns it for a model whose target is ``Graph``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A router: each row is answered by the step of its segment."""
+"""Router step of a graph: sends each row to the step of its segment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of a graph: what predicts, what combines predictions, and what is a team's own function."""
+"""Steps of a graph: fitted estimators, ensemble means, and a team's own functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who asks: a person or a service that has signed in, whatever way in it took.
+"""Authentication: callers, local accounts, sessions, and the sign-in with an identity provider.
 
 ``caller`` is who it is, ``accounts`` a small team's own passwords, ``sessions`` who is signed in, ``started`` who is
 about to be, ``attempts`` slows down who guesses, and ``noted`` writes all of it into the record. What servers and

@@ -1,4 +1,4 @@
-"""A small team's own accounts, where no provider vouches for anybody: names and argon2 hashes in one file.
+"""Local accounts for teams without an identity provider: names and argon2 password hashes in one file.
 
 A new file is its owner's alone, one that is there stays whose it is, and whoever reads it sees the old one or the new
 one whole.

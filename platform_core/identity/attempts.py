@@ -1,4 +1,4 @@
-"""Slows down who guesses passwords: by name and address, over all processes that ask for them."""
+"""Rate limit of failed sign-ins by name and address, across processes."""
 
 from __future__ import annotations
 

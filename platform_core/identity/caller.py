@@ -1,4 +1,4 @@
-"""A caller: who a request is from, once somebody has proven it."""
+"""Caller: the authenticated person or service that a request is from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words of a provider that somebody has signed out: each is taken once, over all processes."""
+"""Logout tokens of an identity provider that were used: each is accepted once, across processes."""
 
 from __future__ import annotations
 

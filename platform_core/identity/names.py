@@ -1,4 +1,4 @@
-"""What may be somebody's name."""
+"""Validation of user names."""
 
 from __future__ import annotations
 

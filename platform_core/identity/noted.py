@@ -1,4 +1,4 @@
-"""Every sign-in, failed sign-in and sign-out, in the audit's record."""
+"""Audit entries of sign-ins, failed sign-ins, sign-outs and account changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is signed in: a random word that a browser or a command has, of which the ledger's database keeps the hash."""
+"""Sign-in sessions of browsers and commands: the ledger's database keeps the hash of each token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who has gone to the provider to sign in, and is to come back: once, with the same browser, within ten minutes."""
+"""Pending sign-ins at an identity provider: valid once, for ten minutes, and for the same browser."""
 
 from __future__ import annotations
 

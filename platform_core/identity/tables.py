@@ -1,6 +1,6 @@
-"""Tables of those who are signed in, and of those who try to be, in the ledger's database.
+"""Tables of sessions, pending sign-ins and sign-in attempts, in the ledger's database.
 
-They are apart from ``loop.tables``: nothing of them moves to another environment.
+They are apart from ``loop.ledger.tables``: nothing of them moves to another environment.
 """
 
 from __future__ import annotations

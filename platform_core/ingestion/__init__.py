@@ -1,1 +1,1 @@
-"""Raw rows land: arrivals become accepted rows or dead letters."""
+"""Ingestion: arrivals land as raw rows, or become dead letters."""

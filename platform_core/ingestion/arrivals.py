@@ -1,4 +1,4 @@
-"""What arrived of a source, and what of it is taken back: nothing is erased, a withdrawn arrival holds no longer."""
+"""Landed arrivals of a source: listed, withdrawn and restored; no row is deleted."""
 
 from __future__ import annotations
 

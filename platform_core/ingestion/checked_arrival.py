@@ -1,4 +1,4 @@
-"""One arrival, checked: its rows as they will land, its dead letters, and when it could first be known."""
+"""Contract check of one arrival: its typed rows, its dead letters, and when it could first be known."""
 
 from __future__ import annotations
 

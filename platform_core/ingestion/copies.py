@@ -1,4 +1,4 @@
-"""Content that comes again: taken for a copy where rows say when they happened, else for what holds anew.
+"""Deduplication of content that arrives again: a copy where rows have event times, else a new state.
 
 Rows with an event time say what happened, once: the same rows in another file say nothing new, and would count twice.
 Rows without one, or with a key, say how things are when they arrive: prices that went from A to B and back to A are A

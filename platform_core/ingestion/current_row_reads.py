@@ -1,4 +1,4 @@
-"""Reads the current raw rows of the lake, no further than asked, and those by which new rows change that."""
+"""Reads of current rows from the lake: those of given keys, and those that newly landed rows changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Current rows: which raw rows hold, now or as of any time (as SCD type 2); corrections and deletions are rows as well.
+"""Current rows (SCD type 2): which raw rows hold, now or as of any time; corrections and deletions are rows as well.
 
 Of the rows of one key the one that landed last holds, by the number of its landing and then its line, whatever clocks
 said; what comes again with the same content changes nothing, so the row is known from when it first came. A row with

@@ -1,4 +1,4 @@
-"""Rows of persons who were erased do not land again: in a late copy of a file, a replayed stream, a mended letter.
+"""Filter of erased persons' rows, which must not land again by a late file, a replayed stream or a mended letter.
 
 A row that happened after its person was erased is another matter: the person has come back, and it lands. Rows that say
 nothing of when they happened are kept out until somebody lets the person in.

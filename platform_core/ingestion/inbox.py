@@ -1,4 +1,4 @@
-"""A source as it is landed: its contract, its tables, and its lines in the ledger."""
+"""Inbox of a source: its contract, its lake tables, and the ids of arrivals that landed."""
 
 from __future__ import annotations
 

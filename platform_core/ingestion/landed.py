@@ -1,4 +1,4 @@
-"""What a landing brought, whichever way it arrived."""
+"""Result of a landing: its arrivals, rows, and dead letters by reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrivals become raw rows and dead letters, each row once, whatever is killed in between."""
+"""Landing: arrivals become raw rows and dead letters, each row exactly once across crashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger's line of a landing: what the tables hold beyond the line before it, so that each row is told once.
+"""Ledger entry of a landing: counts what the tables hold beyond the entry before, so each row counts once.
 
 A line says up to which versions of both tables it goes; the next one begins there. So two landings at once tell what
 landed once, and what a landing that was killed behind its commit could not tell, the next one does.

@@ -1,4 +1,4 @@
-"""What the platform adds to rows: where a row came from, when it could first be known, and the day it belongs to."""
+"""Columns that the platform adds to raw rows: arrival, knowledge time and date partition."""
 
 from __future__ import annotations
 

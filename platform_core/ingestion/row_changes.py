@@ -1,4 +1,4 @@
-"""Rows as they arrive are checked: those that bring values, and those that end the row of their key.
+"""Contract check of arriving rows: those with values (upserts where there is a key), and deletions by key.
 
 A row ends another where its field ``_deleted`` is true, and all rows of a file do that is called ``….deleted.csv``.
 Such a row need say no more than its key.

@@ -1,4 +1,4 @@
-"""The sequence number of raw rows: what landed, was withdrawn or restored later has a higher one, whatever clocks say.
+"""Sequence numbers of raw rows, given at commit: later landings, withdrawals and restorations have higher ones.
 
 A number is given in the commit that makes its rows hold: to each arrival, each micro-batch of a stream, each withdrawal
 and restoration one. The raw table's transaction ``sequence`` is the last one, an arrival's transaction its own.

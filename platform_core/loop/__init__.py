@@ -1,1 +1,1 @@
-"""Cycles, gates, rollouts and the ledger: pure state machines over a small database."""
+"""The retraining loop: cycles, gates, rollouts, deployments and the ledger, as state machines over a database."""

@@ -1,4 +1,4 @@
-"""Persons who were erased, as the ledger knows them: by pseudonyms under the installation's secret, not by keys.
+"""Ledger entries of erased persons, by keyed pseudonyms instead of their keys.
 
 The history of an erasure stays whole: that it began, what it found and left, and what it took out of training sets. A
 later entry lets a person in again.

@@ -1,4 +1,4 @@
-"""What is live everywhere: reads over all models at once, one query each however many models there are.
+"""Fleet queries: what is live of every model, one query each however many models there are.
 
 A list of a thousand models is wanted in a fraction of a second, so rows come as plain tuples.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.loop.ledger.ledger import Ledger
 
 WINDOW = "drift.window"
-"""Kind of entries that say how a version does; ``monitor.drift`` writes them."""
+"""Kind of entries that say how a version does; ``monitor.drift.drift`` writes them."""
 _entry = tables.entries.c
 _deployed = tables.deployments.c
 _cycle = tables.cycles.c

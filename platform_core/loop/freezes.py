@@ -1,4 +1,4 @@
-"""The freeze switch: nothing changes by itself until a person thaws it; going back stays possible."""
+"""Freeze switch: stops new cycles and rollout steps until a person thaws it; rollback stays possible."""
 
 from __future__ import annotations
 

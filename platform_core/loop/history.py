@@ -1,4 +1,4 @@
-"""What was live at a moment and why, and the whole story of a model: read from the ledger alone."""
+"""Deployment history: what was live at a moment and why, and a model's story, from the ledger alone."""
 
 from __future__ import annotations
 

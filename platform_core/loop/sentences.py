@@ -1,4 +1,4 @@
-"""Ledger entries as sentences for people."""
+"""Ledger entries as sentences for people to read."""
 
 from __future__ import annotations
 

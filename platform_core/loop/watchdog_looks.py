@@ -1,4 +1,4 @@
-"""What the watchdog saw last, for who asks elsewhere: metrics, the portal, the command line."""
+"""Latest result of each watchdog check, stored for metrics, the portal and the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of rows that are of one class of several: labels are the classes' numbers, raw predictions their chances.
+"""Multiclass metrics: log loss, top-k accuracy, balanced accuracy, macro F1.
 
 Sources: a mean of shares by the square-and-add of Zou, Huang and Zhang (2009); macro F1 by the delta method (Takahashi
 and others, 2022).

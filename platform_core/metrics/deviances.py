@@ -1,4 +1,4 @@
-"""Metrics of counts: how unlikely what came is, given what was expected (Jørgensen, 1987)."""
+"""Metrics of counts: mean deviance of Tweedie's family, such as Poisson's (Jørgensen, 1987)."""
 
 from __future__ import annotations
 

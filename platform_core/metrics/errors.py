@@ -1,4 +1,4 @@
-"""Metrics of numbers: by how much what was predicted misses what came."""
+"""Regression metrics: mean absolute error, bias, root mean squared error, R²."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Metrics of forecasts: of each row what came over a horizon, beside quantiles of it, step after step.
+"""Forecast metrics: WAPE, MASE, pinball loss, bias, interval coverage and width.
 
-A row of labels holds the numbers that came, then the last ones before them, oldest first, and last the series' scale:
-by how much it misses itself a season later, on average over all its past. Whoever repeats the last season has to be
-beaten (Hyndman and Koehler, 2006). Rows of which something has not come yet are not looked at: what is near is easier
-to tell.
+A row of labels holds the numbers that came over a horizon, then the last ones before them, oldest first, and last the
+series' scale: by how much it misses itself a season later, on average over all its past. Whoever repeats the last
+season has to be beaten (Hyndman and Koehler, 2006). Rows of which something has not come yet are not looked at: what is
+near is easier to tell.
 """
 
 from __future__ import annotations

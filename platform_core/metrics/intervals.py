@@ -1,4 +1,4 @@
-"""Intervals of figures: what the truth may be, as far as so many rows can tell.
+"""Confidence intervals of metrics: shares, differences, means, area under the ROC curve.
 
 Sources: shares by Wilson (1927), the difference of two shares by Newcombe (1998, method 10), the area under the ROC
 curve by DeLong, DeLong and Clarke-Pearson (1988) on the logit scale (Pepe, 2003), means by Student's t with the

@@ -1,4 +1,4 @@
-"""Metrics of rows of which any number of classes hold: labels are (rows, classes) of 0 and 1, raw their chances.
+"""Multilabel metrics of 0/1 labels (rows, classes): log loss, subset accuracy, Jaccard index, ranking precision, F1.
 
 A class is taken to hold where its chance reaches ``threshold``. Sources: label ranking average precision by Tsoumakas,
 Katakis and Vlahavas (2010); F1 by the delta method (Takahashi and others, 2022), rows being what was drawn.

@@ -1,4 +1,4 @@
-"""Metrics of chances that are a mean of what each row loses."""
+"""Loss metrics of binary probabilities: log loss and Brier score, as means of row losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a metric is: its name, how it is computed, how sure it is, and which way is better."""
+"""Metric interface: name, computation, confidence interval, and which direction is better."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What metrics that are means of rows have in common: how surprised a row was, and what share of it was right."""
+"""Base classes of metrics that are means over rows: log loss, and shares of right rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of how rows are ranked, whatever the threshold."""
+"""Threshold-free ranking metrics of binary scores: ROC AUC and average precision."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Metrics of ranked items: labels are the places of the items that were wanted, raw the places and scores of a list.
+"""Recommendation metrics: recall@k, NDCG, hit rate, coverage, novelty, popularity bias.
 
-A row's label holds the places in rising order, NaN where there are fewer than others have; its raw prediction holds k
-places, the best first, and then their k scores. Sources: recall with the denominator of Liang and others (2018), gain
-by Järvelin and Kekäläinen (2002), the spread of a count of kinds by Colwell and others (2012) with the jackknife
-of Burnham and Overton (1979), novelty as self-information (Vargas and Castells, 2011).
+A row's label holds the places of the wanted items in rising order, NaN where there are fewer than others have; its raw
+prediction holds k places, the best first, and then their k scores. Sources: recall with the denominator of Liang and
+others (2018), gain by Järvelin and Kekäläinen (2002), the spread of a count of kinds by Colwell and others (2012) with
+the jackknife of Burnham and Overton (1979), novelty as self-information (Vargas and Castells, 2011).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Metrics that are shares: hits among the rows that they look at."""
+"""Metrics that are shares of rows, such as accuracy, precision and recall; and F1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a model of several classes is right as often as it says.
+"""Calibration error of multiclass models: stated probability against how often they are right.
 
 Source: the calibration error freed of what chance adds to it (Kumar, Liang and Ma, 2019).
 """

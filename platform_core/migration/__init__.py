@@ -1,1 +1,1 @@
-"""One environment's lake, taken pages, registry, ledger and online rows come to another one, and are compared there."""
+"""Migration of one environment to another: lake, stored pages, registry, ledger and online rows, each compared."""

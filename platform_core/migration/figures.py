@@ -1,4 +1,4 @@
-"""What a move counted, of all that there is and of what was not at the target yet."""
+"""Migration report: counts of all that there is, and of what the target did not have yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger moves row by row with its numbers; what is there already must be how the source's ledger begins.
+"""Migration of the ledger: copies rows with their ids; the target may only hold the source's first entries.
 
 Importing this module imports SQLAlchemy: import it inside the function that moves.
 """

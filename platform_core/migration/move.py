@@ -1,4 +1,4 @@
-"""The whole move: lake, pages, registry, ledger, online rows, each compared; then whether the source stood still."""
+"""Migration run: lake, pages, registry, ledger and online rows, each compared; then the quiescence check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Online rows are written anew from the target's lake, then read at both sides and compared."""
+"""Migration of online rows: refills the target's store from its lake, then compares both stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of rows that were taken move as files, so that nobody is asked for them again from the beginning."""
+"""Migration of an event source's stored pages as files, so that an incremental pull goes on where it was."""
 
 from __future__ import annotations
 

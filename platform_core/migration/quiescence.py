@@ -1,4 +1,4 @@
-"""Quiescence of a move's source: what is under way in it, and whether it went on meanwhile."""
+"""Quiescence of a migration's source: what is in progress in it, and whether it changed meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of the lake move as files: data first, then the log in its order; each is read back and compared."""
+"""Migration of lake tables as files: data first, then the transaction log; each is read back and compared."""
 
 from __future__ import annotations
 

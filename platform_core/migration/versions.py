@@ -1,4 +1,4 @@
-"""Versions of a model move number by number, with all files that the registry keeps; each is read back and compared."""
+"""Migration of model versions, with their numbers and files; each is read back and compared."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Windows of the prediction log against the profile kept with the model version."""
+"""Monitoring: drift, live quality with fairness, and training-serving skew."""

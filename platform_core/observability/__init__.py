@@ -1,1 +1,1 @@
-"""What the platform tells other tools of itself: traces, metrics, lineage and logs."""
+"""Observability: what the platform reports to other tools: traces, metrics, lineage and logs."""

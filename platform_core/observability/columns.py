@@ -1,4 +1,4 @@
-"""The columns of what the platform reads and writes, as declarations and the feature registry know them."""
+"""Column schemas of datasets for lineage, from declarations and the feature registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of the data: what landed, what became dead letters, and how fresh features are."""
+"""Prometheus metrics of data: landings, dead letters, feature freshness."""
 
 from __future__ import annotations
 

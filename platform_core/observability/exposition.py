@@ -1,4 +1,4 @@
-"""What Prometheus scrapes of the platform itself; the inference server and streams have a page of their own each.
+"""Prometheus exposition of the platform's own metrics, from the ledger alone.
 
 Ages are by the platform's clock, so that a replayed history has the ages it had. Everything comes from the ledger: no
 row of the lake is read and nobody else is asked, so a scrape is quick and harms nobody.

@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' text format: a family has a name, a type, a line of help and one sample a set of labels."""
+"""Prometheus metric families in text format: name, type, help, and one sample a set of labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much has landed of each source: totals over every landing in the ledger."""
+"""Totals of landed data by source, over every landing in the ledger; for metrics."""
 
 from __future__ import annotations
 

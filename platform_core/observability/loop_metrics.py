@@ -1,4 +1,4 @@
-"""Metrics of the loop: cycles, gates, rollouts, and what is live."""
+"""Prometheus metrics of the loop: cycles, gates, rollouts, and live versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The newest that the ledger tells of every live version, in one query a kind however many models there are."""
+"""Newest ledger entries about every live version, one query a kind; for metrics."""
 
 from __future__ import annotations
 

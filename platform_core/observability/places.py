@@ -1,4 +1,4 @@
-"""Where what the platform reads and writes lies, by which other tools know it too."""
+"""Locations (paths or URLs) of datasets, by which lineage tools know them too."""
 
 from __future__ import annotations
 

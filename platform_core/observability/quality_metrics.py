@@ -1,4 +1,4 @@
-"""Metrics of how good live versions are, and how fair, by the newest of their windows.
+"""Prometheus metrics of live quality and fairness, from the newest windows.
 
 Figures that have a unit, such as a mean error in pounds, are no ratios: they have families of their own, with the unit
 as a label.

@@ -1,4 +1,4 @@
-"""Totals over every entry of a kind, kept between scrapes.
+"""Running totals over all ledger entries of a kind, cached between scrapes.
 
 The ledger is append-only, so only entries that were recorded since the last scrape are added.
 """

@@ -1,4 +1,4 @@
-"""Metrics of what is watched: drift and skew of live versions, and alarms."""
+"""Prometheus metrics of drift, skew and alarms."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the platform holds on a person: shown, erased, and looked for again."""
+"""Data subject requests (GDPR): what is held on a person is disclosed, erased, and searched for afterwards."""

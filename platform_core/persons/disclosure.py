@@ -1,4 +1,4 @@
-"""What is held on a person, as the person may have it: each place with its rows, and the places where nothing is."""
+"""Access request of a data subject: exports what each place holds on the person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person is erased: wherever rows on them are, for good, with a report that says what was there and what stays why.
+"""Erasure of a data subject: deletes the person's rows everywhere, and reports what was there and what stays why.
 
 Whoever is killed begins again and goes on: what is found is written down before anything goes, every step may be done
 twice, and the erasure has ended when its report is in the ledger. Two at once take turns on one machine; on two they do

@@ -1,4 +1,4 @@
-"""Places where a person may be, each of which can be looked at, and most of which can be cleared."""
+"""Places that may hold a person's data: each can be searched, and most can be cleared."""
 
 from __future__ import annotations
 

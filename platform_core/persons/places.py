@@ -1,4 +1,4 @@
-"""All places where a person of a team may be, in the order in which they are cleared: what others are made of first."""
+"""List of all places that may hold a person's data, in the order in which they are cleared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every file of the installation is looked through for a person's keys: not what a table says, but what its bytes hold.
+"""Byte-level search of the installation's files for a person's keys.
 
 Parquet and Arrow files are read, databases of SQLite table by table, packed files unpacked, all else as bytes: UTF-8,
 UTF-16, Latin-1, or JSON's escapes. A short key is in many a file by chance, so that bytes are looked through for keys

@@ -1,4 +1,4 @@
-"""Pinned training sets and an erased person: what is left of each, and from which versions it is built from then on."""
+"""Pinned training sets after an erasure: what is left of each, and from which table versions it is rebuilt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The person whom one is asked about: the keys of one entity of a team, or of several that name somebody together."""
+"""Data subject: a person, by keys of one or several entities of a team."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one question before anything is decided: may this person? A denial names the policy and who can grant it."""
+"""Authorization check before an action; a denial names the policy and who could grant it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cedar, asked: what no policy permits is denied, and whatever goes wrong is a denial too."""
+"""Cedar policy engine: denies by default, and on any error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policies as files: read statement by statement, so that whatever is wrong is told with its line."""
+"""Policy files, read statement by statement, so that errors name their line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles for a while: one person asks, another grants, and the role ends by itself; all of it stands in the ledger."""
+"""Temporary roles: requested by one person, granted by another, expiring by themselves; kept in the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a policy is asked: may this person do this to that, here?"""
+"""Authorization request: person, action, resource and circumstances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who has which role in which team: a file of people and groups."""
+"""Role assignments: people and groups by team, read from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policies and roles of an environment together: who may do what, who could, and why."""
+"""Policies and roles of an environment: who may do what, who could, and why."""
 
 from __future__ import annotations
 

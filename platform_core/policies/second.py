@@ -1,4 +1,4 @@
-"""Four eyes: who asks first is written down; another person who asks for the very same within a day may do it."""
+"""Four-eyes rule: an action is done when a second person asks for the same within a day."""
 
 from __future__ import annotations
 

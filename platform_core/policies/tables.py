@@ -1,4 +1,4 @@
-"""Decision tables: cases of who does what to what, and what shall come of it; asked of policies alone.
+"""Decision tables: test cases of policies, each a question and its expected answer.
 
 A table knows nothing of installed teams: what a policy looks at stands in the case.
 """

@@ -1,4 +1,4 @@
-"""What the environment may use: storage and trainings are held to it here, and all of it is shown.
+"""Quotas of an environment: limits storage and trainings, and reports usage.
 
-Runs are held where Dagster takes them (``asset_defs.run_quota``), requests and logs where a server answers.
+Runs are held where Dagster takes them (``asset_defs.runs.run_quota``), requests and logs where a server answers.
 """

@@ -1,4 +1,4 @@
-"""A lake that takes no more rows than the environment has room for."""
+"""Lake wrapper that refuses appends beyond the storage quota."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many bytes the environment keeps, and whether there is room for more.
+"""Storage quota: counts the bytes that the environment keeps, and whether there is room for more.
 
 Listing a lake for each write would cost more than the write. So what lies there is measured now and then, and what is
 written in between is counted by its size in memory, which is more than it takes in a file. The count is a file of this

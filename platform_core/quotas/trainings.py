@@ -1,4 +1,4 @@
-"""How many CPUs and GPUs trainings that are under way have asked for, and whether there are enough for another one.
+"""Training quota: CPUs and GPUs claimed by trainings in progress, and whether another one fits.
 
 A cycle claims what its training asks for before it begins, once, in the ledger; the claim ends when its version is
 registered, or the cycle is closed. So nothing is to be given back: a training whose run was killed has its claim when

@@ -1,4 +1,4 @@
-"""What is used of each quota, as people and alarms are told it, and as the watchdog leaves it for metrics."""
+"""Usage of each quota, for people, alarms and metrics."""
 
 from __future__ import annotations
 

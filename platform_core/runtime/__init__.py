@@ -1,1 +1,1 @@
-"""The inference server, light enough for its own image."""
+"""The inference server: the Open Inference Protocol over REST and gRPC, with few dependencies."""

@@ -1,4 +1,4 @@
-"""The paths by which SageMaker asks a container: ``GET /ping`` and ``POST /invocations``, led to the protocol's own.
+"""SageMaker's container paths, ``GET /ping`` and ``POST /invocations``, mapped to the Open Inference Protocol.
 
 ``/invocations`` says no model. It is the only one that is served, or the one that a caller names in his custom
 attributes, the only header of his that arrives: ``model=retail.churn`` and, if he wants one, ``version=3``. Where

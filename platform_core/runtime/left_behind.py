@@ -1,4 +1,4 @@
-"""What a worker leaves in its folder again and again for those with whom it shares the port."""
+"""Periodic status file of a server worker, read by the other workers that share its port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server process does from its start to its end, beside answering."""
+"""Server lifespan: starts and stops background work beside the answering of requests."""
 
 from __future__ import annotations
 

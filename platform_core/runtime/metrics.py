@@ -1,4 +1,4 @@
-"""Counters of one worker in Prometheus' text format."""
+"""Prometheus metrics of one server worker: requests, errors, rows and latency by model version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics of all workers in one answer, whichever of them is asked.
+"""Prometheus metrics of all server workers, merged by whichever one is scraped.
 
 Workers share a port, so a scrape meets any of them. Each leaves its text in its folder every second, or at least
 every 10 s where that is much work; who is asked puts the texts of all that live together, each series with the label

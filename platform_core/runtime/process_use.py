@@ -1,4 +1,4 @@
-"""What a worker's process has used, by the kernel's own count."""
+"""CPU and memory use of a server worker's process, from the kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The path by which Vertex AI hands a request on, ``POST /predict``, led to the protocol's own.
+"""Vertex AI's container path, ``POST /predict``, mapped to the Open Inference Protocol.
 
 ``rawPredict`` hands on a body and its content type, and no header that its documentation names. So the model stands in
 the request's own parameters, as ``{"parameters": {"model": "retail.churn", "version": "3"}, "inputs": ...}``; where one

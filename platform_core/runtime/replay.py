@@ -1,4 +1,4 @@
-"""Replays what callers were answered through another version, each request once.
+"""Replay of logged requests through another version, each once; for shadows and paired comparison.
 
 Of two versions that are compared each is given what the other answered, and a sample of it is enough: so many bytes of
 the log a look, whatever the traffic. Those predictions that are timed are timed of both, next to each other in this

@@ -1,4 +1,4 @@
-"""What is noted of the request at hand, between the application and whoever stands before it.
+"""Context of the current request, shared by the application and its middleware, such as the gateway.
 
 The application knows nothing of this: it names requests by ``protocol.new_id`` and logs by a function, and both ask
 here.

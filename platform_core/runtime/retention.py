@@ -1,4 +1,4 @@
-"""What may go of a prediction log: files that everybody has read to their end, and that nobody writes any more.
+"""Retention of the prediction log: which files every reader has finished and no worker writes any more.
 
 Age is by the machine's clock, whatever clock the platform goes by: a disk fills in real time.
 """

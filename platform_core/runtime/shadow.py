@@ -1,4 +1,4 @@
-"""Replay answered requests through shadows: ``python -m loopline.platform_core.runtime.shadow --environment FILE``.
+"""Shadow traffic: replays answered requests. ``python -m loopline.platform_core.runtime.shadow --environment FILE``.
 
 A process of its own beside the inference server, which does nothing for it and does not wait for it: it gets the
 processor time that nobody else wants. Of several such processes one works, the others wait for its end.

@@ -1,4 +1,4 @@
-"""Where the replay of a shadow begins, and how far it has come: both are read from files, so a kill forgets nothing.
+"""Position of a shadow's replay: where it began and how far it has come, from files that survive a crash.
 
 A version is replayed from where the log ended when that was asked for. How far it has come stands in its own frames,
 each of which names the record that it repeats. They are in files of their own, ``shadow-<process>-<n>.frames``.

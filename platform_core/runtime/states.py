@@ -1,4 +1,4 @@
-"""Desired and observed states as files: how whoever deploys and the server's workers talk.
+"""Desired and observed states as files, exchanged between deployments and the server's workers.
 
 ::
 

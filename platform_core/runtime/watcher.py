@@ -1,4 +1,4 @@
-"""Brings a worker's models to their desired states while requests go on being answered."""
+"""Reconciles a worker's loaded models with their desired states, without interrupting requests."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Other ways to serve than an endpoint: day by day, from stream to stream, and on a device."""
+"""Scoring without an endpoint: daily batches, streams, and export to edge devices."""

@@ -1,4 +1,4 @@
-"""A day's rows scored without a request: the features of training, the matrix and model of the server."""
+"""Batch scoring of a day's rows, with training's features and the server's model."""
 
 from __future__ import annotations
 

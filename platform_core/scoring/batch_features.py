@@ -1,4 +1,4 @@
-"""The features of a batch's rows as they were known at each row's moment, in the order of a version's matrix."""
+"""Point-in-time features of a batch's rows, in the order of a version's matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model version as a folder that runs anywhere: an ONNX file, what its features are, and a script that scores."""
+"""Edge export of a model version: a folder with an ONNX file, its features, and a scoring script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers the events of a turn together: each step is taken by all before the next begins."""
+"""Micro-batched inference of events: each step is done for all of them together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores the events of a source: state takes each as it comes, and the model is asked with the features of then."""
+"""Event scoring: updates windowed state with each event, then predicts with the features of that moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a stream's partitions: what windows look at, as of the place up to which the group has answered.
+"""Windowed state of a stream's partitions, as of the consumer group's offset; rebuilt from stream and lake.
 
 State is no third thing beside stream and lake: it is what the two say of a partition before an offset. So nothing of it
 is published or committed. A scorer that comes to a partition, after a kill, a rebalance or with another definition,

@@ -1,4 +1,4 @@
-"""Records of a source's stream as events: checked by the source's contract as a landing checks them."""
+"""Stream records as events, checked by the source's contract."""
 
 from __future__ import annotations
 

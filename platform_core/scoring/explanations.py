@@ -1,4 +1,4 @@
-"""Why a day's rows were answered as they were: what each column contributed, in the lake beside the predictions.
+"""Explanations of a day's predictions: each column's contribution, stored in the lake beside them.
 
 What is explained are the features as they were served, which the prediction log holds, by the version that answered.
 """

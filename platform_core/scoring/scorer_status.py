@@ -1,4 +1,4 @@
-"""What a stream's scorer says of itself, for people and Prometheus: how far it is, and what state it keeps."""
+"""Status of a stream scorer for people and Prometheus: lag, and the size of its state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores records of one stream onto another, exactly once: answers and the group's place are one commit."""
+"""Stream scoring, exactly once: scores records of one stream onto another, answers and offsets in one commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scorer of a stream writes into the prediction log: each record once, though it may be scored again."""
+"""Prediction log of a stream scorer: each record once, even when it is scored again."""
 
 from __future__ import annotations
 

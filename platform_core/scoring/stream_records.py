@@ -1,4 +1,4 @@
-"""What a record asks and what is answered, as JSON on a stream."""
+"""JSON format of stream scoring: requests, answers and dead records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages that are signed when they are registered, and proven before one byte of them is loaded.
+"""Package signing: model packages are signed when registered, and verified before any byte of them is loaded.
 
 A **statement** says of one model's one version which files its package has, by their sha256, and which trainer stands
 for that; it is a signed note (Ed25519), and a tag of the version in the registry. **Trust** is whose statements count

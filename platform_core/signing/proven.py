@@ -1,4 +1,4 @@
-"""A package whose every byte is hashed as it is read, against what was signed."""
+"""Verified package: every byte is hashed as it is read, against the signed hashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signs packages with the key of whoever trains.
+"""Signs model packages with the trainer's key.
 
 A version gets its number from the registry, so its package is signed twice: as a draft that is published with it, and
 once more with the number. Whoever is killed in between leaves a draft, which proves nothing; the task that is repeated

@@ -1,4 +1,4 @@
-"""What a trainer signs: a model's version, and the sha256 of each file of its package."""
+"""Signed statement of a package: model, version, and the sha256 of each file."""
 
 from __future__ import annotations
 

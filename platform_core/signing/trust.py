@@ -1,4 +1,4 @@
-"""Whose signatures count here, and what must be proven of a package before it is loaded."""
+"""Trust policy of packages: whose signatures are accepted, and what must be verified before loading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a team declares; the only package that a team's package needs."""
+"""Declarations of a team (specs): the only package that a team's package needs to import."""
 
 from loopline.platform_core.specs.apart import Apart
 from loopline.platform_core.specs.batch import Batch

@@ -1,4 +1,4 @@
-"""A model whose estimator runs in a process of its own, with libraries of its own."""
+"""Spec of process isolation: a model's estimator runs in its own process, with its own libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``fit`` of a model that searches among families: the trial's own family fits."""
+"""Default ``fit`` of a model that searches among estimator families: fits the trial's family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scoring without a request: every day's rows, once the day is over."""
+"""Spec of batch scoring: which rows are scored each day, once the day is over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file a model: a team's models, found in the modules of one of its packages."""
+"""Collects a team's models from the modules of a package, one file a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model of all series at once: boosted trees that tell each quantile of each step directly, step by step.
+"""Direct multi-step forecaster: LightGBM quantile models across all series, for a team's ``fit``.
 
 Numbers are told as multiples of a series' own level, so that large and small series teach each other. A step knows how
 far away it is, and what came at the same place of the season before.

@@ -1,4 +1,4 @@
-"""What a team's ``fit`` is given, and how it reports."""
+"""Input of a team's ``fit`` (features and labels), the estimator's interface, and progress reports to the search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An experiment: two versions of a model side by side until it is known which of them does better."""
+"""Spec of an experiment (A/B test): outcome, effect, guardrails and split of two versions."""
 
 from __future__ import annotations
 

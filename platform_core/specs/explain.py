@@ -1,4 +1,4 @@
-"""Which days' predictions are explained, and what people are told of it."""
+"""Spec of daily explanations of predictions, and the reasons that people are told."""
 
 from __future__ import annotations
 

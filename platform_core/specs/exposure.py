@@ -1,4 +1,4 @@
-"""Rates: an estimator tells how many come of one unit of exposure, and a feature how many units a row has.
+"""Rate models: an estimator of counts per unit of exposure, multiplied by a row's exposure.
 
 The exposure is a feature like any other, such as the nights that a room is let or the days that a shelf is open. It is
 multiplied where the estimator predicts, so that the server, batches and metrics all see the expected count.

@@ -1,4 +1,4 @@
-"""The workers of one task that runs on several at once: which one this is, and where each of them is reached."""
+"""Gang of workers in distributed training: this worker's rank, and every worker's address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a text such as ``package.module:name`` stands for."""
+"""Import paths: resolves a text such as ``package.module:name`` to the object that it names."""
 
 from __future__ import annotations
 

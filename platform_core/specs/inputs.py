@@ -1,4 +1,4 @@
-"""What ``fit`` and the estimator that it returns are given: a matrix, columns, or a tensor."""
+"""Input forms of a model: what ``fit`` and the estimator take: a matrix, an Arrow table, or a tensor."""
 
 from __future__ import annotations
 

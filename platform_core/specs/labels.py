@@ -1,4 +1,4 @@
-"""What is to be predicted, and when it becomes known."""
+"""Spec of labels: a function of a source's rows to what is to be predicted, and when that is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics that a model's declaration names are those of its kind."""
+"""Validation of a model's metric names against its kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model: everything that the platform needs to turn the loop for it."""
+"""Spec of a model: features, labels, fit, search, gates, rollout, drift and all else that the loop needs."""
 
 from __future__ import annotations
 

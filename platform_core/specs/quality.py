@@ -1,4 +1,4 @@
-"""What is measured of a live model: by which windows, and between which groups it is to be fair."""
+"""Spec of live quality: time windows, metrics, segments and fairness rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In what training looks for the best: trials over a space of parameters, or over several kinds of estimators."""
+"""Spec of a hyperparameter search: trials over a parameter space, or over several estimators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's endpoint promises its callers."""
+"""Spec of an endpoint's service level objectives (SLOs)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spaces of parameters: what a parameter may be."""
+"""Hyperparameter spaces: ranges and choices of a parameter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A team's package: its sources and models, checked as a whole."""
+"""Spec of a team: its sources and models, validated as a whole."""
 
 from __future__ import annotations
 

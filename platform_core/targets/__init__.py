@@ -1,4 +1,4 @@
-"""The kinds of models that there are: found by entry points of group ``loopline.targets``, as vendors are.
+"""Kinds of models (targets), found by entry points of group ``loopline.targets``.
 
 Importing this imports no library: numbers are computed by what is called.
 """

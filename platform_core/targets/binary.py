@@ -1,4 +1,4 @@
-"""Rows that are positive or not: a label is 0 or 1, a model returns the probability of 1."""
+"""Binary classification: labels are 0 or 1, the model returns the probability of 1."""
 
 from __future__ import annotations
 

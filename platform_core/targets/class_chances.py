@@ -1,4 +1,4 @@
-"""Probabilities of several classes, whatever an estimator has seen of them."""
+"""Class probabilities from an estimator that may have seen fewer classes in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows with a count, or another number that is never below 0: a model returns how much is expected."""
+"""Count regression: labels are counts, or other numbers never below 0; the model returns the expected one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kind of models shows of rows, in words for which no page has to know the kind: curves, a grid, cards.
+"""Plot data of a kind of models, independent of any page: curves, grids, cards.
 
 Everything is plain data that the ledger keeps as JSON; ``loopline.portal.model.drawings`` lays it out.
 """

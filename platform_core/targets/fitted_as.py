@@ -1,4 +1,4 @@
-"""As what an estimator was fitted, told without importing the library that it comes from."""
+"""Inspects an estimator (classifier, regressor, booster objective) without importing its library."""
 
 from __future__ import annotations
 

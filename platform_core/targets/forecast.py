@@ -1,4 +1,4 @@
-"""Rows that are a series at a day: a label is what came over a horizon, a model returns quantiles of each step."""
+"""Forecasting: labels are a series' values over a horizon, the model returns quantiles of each step."""
 
 from __future__ import annotations
 

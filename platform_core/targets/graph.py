@@ -1,4 +1,4 @@
-"""A model that is several: what it answers is of another kind, and the log holds what each step said."""
+"""Target of a model graph: it answers as another kind of model, and the log holds what each step said."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that are lists of declared items: which are none, and the places of the items of each."""
+"""Labels that are lists of declared items: validation, and encoding as places."""
 
 from __future__ import annotations
 

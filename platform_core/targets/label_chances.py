@@ -1,4 +1,4 @@
-"""Chances of classes of which any number may hold, however an estimator gives them."""
+"""Multilabel probabilities from an estimator, in whichever form it returns them."""
 
 from __future__ import annotations
 

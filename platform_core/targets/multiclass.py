@@ -1,4 +1,4 @@
-"""Rows of one class of several: a label is a class, a model returns a probability for each."""
+"""Multiclass classification: labels are classes, the model returns a probability for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of which any number of classes hold: a label is the list of those that do, a model returns a chance for each."""
+"""Multilabel classification: labels are lists of classes, the model returns a probability for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that a kind is declared with: classes, or items."""
+"""Validation of declared names of classes or items."""
 
 from __future__ import annotations
 

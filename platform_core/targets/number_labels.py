@@ -1,4 +1,4 @@
-"""Labels that are numbers, whatever the kind makes of them."""
+"""Numeric labels: conversion and validation, for every kind that has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of users to whom items are shown: a label is what they then took, a model scores all items, and the best go out.
+"""Item ranking (recommendation): labels are the items taken, the model scores all, the k best are returned.
 
 What goes out, and into the log, is as long as the list: k places among the items and k scores, however many items
 there are.

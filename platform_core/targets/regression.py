@@ -1,4 +1,4 @@
-"""Rows with a number: a label is a number with a unit, a model returns what it expects it to be."""
+"""Regression: labels are numbers with a unit, the model returns the expected one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people who order goods look at: fans beside what came, errors beside those of who repeats the last season."""
+"""Forecast plots: fan charts beside actuals, and errors beside a seasonal naive forecast."""
 
 from __future__ import annotations
 

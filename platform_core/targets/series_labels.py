@@ -1,4 +1,4 @@
-"""Labels that are lists of one length: what came of a series, and what was before it."""
+"""Labels of forecasts, lists of one length: conversion and validation."""
 
 from __future__ import annotations
 

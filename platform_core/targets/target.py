@@ -1,4 +1,4 @@
-"""What a kind of model is: what a label is, what a model returns, and how that is measured, compared and answered.
+"""Interface of a kind of models: its labels, raw outputs, metrics, comparisons and response tensors.
 
 A kind is one file that subclasses ``Target``, named in the entry points of group ``loopline.targets``. It holds to the
 promises of ``Target``; nothing outside its file names its metrics or outputs.

@@ -1,4 +1,4 @@
-"""The best of many scored items, and whether two lists of them say the same."""
+"""Top-k items by score, and the comparison of two top-k lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is drawn of classes and of numbers: what was said beside what came, how sure, residuals."""
+"""Plots of classifiers and regressors: confusion matrix, reliability diagram, residuals."""
 
 from __future__ import annotations
 

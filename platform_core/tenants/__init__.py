@@ -1,4 +1,4 @@
-"""Tenants: who shares stores with others and nothing in them. Made, suspended, resumed and deleted by an operator."""
+"""Multi-tenancy: an operator creates, suspends, resumes and deletes tenants, who share stores but no data."""
 
 from loopline.platform_core.tenants.operators import Operators, read
 from loopline.platform_core.tenants.provisioning import Wanted, create, delete, place_of, resume, suspend

@@ -1,4 +1,4 @@
-"""What a tenant may be called: so that no store, folder, URL or shell reads anything else in it."""
+"""Validation of tenant names: safe for stores, folders, URLs and shells."""
 
 from __future__ import annotations
 

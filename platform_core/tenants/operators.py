@@ -1,4 +1,4 @@
-"""The operator's file: which stores tenants share, and where what is each one's own lies.
+"""Operator's file: the stores that tenants share, and where each tenant's own files lie.
 
 ::
 

@@ -1,4 +1,4 @@
-"""A tenant's folder: its environment file and credentials, which it reads, and its home, which it writes.
+"""Tenant folder: the environment file and credentials it reads, and the home it writes.
 
 The folder is the operator's, so a tenant can put no link where the operator writes; ``home`` is the tenant's own.
 """

@@ -1,4 +1,4 @@
-"""Makes tenants, suspends, resumes and deletes them, step by step.
+"""Tenant provisioning: create, suspend, resume and delete, in steps that can be resumed.
 
 Each is begun anew after it was cut off anywhere, and ends where it would have; what a tenant has is lost by ``delete``
 alone. A step says what it did; with ``pretend`` it says what it would do, and does nothing.

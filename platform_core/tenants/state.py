@@ -1,4 +1,4 @@
-"""What an operator knows of each tenant: a file each, which tenants cannot write, and a record that only grows."""
+"""Operator's records of tenants: the state of each, and an append-only log."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A conformance kit for each contract, and the in-memory fakes that pass it."""
+"""Conformance kits, one for each contract, and in-memory fakes that pass them."""

@@ -1,4 +1,4 @@
-"""Holds a keeper of the audit's anchors to its promises: subclass ``AnchorsKit`` and give ``anchors``, an empty one."""
+"""Conformance kit of anchor stores: subclass ``AnchorsKit`` and give ``anchors``, an empty one."""
 
 from __future__ import annotations
 

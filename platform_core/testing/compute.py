@@ -1,4 +1,4 @@
-"""Holds a compute vendor to its promises.
+"""Conformance kit of compute vendors.
 
 Subclass ``ComputeKit`` and give the fixture ``compute``; the tasks that it runs stand in this module, so a vendor
 must be able to import ``loopline.platform_core.testing.compute`` and see the test's folder.

@@ -1,4 +1,4 @@
-"""Holds a vendor that takes a secret to what all of them owe: a wrong one is refused, and none is shown.
+"""Conformance kit of vendors that take a secret: a wrong one is refused, and none is shown.
 
 Subclass ``CredentialsKit`` and give two fixtures: ``stranger``, the vendor on a real server with a secret that the
 server does not know, and ``wrong_secret``, that text.

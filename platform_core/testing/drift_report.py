@@ -1,4 +1,4 @@
-"""Holds a drift report to its promises.
+"""Conformance kit of drift reports.
 
 Subclass ``DriftReportKit`` and give the fixture ``report``. Verdict values are read from ``data-column`` and
 ``data-score`` attributes of one element; override ``verdicts`` if your page says them otherwise.

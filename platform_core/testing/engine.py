@@ -1,4 +1,4 @@
-"""Holds an engine to its promises from the second on; the first has a kit of its own (``engine_rows``).
+"""Conformance kit of engines: promises from the second on; the first has a kit of its own (``engine_rows``).
 
 Subclass ``EngineKit`` and give the fixture ``engine``.
 """

@@ -1,4 +1,4 @@
-"""Holds an event source to its promises.
+"""Conformance kit of event sources.
 
 Subclass ``EventSourceKit`` and give two fixtures: ``events``, the source, and ``deliver``, which brings content to it
 as the world outside does. Content is CSV with a header line; a vendor whose content looks otherwise translates it, and

@@ -1,4 +1,4 @@
-"""Holds an event stream to its promises.
+"""Conformance kit of event streams.
 
 Subclass ``EventStreamKit`` and give a fixture ``events``, the stream. It may hold streams of other tests; with more
 than one partition the kit sees more.

@@ -1,4 +1,4 @@
-"""Holds an event stream that can ``transactions`` to what it promises of groups.
+"""Conformance kit of event streams with consumer groups (those that can ``transactions``).
 
 Subclass ``EventStreamGroupsKit`` and give a fixture ``events``, a stream of more than one partition.
 """

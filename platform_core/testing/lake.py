@@ -1,4 +1,4 @@
-"""Holds a lake to its promises.
+"""Conformance kit of lakes.
 
 Subclass ``LakeKit`` and give two fixtures: ``lake``, and ``opened_anew``, a second instance on the same tables as
 another process would make it. The lake may hold tables of other tests. A lake that ``can`` ``files`` is also given

@@ -1,4 +1,4 @@
-"""Holds a lineage to its promises.
+"""Conformance kit of lineage backends.
 
 Subclass ``LineageKit`` and give two fixtures: ``lineage`` and ``receiver``, a real one of your kind that reads what
 it was told back into events.

@@ -1,4 +1,4 @@
-"""Holds where prediction logs go to its promises.
+"""Conformance kit of log stores.
 
 Subclass ``LogStoreKit`` and give the fixtures ``store`` and ``sink``, the two sides of one place.
 """

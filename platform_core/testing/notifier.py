@@ -1,4 +1,4 @@
-"""Holds a notifier to its promises.
+"""Conformance kit of notifiers.
 
 Subclass ``NotifierKit`` and give three fixtures: ``notifier`` (with ``timeout_seconds`` of at most 1), ``receiver``,
 and ``secrets``, the texts that nobody may see. The receiver is a real one of your kind; it shows each message as a

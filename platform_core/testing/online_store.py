@@ -1,4 +1,4 @@
-"""Holds an online store to its promises.
+"""Conformance kit of online stores.
 
 Subclass ``OnlineStoreKit`` and give two fixtures: ``store``, and ``opened_anew``, a second instance on the same data
 as another process would make it. The store may hold views of other tests.

@@ -1,4 +1,4 @@
-"""Holds a registry to its promises.
+"""Conformance kit of model registries.
 
 Subclass ``RegistryKit`` and give the fixture ``registry``; it may hold models of other tests. One that ``can``
 ``carry`` is also given ``elsewhere``, another of the same vendor; of one that cannot it is None.

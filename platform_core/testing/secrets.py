@@ -1,4 +1,4 @@
-"""Holds a store of secrets to its promises.
+"""Conformance kit of secret stores.
 
 Subclass ``SecretsKit`` and give two fixtures: ``secrets`` (with ``timeout_seconds`` of at most 1) and ``keeper``, who
 writes secrets into the same store. A store that is asked over a network is held to ``SecretsServerKit``: its keeper can

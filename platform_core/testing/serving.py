@@ -1,4 +1,4 @@
-"""Holds serving to its promises.
+"""Conformance kit of serving vendors.
 
 Subclass ``ServingKit`` and give the fixture ``serving``, whose endpoints answer; it may serve models of other tests.
 Where endpoints speak no HTTP, give the fixture ``ask`` as well; what a vendor claims in ``can`` may need more of them.

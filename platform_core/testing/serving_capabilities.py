@@ -1,4 +1,4 @@
-"""Holds serving to what it claims beyond every vendor's promises; what it does not claim is skipped."""
+"""Conformance kit of serving capabilities (``can``); what a vendor does not claim is skipped."""
 
 from __future__ import annotations
 

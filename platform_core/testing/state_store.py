@@ -1,4 +1,4 @@
-"""Holds where states go, and whence they come, to its promises.
+"""Conformance kit of state stores.
 
 Subclass ``StateStoreKit`` and give the fixtures ``store`` and ``feed``, two sides of one place that nobody else uses.
 ``altered`` changes a package behind the back of both; ``silence`` lets a server that reported fall silent for good.

@@ -1,4 +1,4 @@
-"""Holds a kind of models to its promises.
+"""Conformance kit of kinds of models (targets).
 
 Subclass ``TargetKit`` and give two fixtures: ``target``, with settings of its own, and ``sample``, a ``Sample`` of what
 such a model may see. Rows are few hundred, and nothing is fitted here.

@@ -1,4 +1,4 @@
-"""What a model of each of our kinds may see: 300 rows of two columns, the first of which says much of the label."""
+"""Sample data of each kind of models: 300 rows of two columns, the first of which predicts the label well."""
 
 from __future__ import annotations
 

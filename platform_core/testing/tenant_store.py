@@ -1,4 +1,4 @@
-"""Holds what keeps tenants apart in a store to its promises.
+"""Conformance kit of stores that tenants share.
 
 Subclass ``TenantStoreKit`` and give these fixtures, all of one server that nobody else uses while a test runs:
 

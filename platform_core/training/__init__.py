@@ -1,1 +1,1 @@
-"""A pinned training set becomes a judged, packaged model."""
+"""Training: from a pinned training set to an evaluated, packaged and registered model version."""

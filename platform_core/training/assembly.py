@@ -1,4 +1,4 @@
-"""How a training set's rows come about: labels, joined point in time with each view's offline rows."""
+"""Builds a training set's rows: labels, joined point in time with each view's offline rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether rows whose features were corrected since are left out of a training set: a mistake is, a state is not.
+"""Filter of training rows whose features were corrected since: mistakes are left out, changes of state are not.
 
 An order that is cancelled later has changed its state; left out, all that is to be learnt would go with it. So what was
 corrected stays where that goes with the label among the rows of the same day, and of the same entity.

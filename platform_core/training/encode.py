@@ -1,4 +1,4 @@
-"""Training rows to the matrix; the encoding itself is the server's, so that both see the same."""
+"""Encoding of training rows into the matrix, by the same encoder as the server's."""
 
 from __future__ import annotations
 

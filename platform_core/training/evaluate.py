@@ -1,4 +1,4 @@
-"""Splits a training set by time and measures scores: whole, by segment, and the champion's on the same rows."""
+"""Evaluation: splits a training set by time, and measures metrics as a whole, by segment, and against the champion."""
 
 from __future__ import annotations
 

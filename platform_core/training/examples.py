@@ -1,4 +1,4 @@
-"""A training set as a model sees it: the matrix, the labels, and who learns from which rows."""
+"""Training examples: inputs and labels, split into rows to learn from, to choose by and to evaluate on."""
 
 from __future__ import annotations
 

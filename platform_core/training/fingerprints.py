@@ -1,4 +1,4 @@
-"""Hashes that say whether two training sets were declared alike, and whether they hold the same rows."""
+"""Hashes of training sets: of how one was declared, and of the rows that it holds."""
 
 from __future__ import annotations
 

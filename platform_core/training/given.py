@@ -1,4 +1,4 @@
-"""A training set's features as the model is given them, in the form that it declares; made by what the server uses."""
+"""Encodes a training set's features in the model's input form, with the server's own code."""
 
 from __future__ import annotations
 

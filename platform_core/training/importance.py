@@ -1,4 +1,4 @@
-"""On which columns a version rests: by how much each moves its predictions of rows that it never learnt from."""
+"""Feature importance of a version, on rows that it was not trained on."""
 
 from __future__ import annotations
 

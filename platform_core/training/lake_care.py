@@ -1,4 +1,4 @@
-"""The lake is kept tidy: small files are merged, and old versions go, but for those that a registered model pins."""
+"""Lake maintenance: compacts small files, and removes old versions except those that registered models pin."""
 
 from __future__ import annotations
 

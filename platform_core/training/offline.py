@@ -1,4 +1,4 @@
-"""Features as they were known in the past: for rows of the caller's own, or for a model's training set."""
+"""Historical feature retrieval: point-in-time features for given rows, or a model's training set."""
 
 from __future__ import annotations
 

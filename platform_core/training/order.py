@@ -1,4 +1,4 @@
-"""What is to be trained, and what came of it."""
+"""Training order and its result: what is to be trained, and the fitted estimator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The price sheet: what an hour of processor, memory and GPU costs, with where and when that was read."""
+"""Price sheet: cost of an hour of CPU, memory and GPU, with its source and date."""
 
 from __future__ import annotations
 

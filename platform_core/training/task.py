@@ -1,4 +1,4 @@
-"""The training task: from a pinned training set to a version in the registry, in whatever process it runs."""
+"""Training task: searches, fits, evaluates, packages and registers a version, in whatever process it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training sets: pinned, so that the same rows can be had again bit for bit."""
+"""Training sets: pinned to table versions, so that the same rows can be rebuilt bit for bit."""
 
 from __future__ import annotations
 

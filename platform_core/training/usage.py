@@ -1,4 +1,4 @@
-"""What a piece of work uses of a machine: seconds of processors, memory and GPUs, as the kernel and the driver say."""
+"""Resource usage meter: CPU, memory and GPU seconds of a task."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Computing features: a team's functions over raw rows, what they rest on, and the point-in-time join."""
+"""Feature computation: views and labels from raw rows, checks of them, and the point-in-time join."""

@@ -1,4 +1,4 @@
-"""Which computed feature rows say something that the offline table does not hold yet."""
+"""Diff of a feature view: computed rows that are new, changed or gone, against the offline table."""
 
 from __future__ import annotations
 

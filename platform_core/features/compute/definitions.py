@@ -1,4 +1,4 @@
-"""A team's functions over raw rows, said once for every engine: tables with the platform's columns come out."""
+"""Runs feature views and label functions over raw rows, with any engine."""
 
 from __future__ import annotations
 

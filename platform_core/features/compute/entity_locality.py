@@ -1,4 +1,4 @@
-"""Entity locality: whether a view's rows, or labels, rest on their own entity's raw rows alone; tried on less rows."""
+"""Entity locality check: whether a view's rows or labels depend only on their own entity's raw rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine does alike with a team's function: calls it, types its columns, and says whose mistake it was."""
+"""Shared code of engines: calls a team's function, casts its columns, and attributes its errors."""
 
 from __future__ import annotations
 

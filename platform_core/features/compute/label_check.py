@@ -1,4 +1,4 @@
-"""A model's labels: those of its function, held against its target."""
+"""Labels of a model: computed by its function, and validated against its target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds features that know the future: the same rows must come out when what came later is left out."""
+"""Lookahead (leakage) check: features must stay the same when later raw rows are left out."""
 
 from __future__ import annotations
 

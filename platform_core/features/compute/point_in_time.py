@@ -1,4 +1,4 @@
-"""The join point in time, but for its one hard step: which row of a view counts is the engine's to say."""
+"""Point-in-time join of label rows with feature views; the engine finds the row as of each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which columns of a source a view or labels read: found by running them on no rows, one column left out at a time."""
+"""Column dependencies: which source columns a view or labels read, found by leaving out one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retractions: rows of a view that are no more, told to an engine in rows that come one after another.
+"""Retractions in the point-in-time join: unfolds rows that are no more into which row was newest when.
 
 An engine looks for the newest event that is known. Where a row ended, that is an older one again; so of entities with
 such a row an engine is given what was the answer from when to when, a row each, in the place of their own rows.

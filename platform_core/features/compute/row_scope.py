@@ -1,4 +1,4 @@
-"""Row scope: from which raw rows which rows of a view, or labels, are computed: all, or some entities and times."""
+"""Row scope: the raw rows from which rows of a view, or labels, are computed: all, or some entities and times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What features a view has: found out by running it on no rows."""
+"""Names and types of a view's features, found by running it on no rows."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Materialization: views become offline tables and online rows, incrementally, audited."""
+"""Materialization: computes views incrementally into offline tables and the online store; audited."""

@@ -1,4 +1,4 @@
-"""From when on a row could be known that rests on other entities' raw rows too."""
+"""Knowledge time of feature rows that depend on other entities' raw rows: when the last of those arrived."""
 
 from __future__ import annotations
 

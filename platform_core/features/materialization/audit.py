@@ -1,6 +1,6 @@
-"""Entities of a view are computed whole now and then, and held against what is offline, online and incremental.
+"""Materialization audit: recomputes sampled entities and compares them with offline, online and incremental rows.
 
-A trial is by the rows at hand (``reliance``), an online store may lose or be given something, and a library may compute
+Trials are by rows at hand (``entity_locality``), an online store may lose or be given something, a library may compute
 otherwise after an upgrade. None of that raises: values are merely wrong. An audit finds it, says why, and can mend it.
 """
 

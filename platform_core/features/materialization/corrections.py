@@ -1,4 +1,4 @@
-"""Which offline rows correct others, and what would have been known had the right ones come at once."""
+"""Corrections: marks which offline rows correct others, and reads rows as if they had been right from the start."""
 
 from __future__ import annotations
 

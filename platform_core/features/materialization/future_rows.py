@@ -1,4 +1,4 @@
-"""Future rows: their event time lies ahead, so they wait offline, and go online when their time has come.
+"""Future rows: feature rows whose event time lies ahead wait offline, and go online when due.
 
 The view's table keeps two instants in transactions of its own commits (µs since 1970): how far ahead its newest event
 lies, and until when rows were shown online. While the first is later than the second, rows wait.

@@ -1,4 +1,4 @@
-"""Knowledge time: since when rows of a first materialization can have been known, where raw rows were withdrawn."""
+"""Knowledge time of a first materialization: since when its rows can have been known, given withdrawn raw rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A feature view becomes rows of its offline table, and its newest rows go online."""
+"""Materialization of a feature view: incremental, recompute, backfill, and refill of the online store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream is landed for as long as a process runs, and the views on it follow each micro-batch."""
+"""Stream worker: lands micro-batches of a source, and materializes the views on it after each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upserts of feature rows: online first, then offline with the moment from which they could be served."""
+"""Upserts of feature rows: to the online store first, then offline with their knowledge time."""
 
 from __future__ import annotations
 

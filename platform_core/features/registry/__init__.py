@@ -1,1 +1,1 @@
-"""The feature registry: views, their versions, meaning and readers, and how far each is materialized."""
+"""Feature registry: views, their versions, meaning and readers, and the watermark of each."""

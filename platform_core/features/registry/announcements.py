@@ -1,4 +1,4 @@
-"""Applications say which versions of views they read, and when they no longer do."""
+"""Registration of applications as readers of feature views, and its withdrawal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions to the feature registry: which views there are, what they meant, who reads them, how fresh they are."""
+"""Catalog queries of the feature registry: views, versions, history, readers, freshness."""
 
 from __future__ import annotations
 

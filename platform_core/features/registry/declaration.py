@@ -1,4 +1,4 @@
-"""All that a team's package says of features, as the registry keeps it."""
+"""A team's feature declarations, in the form that the registry stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text that a function rests on: its own, and whatever of its package it names, as deep as that goes."""
+"""Source code that a function depends on, its helpers' and constants' too: a change in it changes the hash."""
 
 from __future__ import annotations
 

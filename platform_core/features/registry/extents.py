@@ -1,4 +1,4 @@
-"""How far the offline rows of views go, as materializations told the ledger: to ask for all views reads no row."""
+"""Row counts and newest event of views' offline tables, from ledger entries, without reading the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A view that fails: it is written down, and people are told if something live is served from it."""
+"""Failing views: recorded in the ledger, with an alarm if something live reads them."""
 
 from __future__ import annotations
 

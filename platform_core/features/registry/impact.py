@@ -1,4 +1,4 @@
-"""What of a team a change of a contract reaches: views and labels, tried on the changed columns, and their models."""
+"""Impact analysis of a contract change: the views, labels and models of a team that it reaches."""
 
 from __future__ import annotations
 

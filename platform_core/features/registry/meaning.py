@@ -1,4 +1,4 @@
-"""What a feature view means: all that decides its values, in a form that can be kept, hashed and compared."""
+"""Meaning of a feature view: all that decides its values, to be stored, hashed and compared."""
 
 from __future__ import annotations
 

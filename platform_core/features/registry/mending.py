@@ -1,4 +1,4 @@
-"""A mended definition of a view that fails: it may take the old one's place if it means the same."""
+"""Check that a changed definition may replace a failing view: it must mean the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version that learnt from features which are gone, or mean something else now, does not go live."""
+"""Deployment check: refuses a version whose features are gone or mean something else since training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a team's declarations would change in the registry, and what of that is refused."""
+"""Registration plan: what a team's declarations would change in the registry, and what forbids it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who reads which version of a view: live versions of models, models by declaration, applications by their own word."""
+"""Readers of feature views: live model versions, declared models, and registered applications."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A team is registered once a process, before anything of it is written."""
+"""Registers a team's feature views once per process, before anything of the team is written."""
 
 from __future__ import annotations
 

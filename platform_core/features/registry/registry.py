@@ -1,4 +1,4 @@
-"""The feature registry: which views there are, in which versions, what they mean, and who reads them.
+"""FeatureRegistry: registers a team's views, and protects what a live model or an application reads.
 
 What a live model version or an announced application reads keeps its meaning and stays declared: a new version runs
 beside the old one until nothing reads it. Nothing is forgotten: every meaning that a version ever had is in the ledger.

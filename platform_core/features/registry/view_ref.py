@@ -1,4 +1,4 @@
-"""A version of a feature view by name: ``team/view@2`` for people, its offline table and online name for machines."""
+"""Reference to a version of a feature view: ``team/view@2``, its offline table, and its online name."""
 
 from __future__ import annotations
 

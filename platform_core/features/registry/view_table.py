@@ -1,4 +1,4 @@
-"""The registry's rows: versions of views as they are now, sources, and the ledger entries of how they came to be."""
+"""Tables of the feature registry: views, sources and readers, with the ledger entry of each change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watermarks: how far a view is materialized, and what is known of the raw rows on which its rows rest."""
+"""Watermarks: how far each view is materialized, and the version of the raw rows that it covers."""
 
 from __future__ import annotations
 

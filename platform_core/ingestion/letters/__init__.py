@@ -1,1 +1,1 @@
-"""Dead letters and refused files: kept, listed, mended, replayed, settled."""
+"""Dead letters and refused files: listed, mended, replayed, settled."""

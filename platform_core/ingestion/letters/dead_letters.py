@@ -1,4 +1,4 @@
-"""Rows that broke their contract: kept as they came, listed, and replayed once contract, code or rows are mended."""
+"""Dead letters: rows that broke their contract; listed, and replayed once contract, code or rows are mended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrivals of which most rows broke the contract: told of until somebody replays letters, or dismisses them."""
+"""Alarm for arrivals of which most rows are dead letters, until they are replayed or dismissed."""
 
 from __future__ import annotations
 

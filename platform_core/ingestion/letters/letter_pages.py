@@ -1,4 +1,4 @@
-"""Open dead letters, a page at a time: counted by day and reason, and read from the days of that page only."""
+"""Pagination of open dead letters, with counts by day and reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters and refused files of every source, by day and reason, as told to the ledger; no table is opened."""
+"""Counts of dead letters and refused files by source, day and reason, from the ledger alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dead letter: a row that broke its contract, as it came, with every reason."""
+"""Dead-letter records: the row as it came with every reason; their schema and conversions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters as a CSV file for people: written out, mended in an editor or a spreadsheet, and read back."""
+"""CSV export and import of dead letters, to be mended in an editor or a spreadsheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which letters are open: a letter is closed by a line in a table beside it, once its row is among the raw ones."""
+"""Open dead letters: those that no replay has closed, by the table of closed letters."""
 
 from __future__ import annotations
 

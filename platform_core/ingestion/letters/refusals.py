@@ -1,4 +1,4 @@
-"""Refused files: kept where they are, told of until each is settled, and holding nothing else up.
+"""Refused files: arrivals that break their contract as a whole; kept where they are until each is settled.
 
 A file is settled once it has landed (as under another contract), once it is gone, or once somebody dismissed it with a
 reason. Everything is read from the ledger, so that list, portal, check and alarm say the same.

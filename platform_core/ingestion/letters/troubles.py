@@ -1,4 +1,4 @@
-"""What of a source waits for somebody to act: refused files, and arrivals of which most rows are dead letters."""
+"""Open ingestion problems of a source: refused files, and arrivals that are mostly dead letters."""
 
 from __future__ import annotations
 

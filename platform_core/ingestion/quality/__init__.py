@@ -1,1 +1,1 @@
-"""The quality of landings: described, judged by those before, doubted."""
+"""Data quality of landings: profiled, checked against earlier ones, and doubted when they fail."""

@@ -1,4 +1,4 @@
-"""Landings that failed their checks: each is written into the ledger once, and doubted until its rows are right.
+"""Doubted landings: those that failed their quality checks, until their rows are corrected.
 
 A doubt goes by itself when no row of the landing holds that has not been delivered again by a landing that is not
 doubted, or when what is left of it is as usual. What is said of a cycle that a person let go on is in its own entry.

@@ -1,4 +1,4 @@
-"""What speaks against learning from a source now: landings that are doubted, its age, and alarms that stand."""
+"""Data check before training: doubted landings, stale sources and active alarms that hold a cycle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a landing was like: volume, events, and of each column nulls, range, mean and categories; and its blocks."""
+"""Profile of a landing: volume, event times, and of each column nulls, range, mean and categories."""
 
 from __future__ import annotations
 

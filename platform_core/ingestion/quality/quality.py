@@ -1,4 +1,4 @@
-"""The quality of a source over time: each landing is described, kept, and judged by those before it."""
+"""Data quality of a source: profiles each landing and checks it against those before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a landing is judged by what was usual before it: bounds that a right landing hardly ever leaves.
+"""Anomaly bounds of a landing's figures: prediction intervals from earlier landings.
 
 What is usual are the landings before it, at most ``LAST``, without those that are doubted. One that brought a history
 counts as its blocks, as long as the time between landings, as the drift monitor cuts its training set. A figure is

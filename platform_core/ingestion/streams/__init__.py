@@ -1,1 +1,1 @@
-"""Streams: records as rows, landed in micro-batches, exactly once."""
+"""Stream ingestion: records land in micro-batches, exactly once."""

@@ -1,4 +1,4 @@
-"""Records of a stream that break the contract: a letter in the table, and the record itself on another stream."""
+"""Dead letters of a stream: a row in the table, and the record itself on a dead-letter stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One micro-batch of a stream: letters, then rows with the offsets behind them, by a writer that was not overtaken."""
+"""One micro-batch of a stream: dead letters, then rows and offsets in one commit; a stale writer's commit fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counters of one stream worker in Prometheus' text format."""
+"""Prometheus metrics of one stream worker."""
 
 from __future__ import annotations
 

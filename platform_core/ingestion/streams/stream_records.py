@@ -1,4 +1,4 @@
-"""Records of a stream as rows of text: a record is a JSON object whose fields bear the contract's physical names.
+"""Conversion of stream records to text rows: JSON objects by the contract's physical names.
 
 One that bears a schema's id is JSON before it comes here, or ``_malformed``.
 """

@@ -1,4 +1,4 @@
-"""A stream lands in micro-batches: rows and offsets in one commit, so that no kill loses or doubles a record."""
+"""Stream ingestion, exactly once: rows and offsets of a micro-batch in one commit; consumer lag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record without a value: as streams mean it, what its key names is no more."""
+"""Tombstones: stream records without a value, which delete the row of their key."""
 
 from __future__ import annotations
 

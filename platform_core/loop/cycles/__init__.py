@@ -1,1 +1,1 @@
-"""Cycles of retraining: opened, held by their data, judged at their gates."""
+"""Retraining cycles: opened, held by data quality, judged at gates."""

@@ -1,4 +1,4 @@
-"""When a cycle was held by its data: since when, why, until when, and who let it go; read from its ledger entries."""
+"""Data holds of a cycle: when and why bad data kept it from training, and who released it."""
 
 from __future__ import annotations
 

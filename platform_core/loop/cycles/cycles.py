@@ -1,4 +1,4 @@
-"""Cycles: one turn of the loop each, from its cause to its verdict."""
+"""Retraining cycles: each opened for a cause, and closed with a verdict."""
 
 from __future__ import annotations
 

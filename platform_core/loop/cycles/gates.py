@@ -1,4 +1,4 @@
-"""Gates judged, written down, and overridden by name: what a version must show before it may go live."""
+"""Gate verdicts on a version before deployment: judged, recorded, and overridden in a person's name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows of a source's time that are known as bad: training leaves their rows out until that is taken back.
+"""Quarantines: time windows of bad source data, left out of training until released.
 
 The ledger holds who said so, when and why; what stands follows from its entries. Nothing is erased: a training set
 pins the quarantines by which it was made, and is rebuilt by these whatever stands later.

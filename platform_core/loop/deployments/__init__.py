@@ -1,1 +1,1 @@
-"""Deployments: what each endpoint should serve, and the packages that it loads."""
+"""Deployments: desired state of each endpoint, local model packages, promotion requests."""

@@ -1,4 +1,4 @@
-"""What each endpoint should be: one row a model, a generation a change, every change in the ledger.
+"""Desired state of each endpoint: one row a model, one generation a change, recorded in the ledger.
 
 A change is written to the database first, then asked of the endpoint, then shown in the registry's aliases. Whoever
 dies in between leaves a row whose ``applied`` lags its ``generation``; the next ``carry_out`` completes it.

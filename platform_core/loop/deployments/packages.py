@@ -1,4 +1,4 @@
-"""Model packages on this installation's disk, where the inference server loads them."""
+"""Model packages on this machine's disk, fetched from the registry for the inference server."""
 
 from __future__ import annotations
 

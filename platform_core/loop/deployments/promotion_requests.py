@@ -1,4 +1,4 @@
-"""Promotion requests: which version of a model shall be live, in Git's ``<folder>/<team>/<model>.yaml``.
+"""Promotion requests: the version of a model that should be live, from Git's ``<folder>/<team>/<model>.yaml``.
 
 The file is written by a person (``loopline model promote --via git``), reviewed as a change, and merged;
 ``promotions`` carries it out. Two files that say the same in other words are two wishes: the text is what was merged.

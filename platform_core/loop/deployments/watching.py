@@ -1,4 +1,4 @@
-"""What the monitor's sensor sees of an endpoint at each tick, as the ledger keeps it.
+"""Endpoint availability as seen at each tick of the monitor's sensor, recorded in the ledger.
 
 That is when a change had arrived, and for how long the endpoint was ready. An entry a day and change of state, not one
 a tick. Seconds are the wall's, also where the platform's clock replays history: an endpoint is up in real time.

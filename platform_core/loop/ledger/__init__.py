@@ -1,1 +1,1 @@
-"""The ledger and its database: tables, migrations, the append-only record and its proof."""
+"""The ledger: an append-only record in SQLite or PostgreSQL, with its tables and migrations."""

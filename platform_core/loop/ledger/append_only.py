@@ -1,4 +1,4 @@
-"""A role of PostgreSQL that can do all that the platform does, and can only append to what is the past."""
+"""PostgreSQL role for the platform that can only append to the history tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the audit's record keeps of the ledger's entries, and whether they still are what it tells."""
+"""Audit entries of ledger entries, and the comparison of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which landings a table's rows came by, as the ledger's entries tell that were made while traces were on."""
+"""Trace contexts of the landings that made versions of raw tables, from ledger entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the ledger's database is reached: SQLite or PostgreSQL, by URL, brought to the newest schema."""
+"""Connection to the ledger's database, SQLite or PostgreSQL by URL, migrated to the newest schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of ledger entries that more than their writers read, so that a reader need not know the writer."""
+"""Names of ledger entry kinds that several modules read."""
 
 from __future__ import annotations
 

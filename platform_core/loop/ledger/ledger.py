@@ -1,4 +1,4 @@
-"""The append-only record of cycles, deployments and decisions; everything asked about the past is read from it.
+"""The ledger: append-only entries on cycles, deployments and decisions, and its transactions.
 
 Importing this module imports SQLAlchemy: import it inside the function that opens a ledger.
 """

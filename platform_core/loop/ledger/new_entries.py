@@ -1,4 +1,4 @@
-"""Entries that were recorded since one last looked, for those who keep what they have read."""
+"""Incremental reader of the ledger: the entries recorded since it last looked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger's tables, in SQLAlchemy Core.
+"""Tables of the ledger's database, in SQLAlchemy Core.
 
 ``entries`` is append-only and remembers everything; ``cycles``, ``deployments``, ``rollouts``, ``quality_windows`` and
 the feature registry's ``feature_views``, ``feature_sources`` and ``feature_readers`` hold what is true now.

@@ -1,1 +1,1 @@
-"""Rollouts: evidence of a step, the decision on it, promotion, rollback, experiments."""
+"""Rollouts: evidence of a canary step, the decision on it, promotion, rollback, experiments."""

@@ -1,4 +1,4 @@
-"""Whether an endpoint has come to what was asked of it: some take minutes, and nothing goes on before they have."""
+"""Endpoint convergence: whether it has reached the desired state, which a rollout waits for."""
 
 from __future__ import annotations
 

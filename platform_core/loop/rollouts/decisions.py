@@ -1,4 +1,4 @@
-"""What is to become of a rollout, by its record, the traffic and the model's rule; nothing is changed here."""
+"""Decision on a rollout's step from its evidence: wait, advance, promote or roll back; changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the quality monitor estimated of a version, read back for those who judge it."""
+"""Estimated quality of a version, as the quality monitor recorded it, for a rollout's judges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Experiments as the ledger has them: a rollout that stays at its split until it is known which version does better.
+"""Experiments in the ledger: a rollout that is kept at its split until there is a verdict.
 
 An experiment is written down in the transaction in which its rollout begins, or while that runs; its one verdict comes
 with ``experiment.ended``. Between the two, and until the verdict is carried out, its rollout goes no further. A

@@ -1,4 +1,4 @@
-"""Two versions on the same requests: what one answered a caller, and what the other said when that was replayed."""
+"""Paired predictions of two versions for the same requests: one served, the other replayed."""
 
 from __future__ import annotations
 

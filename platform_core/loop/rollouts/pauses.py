@@ -1,4 +1,4 @@
-"""How long persons or an experiment kept a rollout where it is: meanwhile the clock of a doubt stands still."""
+"""Pauses of a rollout: the time that a hold, a freeze or an experiment stopped it, which its deadlines leave out."""
 
 from __future__ import annotations
 

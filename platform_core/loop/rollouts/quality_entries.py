@@ -1,4 +1,4 @@
-"""The ledger's entries of how good a version turned out to be over its whole life; ``monitor`` writes them."""
+"""Ledger entries of a version's lifetime quality, as the quality monitor writes them."""
 
 from __future__ import annotations
 

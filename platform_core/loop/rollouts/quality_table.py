@@ -1,4 +1,4 @@
-"""The table of quality windows: what is known now of each version and window, as it was measured last."""
+"""Table of quality windows: the latest measurement of each version and window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model returned for each row, as tables of answers keep it.
+"""Raw model outputs in prediction tables: one number a row, or a list in the column ``raw``.
 
 Where that is more than one number the log, and what is written from it, has a column ``raw`` of lists beside the
 reading in ``score``. Tables of before have no such column; a row of one number has null there.

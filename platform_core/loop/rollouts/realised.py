@@ -1,4 +1,4 @@
-"""The answered rows whose label has come, as the lake holds them; ``monitor.realised`` writes them."""
+"""Labelled predictions of two versions, read from the lake's table that ``monitor.quality.realised`` writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a model that is no more: nothing is live of it, and whatever answered for it ends."""
+"""Retirement of a model: ends its rollout and endpoint; history, versions and logs stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One step back at once: the rollout that runs is ended, else the stable version before this one returns."""
+"""Rollback: ends the running rollout, or returns to the previous stable version, at once."""
 
 from __future__ import annotations
 

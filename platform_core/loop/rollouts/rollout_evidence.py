@@ -1,4 +1,4 @@
-"""Evidence of a rollout's step: gathered once, so that no part of the decision asks for it again."""
+"""Evidence of a rollout's step: traffic, labels, estimates, pauses and skew, gathered once for the decision."""
 
 from __future__ import annotations
 

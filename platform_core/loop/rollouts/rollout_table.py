@@ -1,4 +1,4 @@
-"""The table of rollouts as records."""
+"""Table of rollouts: records and queries."""
 
 from __future__ import annotations
 

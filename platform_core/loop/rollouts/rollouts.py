@@ -1,4 +1,4 @@
-"""Rollouts: from a few percent to all, each step judged, with a way back.
+"""Rollouts: canary steps from a few percent of traffic to all, each judged, with rollback.
 
 A rollout begins at step -1 with 0 percent and takes ``percents`` in order; with a shadow it begins at -2, and is at -1
 while its requests are replayed. A promotion may be watched: the version before goes on as a shadow, until the time

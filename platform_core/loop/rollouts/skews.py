@@ -1,4 +1,4 @@
-"""What the skew check found of a version, as the ledger keeps it; a version that differs goes no further."""
+"""Skew check results of a version in the ledger; a version with skew is rolled out no further."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step's part of the prediction log, read on from look to look.
+"""Incremental reader of a rollout step's prediction log: each row is read once.
 
 A step is judged by all that was answered since it began, and looked at every few seconds: whoever stays reads each row
 once. Of an object store each piece would be fetched again at each look, thousands in an hour.

@@ -1,4 +1,4 @@
-"""What the judges look at: the prediction log of a step, as traffic of the candidate and of the stable version."""
+"""Traffic of the candidate and of the stable version in a rollout step, from the prediction log."""
 
 from __future__ import annotations
 

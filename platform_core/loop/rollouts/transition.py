@@ -1,4 +1,4 @@
-"""What a decision changes: rollout, deployment, cycle and ledger, in one transaction or not at all."""
+"""Transition of a rollout: applies a decision to rollout, deployment, cycle and ledger in one transaction."""
 
 from __future__ import annotations
 

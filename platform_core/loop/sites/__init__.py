@@ -1,1 +1,1 @@
-"""Sites: when each was heard of, and what it tells the control plane."""
+"""Sites: heartbeats, and redaction of what they report to the control plane."""

@@ -1,4 +1,4 @@
-"""Heartbeats of sites: when each was last heard of, and how far its predictions are.
+"""Heartbeats of sites: when each last reported, and how many predictions wait at it.
 
 A site tells it by itself, each time that it looks at its endpoints. One that is cut off tells nothing, and so the row
 grows old, which is how it shows. Times are the wall's, for it is people who wait, and by the clock of the ledger's

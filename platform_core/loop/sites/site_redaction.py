@@ -1,4 +1,4 @@
-"""Redaction of what a site tells the control plane of rows: that something is so, not whose row or what it holds.
+"""Redaction of a site's reports to the control plane: figures and names only, no keys or values of rows.
 
 Ledger, registry and Dagster are the control plane's. Figures, names of columns and names of files go there; keys of
 entities, values of rows and the words of errors about them stay in a file at the site, ``<home>/withheld/<site>.log``.

@@ -1,1 +1,1 @@
-"""Drift: windows of what an endpoint was asked, measured and judged against the profile kept with the model version."""
+"""Drift monitoring: windows of an endpoint's traffic against the training profile of the live version."""

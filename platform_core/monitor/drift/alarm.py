@@ -1,4 +1,4 @@
-"""When drift is worth a turn of the loop."""
+"""Drift rule: when drifted windows of a version start a retraining cycle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kind of models lets be watched of its predictions beside the reading, such as which items it names.
+"""Drift of predictions beyond the score: columns that a kind of models reads off them, such as recommended items.
 
 Columns of the profile called ``answer.<name>``. They stand in no log: the profile's sample holds the target, by which
 the same is read off what was logged. Like the score they are missing of rows that the model has learnt from.

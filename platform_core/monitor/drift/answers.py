@@ -1,4 +1,4 @@
-"""What a version, or an endpoint, answered, in order of event time."""
+"""Reader of answered requests of a version or endpoint from the lake, in order of event time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training set cut into consecutive blocks, by rows and by time, as live traffic is cut into windows."""
+"""Cuts the training set into consecutive blocks, by rows and by time, as live traffic is cut into windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures the training set's own blocks: what a profile knows of rows that depend on each other."""
+"""Training profile with the spread of its blocks, for rows that depend on each other."""
 
 from __future__ import annotations
 

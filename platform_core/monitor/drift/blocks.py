@@ -1,4 +1,4 @@
-"""What the training set's own consecutive blocks show, where its rows depend on each other.
+"""Drift bounds for dependent rows, from the spread of consecutive blocks of the training set.
 
 Chance as if rows were independent is too little for shops that change their prices together, for seasons and for
 bursts: there a week of training itself lies far from the whole. So blocks of training are measured as a window is.

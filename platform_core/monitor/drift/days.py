@@ -1,4 +1,4 @@
-"""A day is the sum of its windows: kept as counts in the lake, judged without the rows, and again when those are gone.
+"""Daily drift: sums the counts of a day's windows, which the lake keeps, and judges them without the rows.
 
 A slow drift that hides in the noise of small windows shows in a day of them. A window belongs to the day on which it
 ends. What needs rows, all columns together, a day does not show.

@@ -1,4 +1,4 @@
-"""The drift monitor: windows of what the endpoint was asked, judged by the live version's profile and written down."""
+"""Drift monitor: judges windows of an endpoint's traffic by the live version's profile, and records the verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a window showed, column by column, as the ledger keeps it: read without a library of arrays."""
+"""Drift verdict of a window, column by column, as stored in the ledger; imports no array library."""
 
 from __future__ import annotations
 

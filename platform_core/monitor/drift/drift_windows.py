@@ -1,4 +1,4 @@
-"""The windows of a version that the drift monitor has judged, as the ledger keeps them."""
+"""Windows of a version that the drift monitor has judged, read from the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors as means of random features: how far two samples lie apart as a kernel sees it, from bounded sums.
+"""Random features of embeddings: kernel two-sample distance from sums of bounded size.
 
 Source: Gretton et al., "A kernel two-sample test", 2012; Rahimi and Recht, "Random features for large-scale kernel
 machines", 2007.

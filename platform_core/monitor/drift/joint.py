@@ -1,4 +1,4 @@
-"""Do all features together look as they did? A classifier tries to tell a window's rows from the training set's.
+"""Joint drift test of all features (classifier two-sample test): tells a window's rows from the training set's.
 
 It sees what no single column shows: two features that used to rise together and no longer do. Its inputs are the
 features, each on a normal's scale by its rank in the profile, their squares and their products. In each fold it takes

@@ -1,4 +1,4 @@
-"""Names that a kind knows by their places: answers and logs of the live version keep the order it was made with."""
+"""Check of class and item order: a declaration must keep the places that the live version's outputs use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model version learnt from, small enough to travel in its package: distributions, not rows."""
+"""Training profile of a model version: the reference for drift in its package, as distributions and a small sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rounds of a panel: rows of entities that come back after the same time, such as 80 shops by week.
+"""Rounds of panel data: entities that come back at a fixed interval, such as 80 shops by week.
 
 A round holds each entity once, whether all come in one batch or each on its own day. A part of a round is another mix
 of entities than the whole, so what is constant per entity (a shop's size, its region) looks moved in it.

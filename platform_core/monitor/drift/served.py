@@ -1,4 +1,4 @@
-"""Rows of the prediction log as columns such as a profile's sample has."""
+"""Converts rows of the prediction log into the columns of a training profile."""
 
 from __future__ import annotations
 

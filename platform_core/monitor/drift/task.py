@@ -1,4 +1,4 @@
-"""Draws a drift page in a process of its own: the libraries that draw take seconds to load, and memory."""
+"""Draws a drift page in a subprocess, because drawing libraries load slowly and take memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where drift begins: beyond what chance alone shows in a window of that size."""
+"""Drift thresholds: what chance alone, or the training set's own blocks, give in a window of that size."""
 
 from __future__ import annotations
 

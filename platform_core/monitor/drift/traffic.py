@@ -1,4 +1,4 @@
-"""The traffic that windows of drift are cut from: what an endpoint was asked, whichever version answered.
+"""Traffic for drift windows: all that an endpoint was asked, whichever version answered.
 
 During a rollout a version answers for a part of the entities only, which is another mix than it has learnt from. So
 inputs are looked at in the rows of all versions, and what a version answered where it answered all rows of a window.

@@ -1,4 +1,4 @@
-"""Values to measure: Arrow's, and those inside the JSON objects that the prediction log carries."""
+"""Value extraction for drift: from Arrow columns, and from JSON in the prediction log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's declaration reads off its inputs for drift, such as how bright a picture is: columns of the profile.
+"""Watched inputs: numbers that a model derives from a feature for drift, such as a picture's brightness.
 
 A reading is no feature and stands in no log. The profile's sample names the function, so that whoever counts a window
 reads the same off what was logged.

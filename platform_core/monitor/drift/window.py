@@ -1,4 +1,4 @@
-"""One window of served requests against the profile of the version that answered them."""
+"""Drift window: counts and judges served requests against the profile of the version that answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as counts of hashed words: a bounded sketch, whatever the language holds."""
+"""Text sketch for drift: counts of hashed words, of bounded size."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Live quality: estimated at once, realised as labels come, by version, window and group; fairness with it."""
+"""Live quality: metrics estimated at once, realised as labels come, by version, window and group; fairness."""

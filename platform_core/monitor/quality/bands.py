@@ -1,4 +1,4 @@
-"""Predicted against real: a window's mean label beside its mean reading, by bands of like readings."""
+"""Reliability table of a window: mean label against mean prediction, by bands of similar predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kind of models draws of a version's newest labelled rows: kept in the ledger, for the model's page."""
+"""Plot data of a version's newest labelled rows, kept in the ledger for the model's page."""
 
 from __future__ import annotations
 

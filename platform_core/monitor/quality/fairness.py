@@ -1,4 +1,4 @@
-"""Whether a version treats groups alike in what it does live, window by window, and how sure that is.
+"""Fairness of a live version by window: each group's metric against the whole, with confidence intervals.
 
 A group is held against the whole, as the gate ``FairAcross`` does it: by its own metric and that of the rest, two
 samples whose difference has an interval (Newcombe, 1998, of shares; the same from those of two means); the group's gap

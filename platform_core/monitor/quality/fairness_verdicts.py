@@ -1,4 +1,4 @@
-"""Whether groups were treated alike, window by window, as the ledger's database keeps it; nothing is judged here."""
+"""Fairness verdicts by window, as stored in the ledger's database; judges nothing."""
 
 from __future__ import annotations
 

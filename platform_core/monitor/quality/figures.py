@@ -1,4 +1,4 @@
-"""Figures of live rows: what their labels make of each metric, with its interval."""
+"""Metrics of live rows with their confidence intervals: of labelled rows, and those that need no label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By which columns live figures are split, and where each row's value of them is found."""
+"""Segments and fairness groups of live metrics: their columns, and each row's value."""
 
 from __future__ import annotations
 

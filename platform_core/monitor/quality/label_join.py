@@ -1,4 +1,4 @@
-"""Joins answers with their labels by numbers of examples: of all rows, or of the entities that changed alone."""
+"""Label join: matches answers with their labels, of all rows or only of entities that changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The labels that raw rows give: of all of them, or of those entities alone about which something is new.
+"""Labels computed from raw rows: all of them, or only those of entities with new data.
 
 Labels may look anywhere. Whether each entity's labels come out the same without the others' raw rows is tried on the
 rows that are there; where they do not, all labels are computed each time. Where they declare a reach, and come out the

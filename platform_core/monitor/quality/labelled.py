@@ -1,4 +1,4 @@
-"""Labels by the examples they belong to, whether they are known by now or later."""
+"""Keys that match answers to labels: entities, and the event time where it is needed."""
 
 from __future__ import annotations
 

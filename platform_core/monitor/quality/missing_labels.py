@@ -1,4 +1,4 @@
-"""Missing labels: answers whose labels should have come and have not, which no figure tells of."""
+"""Missing labels: alarm for windows whose predictions should have labels by now and have none."""
 
 from __future__ import annotations
 

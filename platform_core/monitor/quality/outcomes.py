@@ -1,4 +1,4 @@
-"""What versions answered, each example once, beside what became of it."""
+"""Predictions with their labels: the distinct examples that each version answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the serving's prediction log to the lake, each answered request exactly once.
+"""Compaction of the serving's prediction log into the lake, each answered request exactly once.
 
 A batch is written to a spool file together with the log's next cursor before it is appended with its number as the
 table's transaction. Whoever dies in between leaves a spool file: the next call appends those very rows, and the lake

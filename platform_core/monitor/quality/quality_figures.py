@@ -1,4 +1,4 @@
-"""How good each version was live, window by window, as the ledger's database keeps it; nothing is measured here."""
+"""Live metrics by version and window, as stored in the ledger's database; measures nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good each version is live, window by window: measured as labels come, and estimated before; kept, and read back.
+"""Quality history: measures and estimates each version window by window, stores the results, reads them back.
 
 A window is measured anew, with every label that has come, until twice the time has passed in which labels come, or
 its predictions expire; then its figures stay. Of a version's window there is one row in the ledger's database, so that

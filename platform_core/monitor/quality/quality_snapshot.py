@@ -1,4 +1,4 @@
-"""Snapshot of live quality: every answer beside every label, joined, and kept for the next snapshot.
+"""Quality snapshot: all answers joined with all labels, updated incrementally from the last snapshot.
 
 The next look reads the answers and raw rows that were added since, and computes the labels of the entities of which
 something changed; of these rows only those that differ are put in the place of others. A day after everything was

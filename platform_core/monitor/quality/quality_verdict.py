@@ -1,4 +1,4 @@
-"""Whether the live version is still good enough, and fair enough, as far as it is proven."""
+"""Quality verdict: whether the live version still passes its quality and fairness rules."""
 
 from __future__ import annotations
 

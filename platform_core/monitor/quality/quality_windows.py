@@ -1,4 +1,4 @@
-"""Windows of quality: as many days as a model says, counted from one Monday."""
+"""Time windows of live quality: each as many days as the model says, counted from a fixed Monday."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answered rows meet their labels: each row goes into the realised table once, when its label has come."""
+"""Realised table: each answered row is appended once, when its label has come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cache of a quality snapshot for the next one: rows in a file that stays, and changes since in a small one.
+"""Cache of a quality snapshot for the next one: a large file of rows, and a small one of changes since.
 
 The small file, the head, names the file of rows. It is replaced whole, so whoever dies between the two leaves the look
 of before. Rows are written anew when what has changed is more than about the square root of them: then neither costs

@@ -1,4 +1,4 @@
-"""How good a version turned out to be over its whole life so far, and the ledger's entry of it.
+"""Lifetime quality of a version: its metrics over all that it answered, recorded in the ledger.
 
 How many rows there are is always told as it is now. The figures of thousands of rows stay while at most one
 in a hundred of the rarest class of label is another, and for as long as a look goes on from the last, which is a day.

@@ -1,4 +1,4 @@
-"""What is measured of one version's window: of all rows and of each segment, realised and estimated."""
+"""Metrics of one version's window: overall, by segment and by band; realised and estimated."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Training-serving skew: answers asked again by the offline path."""
+"""Training-serving skew: served features compared with the offline point-in-time join."""

@@ -1,4 +1,4 @@
-"""Logged requests once more, by the path that training takes: the point-in-time join of a view's offline rows.
+"""Offline replay of logged requests: the features that training's point-in-time join gives for them.
 
 A request looks a row up between ``asked_at`` and ``logged_at``. A row goes online between ``_begun_at`` and
 ``created_at``. So two readings bound what an answer may have seen: what was there for certain (``created_at`` earlier

@@ -1,4 +1,4 @@
-"""Training-serving skew, proven row by row: logged answers are asked again offline and compared feature by feature."""
+"""Training-serving skew check: compares logged features with the offline ones, row by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why an answer was not what training would have seen: the likely cause, from what the offline table tells."""
+"""Likely cause of a skew: why served features differ from what the offline table holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Materializations under way: a row is online before it is offline, and a slow store is written for a while."""
+"""Materializations in progress, during which online rows may be ahead of offline ones; for the skew check."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The way of a request: its version, its features, its prediction, its answer."""
+"""Request handling: chooses the version, gathers features, predicts, and answers."""

@@ -1,4 +1,4 @@
-"""What a model says, as an answer of the Open Inference Protocol V2."""
+"""Response encoding: model outputs as a response of the Open Inference Protocol V2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer says beside its outputs where a request asks why: what each column contributed."""
+"""Explanations in a response: each column's contribution, where the request asks for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fresh the online rows are that requests are answered with: which of them count, and their ages as metrics."""
+"""Freshness of online features at request time: TTL check, and ages as metrics."""
 
 from __future__ import annotations
 

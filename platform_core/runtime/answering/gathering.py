@@ -1,4 +1,4 @@
-"""The features of a request's rows, from what it brings and what was looked up for it."""
+"""Gathers the features of a request's rows from the request itself and from online lookups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers a request: choose the version, gather, predict, log, and only then let the answer go."""
+"""Inference of one request: choose the version, gather features, predict, log, then answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server says of itself and of its models."""
+"""Server and model metadata responses."""
 
 from __future__ import annotations
 

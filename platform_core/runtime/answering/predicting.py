@@ -1,4 +1,4 @@
-"""What a version says of a request: its features put together, and its predictions, or why there are none."""
+"""Prediction of one version for a request: gathers its features and calls the model, or says why it failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How what one model version is given is put together from a request and the online store."""
+"""Input recipe of a model version: which inputs come from the request and which from the online store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which version answers a request: immutable, so that swapping one reference changes everything at once."""
+"""Route: the immutable set of versions that answer for a model, swapped as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which keys meet the candidate."""
+"""Traffic split: sends a fixed share of entity keys to the candidate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists that a request brings: vectors, or lists of any length; a list a row, or None."""
+"""List-valued request inputs: vectors of fixed width, and lists of any length."""
 
 from __future__ import annotations
 

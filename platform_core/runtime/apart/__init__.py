@@ -1,1 +1,1 @@
-"""Models in processes of their own: one a loaded version, rows by memory that both share."""
+"""Process isolation of models: one subprocess a loaded version, rows in shared memory."""

@@ -1,4 +1,4 @@
-"""An estimator in a process of its own, asked as if it were here; started again when it falls or takes too long."""
+"""Estimator in a subprocess: called like a local one, and restarted when it dies or times out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Libraries of a model's own: those that are there, or a folder of them, made once for all models that ask the same."""
+"""Python requirements of an isolated model: installed once into a folder shared by models that need the same."""
 
 from __future__ import annotations
 

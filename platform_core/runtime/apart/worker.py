@@ -1,4 +1,4 @@
-"""The process in which an estimator runs: ``python worker.py ESTIMATOR SOCKET MEMORY SHA256`` (numbers of open files).
+"""Subprocess that runs an estimator: ``python worker.py ESTIMATOR SOCKET MEMORY SHA256`` (numbers of open files).
 
 It needs numpy, what the estimator needs, and pyarrow where the estimator takes tables; nothing of Loopline, so that
 its libraries may be others. It ends when whoever started it ends.

@@ -1,1 +1,1 @@
-"""Plain requests that one turn of the event loop answers together, without ASGI."""
+"""Fast path: answers the plain requests of one turn of the event loop as a batch, without ASGI."""

@@ -1,4 +1,4 @@
-"""HTTP connections with limits: uvicorn's own know neither the time nor the size in which a request must have come."""
+"""HTTP connections with time and size limits that uvicorn's own do not have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that are answered when the turn of the event loop is over: no task, no ASGI messages, the same bytes.
+"""Fast path of plain inference requests: collected per turn of the event loop, answered without ASGI or a task.
 
 What a caller may ask for beside a plain inference (put off, compressed, in chunks) goes through ASGI, and
 so does every model that waits for something: company, a thread, an online store behind a network.

@@ -1,4 +1,4 @@
-"""Answers the requests of one turn of the event loop together, step by step.
+"""Batch of the requests of one turn of the event loop: each step is done for all of them together.
 
 Each step is taken by all before the next begins: its code and tables stay in the core's caches, which a request that
 goes through all steps alone fills anew. The log takes all records of a model in one write, SQLite all keys in one

@@ -1,4 +1,4 @@
-"""What is used of uvicorn beyond its public interface, in one place: an upgrade breaks this module and no other.
+"""Private names of uvicorn that we use, in one place: an upgrade breaks this module and no other.
 
 ``tests/platform_core/runtime/test_uvicorn_private.py`` names what is gone. ``pyproject.toml`` bounds the version.
 """

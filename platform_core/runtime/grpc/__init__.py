@@ -1,1 +1,1 @@
-"""The Open Inference Protocol over gRPC, in the event loop of HTTP."""
+"""gRPC server of the Open Inference Protocol, in the event loop of the HTTP server."""

@@ -1,4 +1,4 @@
-"""gRPC messages to requests, and answers to messages.
+"""Conversion of gRPC inference messages to requests, and of answers to messages.
 
 Whoever sends ``raw_input_contents`` gets ``raw_output_contents``, whoever sends typed contents gets typed contents:
 tritonclient reads the one only, kserve's client both.

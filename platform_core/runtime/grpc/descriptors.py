@@ -1,4 +1,4 @@
-"""Messages of a gRPC service from a table of names and numbers, without generated code.
+"""Protobuf message classes built at run time from a table of names and numbers, without generated code.
 
 Each service has a descriptor pool of its own: tritonclient, kserve and grpcio's packages register the same names in the
 default pool, and a process that held one of them could not load another.

@@ -1,4 +1,4 @@
-"""What went wrong, in gRPC's codes and in the words that REST has."""
+"""Mapping of errors to gRPC status codes, with the same messages as REST."""
 
 from __future__ import annotations
 

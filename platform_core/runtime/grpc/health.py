@@ -1,4 +1,4 @@
-"""``grpc.health.v1``: whether the server is ready, as load balancers, Kubernetes and gRPC's own clients ask for it."""
+"""gRPC health service (``grpc.health.v1``): readiness for load balancers, Kubernetes and gRPC clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of the Open Inference Protocol V2 over gRPC, and of what Triton's clients ask beside it.
+"""Protobuf messages of the Open Inference Protocol V2 over gRPC, and of Triton's extensions.
 
 Names and numbers: Open Inference Protocol V2, "gRPC", and Triton's extensions; a test holds them to tritonclient's.
 What a message of Triton's has beside the fields here, we neither read nor tell.

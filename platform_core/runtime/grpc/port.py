@@ -1,4 +1,4 @@
-"""The port on which gRPC is spoken: the protocol, health and reflection, within the server's limits."""
+"""gRPC server on a port: inference, health and reflection services, within the server's limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``grpc.reflection``: which services there are, and their messages, for tools such as grpcurl that have no files."""
+"""gRPC reflection service (``grpc.reflection``): lists services and messages for tools such as grpcurl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2 over gRPC, in the process and the event loop that answer REST.
+"""gRPC inference service: the Open Inference Protocol V2, in the process and event loop that answer REST.
 
 The same ``Inference`` answers, so that errors, split and prediction log are the same.
 """

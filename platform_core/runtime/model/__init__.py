@@ -1,1 +1,1 @@
-"""Models as the server holds them: packages, encoding, and where a prediction runs."""
+"""Models in the server: packages, input encoding, batching, explanations."""

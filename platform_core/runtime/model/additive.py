@@ -1,4 +1,4 @@
-"""A model that is a sum of its columns, as numbers: what each column adds at which value.
+"""Additive model as tables: what each column contributes at each value; used for explanations.
 
 ``additive.json`` lies in packages of such models, beside the form that answers.
 """

@@ -1,4 +1,4 @@
-"""Several forms that answer as one: what ``model.json`` says of the members of an average, beside which they lie."""
+"""Members of an averaging ensemble in a package: forms, files and weights in ``model.json``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One prediction for the requests that came together, for models whose cost is by the call and not by the row.
+"""Dynamic batching: one prediction for concurrent requests, for models whose cost is by the call and not by the row.
 
 scikit-learn takes 300 µs for a row and 330 µs for a hundred; LightGBM's single-row call takes 5 µs, and waiting for
 others would cost more. So each model is timed when it is loaded.

@@ -1,4 +1,4 @@
-"""Columns to the matrix that a model sees; training and the inference server both call this, so they cannot differ."""
+"""Input encoding: columns to the model's matrix; training and the inference server share it, so they cannot differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which columns moved a prediction, and by how much: exact for trees and for sums of columns.
+"""Explanations of predictions: exact contributions of columns, for trees and additive models.
 
 What columns contribute adds up, with a base, to what the model says before its link: the logarithm of the odds where
 it gives a probability, the logarithm of a count, the number itself. Nothing of it is loaded before somebody asks, so a

@@ -1,4 +1,4 @@
-"""What is read of a package: a folder's files, or the same through a signature (``signing.proven``)."""
+"""File access of a model package: from a folder, or verified against a signature (``signing.proven``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model is given that takes no matrix: an Arrow table, or a tensor. Training and the server both call this.
+"""Input encoding for models that take an Arrow table or a tensor; training and the server share it.
 
 Arrow is imported where such a table is made: a server of matrices has no need of it.
 """

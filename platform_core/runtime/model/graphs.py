@@ -1,4 +1,4 @@
-"""Reads a graph's package: its steps in one file, and beside it each estimator in the form in which it answers."""
+"""Loads a graph's package: its steps, and each estimator in its served form."""
 
 from __future__ import annotations
 

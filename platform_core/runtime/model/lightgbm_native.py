@@ -1,4 +1,4 @@
-"""LightGBM through its C interface: a row costs about 5 µs, and neither pandas nor scikit-learn is imported.
+"""LightGBM by its C interface: a row costs about 5 µs, and neither pandas nor scikit-learn is imported.
 
 The Python package's ``Booster.predict`` costs about 20 µs a row, and importing it takes seconds because it brings
 pandas and scikit-learn along (measured with lightgbm 4.7).

@@ -1,4 +1,4 @@
-"""What a model package holds: the file ``manifest.json`` beside the fitted artefact.
+"""Manifest of a model package: ``manifest.json`` beside the fitted artefact.
 
 A package is a folder::
 

@@ -1,4 +1,4 @@
-"""Loads a model package so that it answers."""
+"""Loads a model package into memory, warmed up and ready to predict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a package are unpickled where it is loaded: to unpickle is to run what its writer wants."""
+"""Pickle check: which files of a package would be unpickled, and so could run code, when it is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model returned for some rows, as the log and the answer need it."""
+"""Prediction results: raw model outputs converted for the prediction log and the response, or why they failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which predictions the event loop makes itself, and which it hands to a thread so that others need not wait."""
+"""Choice by measured time: predictions made in the event loop, and those handed to a thread."""
 
 from __future__ import annotations
 

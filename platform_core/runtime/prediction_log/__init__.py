@@ -1,1 +1,1 @@
-"""The prediction log: written before the answer, read on from a cursor, kept for as long as anybody reads it."""
+"""Prediction log: written before the answer, read from a cursor, trimmed once every reader is past it."""

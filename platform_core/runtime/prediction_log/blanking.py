@@ -1,4 +1,4 @@
-"""Rows are taken out of a prediction log where they stand.
+"""Erasure of persons' rows from a prediction log, in place.
 
 Cursors name bytes of a file, and its writer goes on at the end of it: so a frame keeps its place and its length. What
 is left of its request is written over it, and filled up with nothing. A frame of which no row is left says that it was

@@ -1,4 +1,4 @@
-"""By which names a runtime that is not ours tells of a request: annotations of its pods, and headers of the caller."""
+"""Pod annotations and HTTP headers that tell the prediction log of requests to runtimes that are not ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prediction log: one frame a request, in the file before the answer is on the wire.
+"""Prediction log file format: one frame a request, written to the file before the answer is sent.
 
 A frame is ``magic, length, crc32`` (12 bytes) and a msgpack array. A killed process may leave a torn frame at the end
 of its file; a reader steps over it. Each worker writes files of its own, ``<worker>-<n>.frames``, and no others.

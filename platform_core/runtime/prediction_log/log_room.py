@@ -1,4 +1,4 @@
-"""How much the prediction logs of a server's folder may take together.
+"""Disk quota of a server's prediction logs.
 
 What others write there, and what goes once it is in the lake, is looked at once a second; what this worker writes is
 counted at once. So workers together may go beyond by what they write in a second.

@@ -1,4 +1,4 @@
-"""The prediction log as an Arrow table, read on from a cursor."""
+"""Prediction log as an Arrow table, read from a cursor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many files a process may have open: a connection is one, and so is each model's prediction log."""
+"""Limit of open files of a process, shared between connections and prediction logs."""
 
 from __future__ import annotations
 

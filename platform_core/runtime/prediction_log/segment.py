@@ -1,4 +1,4 @@
-"""One file of a prediction log, while it is open."""
+"""Segment of a prediction log: one open file of frames, written by one worker."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What an environment may say of the server: limits, the gateway, put-off requests."""
+"""Server settings of an environment file: limits, gateway, deferred requests."""

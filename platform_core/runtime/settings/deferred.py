@@ -1,4 +1,4 @@
-"""What an environment file may say of requests that nobody waits for."""
+"""Settings of deferred (asynchronous) requests, under ``serving.deferred``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment file may say of what is asked and kept of each request."""
+"""Settings of the gateway: API keys, access log, traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker takes on at most. Beyond that it refuses, so that neither memory nor waiting grows with its callers."""
+"""Limits of a server worker; beyond them it refuses (backpressure), so that memory and waiting stay bounded."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What Triton's clients ask beyond inference: repository index, configuration, statistics; and what is not offered."""
+"""Triton's extensions of the protocol: repository index, configuration, statistics; the rest is refused."""

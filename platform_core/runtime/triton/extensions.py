@@ -1,4 +1,4 @@
-"""Triton's extensions over HTTP: index, configuration and statistics; what is not offered is refused with words."""
+"""Triton's HTTP extensions: repository index, model configuration and statistics; the rest is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Triton's clients ask beside the protocol: which models there are, how each is configured, how much it was asked.
+"""Triton's model repository API: which models there are, their configuration and statistics.
 
 Behind a gateway a caller is told of the models only that it may ask.
 """

@@ -1,4 +1,4 @@
-"""What Triton offers and we do not: refused in the protocol's shape, with what to use instead."""
+"""Errors for Triton calls that are not offered, with what to use instead."""
 
 from __future__ import annotations
 

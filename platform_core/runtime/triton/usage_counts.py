@@ -1,4 +1,4 @@
-"""What was asked of each version, of all workers that share the port: as Triton's clients ask for statistics."""
+"""Request statistics by version, summed over all workers, as Triton's clients ask for them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Bytes in and out: bodies over ASGI, and the Open Inference Protocol V2."""
+"""Wire formats: HTTP bodies over ASGI, and the Open Inference Protocol V2."""

@@ -1,4 +1,4 @@
-"""Holds a worker's connections to its limits.
+"""Enforces a worker's connection limits: timeouts, counts and body sizes.
 
 A timer for each request would cost every request. Instead all connections are looked at once a second, and one that has
 waited for the same thing for too long is ended.

@@ -1,4 +1,4 @@
-"""A request's body and an answer's bytes over ASGI, with limits and compression."""
+"""HTTP bodies over ASGI: reads requests and writes responses, with limits and compression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The REST API as OpenAPI 3.1, for generators of clients and for tests that try whatever it allows."""
+"""OpenAPI 3.1 document of the server's REST API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outputs of a version: which there are, of what type and shape, and the bytes between their values.
+"""Output tensors of a version: names, types and shapes, and their encoding as bytes.
 
 An output of one value a row has shape [n]; one of k values a row has shape [n, k], and its data are written row after
 row (Open Inference Protocol V2, "Tensor Data").

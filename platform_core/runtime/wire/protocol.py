@@ -1,4 +1,4 @@
-"""Requests and answers of the Open Inference Protocol V2, as bytes and as values.
+"""Decoding of Open Inference Protocol V2 requests, in JSON and binary tensors.
 
 A request's tensors have shape [n] or [n, 1]: one value a row, n rows. One of shape [n, k] with k above 1 is wide: it
 holds a vector a row, or all features of the model at once. JSON and Triton's binary tensors may be mixed.

@@ -1,4 +1,4 @@
-"""What is answered in one turn of the event loop goes out at its end, all together.
+"""Response writes that are deferred to the end of an event loop's turn, and sent together.
 
 A write wakes whoever waits for it. On a machine without a core that polls that costs the writer 10 to 80 µs: an
 interrupt to another core, and caches that are cold after it. Who is awake already need not be woken: the first answer

@@ -1,4 +1,4 @@
-"""Values of a tensor: checked when they come as JSON, unpacked and packed when they come as bytes.
+"""Tensor values: validated when they come as JSON, unpacked and packed as bytes.
 
 Source: Open Inference Protocol V2, "Tensor Data Types"; Triton's binary tensor data extension, for the bytes.
 """

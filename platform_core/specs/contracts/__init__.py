@@ -1,1 +1,1 @@
-"""Contracts of sources: ODCS files as columns and rules, what a change of them breaks, personal columns, residency."""
+"""Data contracts of sources: ODCS files, compatibility of changes, personal columns, data residency."""

@@ -1,4 +1,4 @@
-"""What changes from one contract to the next, and for whom it breaks something.
+"""Contract diff: what changes between two contracts, and whether consumers or producers break.
 
 A contract is a promise in two directions. Whoever **consumes** rows relies on every column being there, with its type
 and within its rules; whoever **produces** them relies on rows that were accepted being accepted again.

@@ -1,4 +1,4 @@
-"""What a source's rows must be: an ODCS file read into columns and rules."""
+"""Data contract of a source as columns and rules, read from an ODCS file."""
 
 from __future__ import annotations
 

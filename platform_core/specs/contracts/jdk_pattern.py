@@ -1,4 +1,4 @@
-"""Date patterns as ODCS prescribes them, the JDK's, turned into what engines read: a form of strptime's, and a shape.
+"""Date patterns of ODCS (the JDK's), converted to strptime formats and a regular expression.
 
 https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/time/format/DateTimeFormatter.html says what the
 letters mean. strptime takes ``7`` and ``07`` alike and names in any case; the JDK does not, so a text must have the

@@ -1,4 +1,4 @@
-"""Keys of persons: where a contract marks a column as personal, the prediction log holds a pseudonym in its place.
+"""Pseudonyms for personal keys: what a contract marks as personal is logged as an HMAC of its value.
 
 A pseudonym is an HMAC-SHA256 of the entity's name and the key, under a secret that an environment variable holds and
 nothing else. It is the same every time, so that what is joined by key still joins: labels and offline rows are given

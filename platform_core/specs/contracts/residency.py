@@ -1,4 +1,4 @@
-"""Where rows may be: what the contracts of a model's sources say together."""
+"""Data residency: the regions that the contracts of a model's sources allow together."""
 
 from __future__ import annotations
 

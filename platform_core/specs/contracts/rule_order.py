@@ -1,4 +1,4 @@
-"""Whether rules on a column became tighter or wider: each rule is placed on a scale, where that can be done."""
+"""Comparison of contract rules: whether a column's rule became stricter or looser."""
 
 from __future__ import annotations
 

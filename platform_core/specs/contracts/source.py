@@ -1,4 +1,4 @@
-"""Where raw rows come from."""
+"""Spec of a source: raw rows under a versioned contract."""
 
 from __future__ import annotations
 

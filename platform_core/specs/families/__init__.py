@@ -1,4 +1,4 @@
-"""Families of estimators that a search may choose among, by name.
+"""Estimator families that a hyperparameter search may choose among, by name.
 
 The next one is a file beside these: a ``Family``, named in ``FAMILIES``.
 """

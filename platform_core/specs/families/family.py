@@ -1,4 +1,4 @@
-"""What a family of estimators is to a search."""
+"""Estimator family: its name, parameter space, and fit function."""
 
 from __future__ import annotations
 

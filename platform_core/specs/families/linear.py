@@ -1,4 +1,4 @@
-"""Sums of columns: logistic, linear and Poisson regression."""
+"""Linear family: logistic, linear and Poisson regression."""
 
 from __future__ import annotations
 

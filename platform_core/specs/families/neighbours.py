@@ -1,4 +1,4 @@
-"""What came of the rows that are most alike."""
+"""Nearest-neighbours family."""
 
 from __future__ import annotations
 

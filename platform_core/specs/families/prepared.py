@@ -1,4 +1,4 @@
-"""Columns as models of distances and sums need them: nothing missing, of one scale, a category a column each."""
+"""Preprocessing for linear, distance and network models: imputation, scaling, one-hot encoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boosted trees of LightGBM, as many as help on the validation rows."""
+"""Gradient-boosted trees family (LightGBM), with early stopping on the validation rows."""
 
 from __future__ import annotations
 

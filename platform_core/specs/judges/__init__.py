@@ -1,1 +1,1 @@
-"""Gates of a version and judges of a rollout, with the statistics that they rest on."""
+"""Gates of a version and judges of a rollout (canary analysis), with their statistics."""

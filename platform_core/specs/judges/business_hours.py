@@ -1,4 +1,4 @@
-"""When people are there to look: the hours of a week in which a rollout may go forward."""
+"""Business hours: the hours of a week in which a rollout may advance."""
 
 from __future__ import annotations
 

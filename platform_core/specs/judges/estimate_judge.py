@@ -1,4 +1,4 @@
-"""A judge for before labels come: how good the candidate seems to be, by what its answers say of themselves."""
+"""Rollout judge by estimated quality, before labels come."""
 
 from __future__ import annotations
 

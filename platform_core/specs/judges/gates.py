@@ -1,4 +1,4 @@
-"""Conditions that a model version must meet to go on; versioned data, judged on evidence."""
+"""Gates: conditions on a version's evaluation metrics that it must meet before deployment."""
 
 from __future__ import annotations
 

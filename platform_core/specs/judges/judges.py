@@ -1,4 +1,4 @@
-"""What a rollout is judged on, step by step."""
+"""Rollout judges (canary analysis): compare the candidate's traffic with the stable version's, step by step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A judge by any metric that a team computes over the prediction log."""
+"""Rollout judge by a team's own metric over the prediction log."""
 
 from __future__ import annotations
 

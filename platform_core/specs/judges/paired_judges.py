@@ -1,4 +1,4 @@
-"""Judges that hold two versions against each other, on the same requests wherever these could be replayed."""
+"""Rollout judges that compare two versions on the same requests: score shift and latency."""
 
 from __future__ import annotations
 

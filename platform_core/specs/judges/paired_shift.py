@@ -1,4 +1,4 @@
-"""How far two versions' scores of the same rows lie apart, and how far at least when chance is allowed for."""
+"""Score shift of two versions on the same rows: Wasserstein distance with a lower confidence bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A judge for when labels arrive: how good the candidate turned out to be, beside the stable version."""
+"""Rollout judge by realised quality, once labels have come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far two samples of scores lie apart, and how far at least when chance is allowed for."""
+"""Score shift of two independent samples: Wasserstein distance with a lower confidence bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that may be looked at as often as one likes: the chance of a false alarm holds over all looks together.
+"""Sequential tests: may be looked at any number of times at a fixed false alarm rate.
 
 A rollout is judged at every tick. A test made for one look would, looked at a hundred times, cry wolf sooner or later.
 """

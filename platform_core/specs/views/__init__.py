@@ -1,1 +1,1 @@
-"""Feature views: functions over frames, and windows over events."""
+"""Specs of feature views: functions over frames, and windows over events."""

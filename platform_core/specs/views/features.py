@@ -1,4 +1,4 @@
-"""What a feature is: a function over frames, keyed by entity and event time."""
+"""Spec of a feature view: a function over frames, keyed by entity and event time."""
 
 from __future__ import annotations
 

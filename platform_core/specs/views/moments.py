@@ -1,4 +1,4 @@
-"""What Narwhals 2.29 counts differently, or not at all, on some engine."""
+"""Portable helpers for feature functions, where Narwhals 2.29 differs between engines or lacks an expression."""
 
 from __future__ import annotations
 

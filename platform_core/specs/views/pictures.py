@@ -1,4 +1,4 @@
-"""What can be read off a picture without knowing what it shows: for ``Model(watched=(brightness, sharpness))``."""
+"""Picture readings for drift, brightness and sharpness: for ``Model(watched=(brightness, sharpness))``."""
 
 from __future__ import annotations
 

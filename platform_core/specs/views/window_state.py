@@ -1,4 +1,4 @@
-"""The events that windows look at, by entity: what an event's features are is decided here, on a stream and offline."""
+"""State of windowed features by entity: computes an event's features, on a stream and offline."""
 
 from __future__ import annotations
 

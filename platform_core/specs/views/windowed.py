@@ -1,4 +1,4 @@
-"""A view of windows over raw rows: each event, in its order, goes through the state that a stream's scorer keeps."""
+"""Offline computation of windowed features: replays raw rows through the state that stream scoring keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features over an entity's newest events, said once: computed offline as any view, and by a stream's scorer."""
+"""Spec of windowed features (sliding aggregates of an entity's events), the same offline and on a stream."""
 
 from __future__ import annotations
 

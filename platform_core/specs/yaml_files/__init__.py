@@ -1,1 +1,1 @@
-"""Declarations in YAML: models, experiments, and what is wrong with them."""
+"""YAML declarations of models and experiments, and their validation errors."""

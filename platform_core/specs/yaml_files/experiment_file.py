@@ -1,4 +1,4 @@
-"""An experiment written in YAML: a text as outcome is a metric's name, or the import path of labels.
+"""Experiment specs in YAML: an outcome is a metric's name, or the import path of labels.
 
 experiments:
 - {name: sales, outcome: "shop.labels:kept", effect: 3.0, per: sum, days: 2, wait_days: 1}

@@ -1,4 +1,4 @@
-"""A model written in YAML: the fields of ``specs.Model``, with import paths where Python passes functions.
+"""Model specs in YAML: the fields of ``specs.Model``, with import paths where Python passes functions.
 
     name: repeat_orders
     features: ["retail.features:customer_history"]

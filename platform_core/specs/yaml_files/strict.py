@@ -1,4 +1,4 @@
-"""What the parts of a model's YAML file have in common."""
+"""Strict base of the YAML schemas: unknown fields are refused, errors name their line."""
 
 from __future__ import annotations
 

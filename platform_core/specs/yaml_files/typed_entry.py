@@ -1,4 +1,4 @@
-"""``{type: at_least, metric: roc_auc, bound: 0.6}``: an object whose class the entry itself names."""
+"""Typed YAML entries, such as ``{type: at_least, metric: roc_auc, bound: 0.6}``: ``type`` names the class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a YAML declaration: file, line, field and message, each problem once."""
+"""Validation errors of a YAML declaration: file, line, field and message, each once."""
 
 from __future__ import annotations
 

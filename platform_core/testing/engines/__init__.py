@@ -1,1 +1,1 @@
-"""Parts of the engine kit: rows, views, joins, generated histories."""
+"""Parts of the engine conformance kit: rows, views, joins, generated histories."""

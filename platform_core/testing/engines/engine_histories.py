@@ -1,4 +1,4 @@
-"""Holds an engine to promise nine on generated histories: late, repeated, corrected, null and tied rows.
+"""Engine kit, promise nine: generated histories with late, repeated, corrected, null and tied rows.
 
 Subclass ``EngineHistoriesKit`` and give the fixtures ``engine`` and ``reference``. For an engine that takes long to
 start a query (``SLOW``) the histories become one, each with customers of its own.

@@ -1,4 +1,4 @@
-"""Holds an engine to promises three to five and seven: the join point in time. Part of ``EngineKit``."""
+"""Engine kit, promises three to five and seven: the point-in-time join. Part of ``EngineKit``."""
 
 from __future__ import annotations
 

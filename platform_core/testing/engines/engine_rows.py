@@ -1,4 +1,4 @@
-"""Holds an engine to its first promise: rows are split by their contract, each bad one with every reason.
+"""Engine kit, promise one: rows are split by their contract, each bad one with every reason.
 
 Subclass ``RowChecksKit`` and give the fixture ``engine``.
 """

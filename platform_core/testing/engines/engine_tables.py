@@ -1,4 +1,4 @@
-"""Small declarations and tables on which an engine is tried."""
+"""Sample declarations and tables for the engine kit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feature views that use what teams use: on generated histories every engine must make the same of them.
+"""Sample feature views for the engine kit, which every engine must compute alike on generated histories.
 
 A float column called ``whole_...`` adds whole numbers up: it is the same bit for bit. Others may differ by 1e-9.
 """

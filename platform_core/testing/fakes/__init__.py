@@ -1,1 +1,1 @@
-"""In-memory vendors that pass the kits; for tests, not for service."""
+"""In-memory fakes of vendors that pass the kits; for tests only."""

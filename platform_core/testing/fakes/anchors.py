@@ -1,4 +1,4 @@
-"""Anchors in memory."""
+"""In-memory anchor store."""
 
 from __future__ import annotations
 

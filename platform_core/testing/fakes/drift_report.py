@@ -1,4 +1,4 @@
-"""A drift page without a drawing library: a table of distances."""
+"""Fake drift report: an HTML table of distances, without a drawing library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimators that say what a function says: what ``fit`` might have returned, without a library that fits."""
+"""Fake estimators that predict by a given function, without a fitting library."""
 
 from __future__ import annotations
 

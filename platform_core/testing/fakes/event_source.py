@@ -1,4 +1,4 @@
-"""An event source in memory."""
+"""In-memory event source."""
 
 from __future__ import annotations
 

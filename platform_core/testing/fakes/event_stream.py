@@ -1,4 +1,4 @@
-"""An event stream in memory, with gaps between its offsets."""
+"""In-memory event stream, with gaps between its offsets."""
 
 from __future__ import annotations
 

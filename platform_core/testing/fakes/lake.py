@@ -1,4 +1,4 @@
-"""A lake in memory."""
+"""In-memory lake."""
 
 from __future__ import annotations
 

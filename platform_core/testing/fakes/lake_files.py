@@ -1,4 +1,4 @@
-"""The files of a lake in memory: the rows of each append, and a log that names them."""
+"""Files of the in-memory lake: the rows of each append, and a log that names them."""
 
 from __future__ import annotations
 

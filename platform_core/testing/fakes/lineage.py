@@ -1,4 +1,4 @@
-"""A lineage in memory: what it was told is a list."""
+"""In-memory lineage backend: keeps its events in a list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A notifier in memory: its inbox is a list, and its receiver is busy, refuses or keeps silent when told so."""
+"""In-memory notifier, which can be told to be busy, to refuse, or not to respond."""
 
 from __future__ import annotations
 

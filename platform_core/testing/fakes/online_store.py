@@ -1,4 +1,4 @@
-"""An online store in memory."""
+"""In-memory online store."""
 
 from __future__ import annotations
 

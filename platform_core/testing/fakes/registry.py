@@ -1,4 +1,4 @@
-"""A registry in memory."""
+"""Fake model registry: versions in a list, packages in a temporary folder."""
 
 from __future__ import annotations
 

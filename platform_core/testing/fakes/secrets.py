@@ -1,4 +1,4 @@
-"""A store of secrets in memory, in the mood that it is told."""
+"""In-memory secret store, which can be told to fail."""
 
 from __future__ import annotations
 

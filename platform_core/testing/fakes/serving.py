@@ -1,4 +1,4 @@
-"""Serving in memory: it answers with the scores that it is told, and logs as a real endpoint does."""
+"""In-memory serving: answers with given scores, and logs as a real endpoint does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints of vendors that can do less, take longer or do more than the fake; each passes the kit as far as it claims.
+"""Fake serving vendors that can do less, are slower or do more; each passes the kit as far as it claims.
 
 Time is simulated: ``by`` gives a vendor a clock. Without one a minute passes with each look at an endpoint.
 """

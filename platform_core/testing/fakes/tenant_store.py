@@ -1,4 +1,4 @@
-"""A store that tenants share, in memory: users with passwords, and a place of texts each."""
+"""In-memory store that tenants share: users with passwords, and a place of texts each."""
 
 from __future__ import annotations
 

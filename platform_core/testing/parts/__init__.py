@@ -1,1 +1,1 @@
-"""What kits and tests are made of: servers, ports, packages, mutants, samples."""
+"""Test helpers of kits: servers, ports, packages, mutants, samples."""

@@ -1,4 +1,4 @@
-"""What the serving kit asks with: endpoints over the Open Inference Protocol, versions to serve, patience."""
+"""Test client of the serving kit: calls endpoints over HTTP and gRPC, makes versions, waits with a deadline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimators for tests of processes apart; such a process loads this module and numpy, nothing else."""
+"""Estimators for tests of process isolation; the subprocess loads this module and numpy, nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kits need of a test framework, so that they run under pytest and, in ``loopline conformance``, without it."""
+"""Test assertions of kits (``raises``, ``skip``): under pytest, and without it in ``loopline conformance``."""
 
 from __future__ import annotations
 

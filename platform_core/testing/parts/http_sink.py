@@ -1,4 +1,4 @@
-"""A small HTTP server that keeps what is posted to it: the other end of notifiers that post."""
+"""HTTP server that records what is posted to it, for tests of notifiers."""
 
 from __future__ import annotations
 

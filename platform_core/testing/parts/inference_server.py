@@ -1,4 +1,4 @@
-"""Starts the inference server as a process of its own, for tests that need the real one."""
+"""Starts the real inference server in a subprocess, for tests."""
 
 from __future__ import annotations
 

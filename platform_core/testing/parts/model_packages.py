@@ -1,4 +1,4 @@
-"""Small model packages for tests: written in a millisecond, loaded by the real server."""
+"""Small model packages for tests, which the real server loads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shows that a kit catches what breaks a promise: a kit without mutants proves nothing."""
+"""Mutation check of a kit: asserts that its test fails on a mutant that breaks a promise."""
 
 from __future__ import annotations
 

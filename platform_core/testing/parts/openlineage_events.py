@@ -1,4 +1,4 @@
-"""Reads OpenLineage's JSON as a consumer does: held to the specification's schema, then turned into events.
+"""Parser of OpenLineage JSON for tests: validated against the specification's schemas, then turned into events.
 
 ``openlineage-python`` generates its classes from the published JSON schemas; here they become schemas again. Each facet
 is held to the one that it names by ``_schemaURL``.

@@ -1,4 +1,4 @@
-"""Free ports of this machine, for servers of tests."""
+"""Free TCP ports of this machine, for servers in tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes of places that are in use, so that what a killed run left behind is named, and cleared away by the next one."""
+"""Notes of conformance runs in progress, so that what a killed run left behind is found and cleared away."""
 
 from __future__ import annotations
 

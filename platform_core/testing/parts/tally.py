@@ -1,4 +1,4 @@
-"""Counts the calls of a contract's methods: each is one request to the service or more, by which services charge."""
+"""Counts the calls of a vendor's methods, each of which is one request or more to a service that charges for them."""
 
 from __future__ import annotations
 

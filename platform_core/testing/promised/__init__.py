@@ -1,1 +1,1 @@
-"""Which vendor keeps which promise: kits by contract, promises as data, conformance runs."""
+"""Conformance of vendors: kits by contract, promises as data, conformance runs."""

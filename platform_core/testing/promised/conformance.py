@@ -1,4 +1,4 @@
-"""Runs the kits of a contract on a bound vendor, in a place of its own, without a test framework."""
+"""Conformance run: runs a contract's kits on a bound vendor, without a test framework."""
 
 from __future__ import annotations
 

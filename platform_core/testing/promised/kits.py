@@ -1,4 +1,4 @@
-"""Which kits hold a vendor of each contract to its promises, as data."""
+"""Table of conformance kits by contract."""
 
 from __future__ import annotations
 

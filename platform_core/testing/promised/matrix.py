@@ -1,4 +1,4 @@
-"""Which vendor keeps which promise, read from its test classes: nothing is run, and nothing is imported from tests.
+"""Conformance matrix: which vendor keeps which promise, read statically from the test classes.
 
 A class in ``tests/resources/<vendor>/`` that subclasses a kit says on what it runs, as data: ``tested_on``. A promise
 counts as kept where such a class has every test of it; a test that the class takes away (``test_x = None``), or that

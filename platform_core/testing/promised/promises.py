@@ -1,4 +1,4 @@
-"""The promises of a contract as data, read where they are written: the contract's docstring, and the names of tests."""
+"""Promises of a contract as data, read from its docstring and from the names of its kit's tests."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A fitted estimator becomes a package that the server loads, registered with its profile and materials."""
+"""Packaging: a fitted estimator becomes a package that the server loads, and is registered."""

@@ -1,4 +1,4 @@
-"""Finds out whether an estimator is a sum of its columns, and what each adds: by asking it, whatever it is made of.
+"""Additivity test: whether an estimator is a sum of its columns, found by querying it, and what each adds.
 
 A linear model is one, also behind a pipeline that fills, scales and spreads columns one by one. What was found is
 held against the estimator on rows of training: only what gives the same is kept.

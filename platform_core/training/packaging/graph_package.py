@@ -1,4 +1,4 @@
-"""Writes a graph: each estimator in the fastest form that answers as it does, and the steps without them."""
+"""Packaging of a model graph: each estimator in its fastest served form, and the steps."""
 
 from __future__ import annotations
 

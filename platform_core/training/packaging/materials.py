@@ -1,4 +1,4 @@
-"""What a version needs where it is loaded: distributions by version, beside its package as a bill of materials."""
+"""Bill of materials of a package: the Python distributions that a version needs where it is loaded."""
 
 from __future__ import annotations
 

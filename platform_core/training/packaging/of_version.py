@@ -1,4 +1,4 @@
-"""Which rows a registered model version was trained on, read from the ledger."""
+"""Training set of a registered model version, looked up in the ledger."""
 
 from __future__ import annotations
 

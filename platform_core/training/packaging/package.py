@@ -1,4 +1,4 @@
-"""Writes a fitted estimator as a package that the server loads without the library that fitted it, if it can."""
+"""Packages a fitted estimator so that the server needs no training library, where possible; checks parity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages a fitted estimator with its profile, and publishes it."""
+"""Publishes a fitted estimator: writes its whole package, and registers it, signed if wanted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which form a version is served, and whether that is the slow one: what people are told of it when it is made."""
+"""Served form of a version: a notice where it is the slow one, a pickled estimator."""
 
 from __future__ import annotations
 

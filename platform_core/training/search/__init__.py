@@ -1,1 +1,1 @@
-"""Search over parameters and estimators: trials, budget, journal, leaderboard, ensemble."""
+"""Hyperparameter search: trials, budget, journal, leaderboard, ensemble."""

@@ -1,4 +1,4 @@
-"""Several estimators that answer as one: the weighted mean of what each predicts."""
+"""Averaging ensemble: the weighted mean of several estimators' predictions."""
 
 from __future__ import annotations
 

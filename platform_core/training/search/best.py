@@ -1,4 +1,4 @@
-"""What a search leads to: the best trial fitted once more, or the best few as one."""
+"""Final model of a search: the best trial fitted again, or an ensemble of the best few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a search may take: the seconds that were said, or what a sum of money buys of the machines asked for."""
+"""Time budget of a search: given in seconds, or as money at the price of the machines asked for."""
 
 from __future__ import annotations
 

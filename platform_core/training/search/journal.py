@@ -1,4 +1,4 @@
-"""What a search has tried so far, in a file that a killed process cannot spoil."""
+"""Journal of a search's trials: a file that survives a crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search tried, in order of how good it was, and what a model must be better than."""
+"""Leaderboard of a search's trials, and the baseline that a model must beat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks for the best parameters; goes on where it was after a crash, and gives the same answer either way.
+"""Hyperparameter search: resumes after a crash, with the same result either way.
 
 Trials run in batches of ``workers``, in threads or as tasks of their own. What a batch tries depends on the seed and
 on the batches before it alone: the sampler is seeded afresh for each trial, and the pruner looks at complete trials

@@ -1,4 +1,4 @@
-"""A search whose trials are tasks of their own, so many at a time, wherever the environment computes.
+"""Parallel trials of a search, each a task on the environment's compute.
 
 Whoever asks for them keeps the journal and writes each answer down as it comes. If he loses that with his disk, the
 tasks' keys still find what has been computed: a key holds all that a trial's outcome depends on.

@@ -1,4 +1,4 @@
-"""The parameters that a version was fitted with, in its package, so that the next search may begin with them."""
+"""Warm start of a search: the champion's parameters, kept in its package, are tried first."""
 
 from __future__ import annotations
 

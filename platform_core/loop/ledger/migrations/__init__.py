@@ -1,4 +1,4 @@
-"""The ledger's schema: how an empty database gets it, and how one of an earlier release is brought to it."""
+"""Schema migrations of the ledger's database (Alembic)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: migrate on the connection that ``migrations.upgrade`` holds, inside its transaction."""
+"""Alembic environment: migrates on the connection that ``migrations.upgrade`` holds, in its transaction."""
 
 from __future__ import annotations
 

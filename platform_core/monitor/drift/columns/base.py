@@ -1,4 +1,4 @@
-"""What every kind of column can do, and what is the same for all of them.
+"""Base class of kinds of columns: how one is profiled, counted, measured and described for drift.
 
 A kind is one file beside this one: how its training values become a profile, how a window is counted, measured and
 described against it, what chance alone would show, and what the joint classifier sees of it.

@@ -1,4 +1,4 @@
-"""Categories: the Jensen-Shannon distance of their shares."""
+"""Drift of categorical columns: Jensen-Shannon distance of the shares of categories."""
 
 from __future__ import annotations
 

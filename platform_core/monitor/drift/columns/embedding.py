@@ -1,4 +1,4 @@
-"""Vectors: the distance of mean random features (a Gaussian kernel's), and the length as a number."""
+"""Drift of embedding columns: kernel distance by random features, and the vectors' length."""
 
 from __future__ import annotations
 

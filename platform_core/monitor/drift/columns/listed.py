@@ -1,4 +1,4 @@
-"""Lists of numbers, of any length: the mean of each as a number, and how many it holds as another one.
+"""Drift of list columns: the mean of each list, and how many numbers it holds, each as a numeric column.
 
 One value a row each, so chance is that of rows, whatever the numbers of one list have to do with each other.
 """

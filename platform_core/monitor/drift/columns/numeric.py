@@ -1,4 +1,4 @@
-"""Numbers: the earth mover's distance between a window and the reference, in the reference's deviations.
+"""Drift of numeric columns: Wasserstein distance from the training set, in its standard deviations.
 
 The edges were measured against Evidently's own tests on seven shapes; without those in the tails a Pareto column is
 off by 0.07.

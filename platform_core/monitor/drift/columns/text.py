@@ -1,4 +1,4 @@
-"""Texts: the Jensen-Shannon distance of their words hashed into buckets, and the number of words as a number."""
+"""Drift of text columns: Jensen-Shannon distance of words hashed into buckets, and the number of words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first schema, whose tables an empty database gets from their definitions (``migrations.upgrade``)."""
+"""First schema revision: an empty database gets its tables from their definitions (``migrations.upgrade``)."""
 
 revision = "ledger_1"
 down_revision = None

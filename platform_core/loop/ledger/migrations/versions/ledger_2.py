@@ -1,4 +1,4 @@
-"""Adds the table of what the watchdog saw last, and the index of a version's entries."""
+"""Second schema revision: the table of the watchdog's latest looks, and an index of entries by version."""
 
 from alembic import op
 from sqlalchemy import Column, String, Text
