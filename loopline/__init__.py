@@ -1,1 +1,1 @@
-"""The application: command line, process supervision, the demo."""
+"""The application: command line, process supervision, web servers, the demo."""

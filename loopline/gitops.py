@@ -1,4 +1,4 @@
-"""A change of a GitOps repository as a branch with one commit, made beside whatever its clone has checked out."""
+"""Git commits for promotion requests: a branch with one commit, without touching what the clone has checked out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dagster's GraphQL, as far as the platform asks for it."""
+"""Client of Dagster's GraphQL API, as far as the platform needs it."""
 
 from __future__ import annotations
 

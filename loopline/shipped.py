@@ -1,4 +1,4 @@
-"""What lies beside the code: files of environments, prices, alerts, dashboards, tenants, and the demo's team.
+"""Files shipped beside the code: environments, prices, alert rules, dashboards, tenants, the demo's team.
 
 In a checkout they are the repository's own folders; a wheel carries copies.
 """

@@ -1,4 +1,4 @@
-"""Who may ask a web server of ours: one guard around pages, Dagster's UI, the feature service and inference servers.
+"""Web guard against foreign pages (CSRF, DNS rebinding) around all our web servers.
 
 A server on this machine is reached by every web page that a person here opens: by an address in an image, by a form,
 by a websocket, and by a name of the page's own that it points at this machine. So a request is taken only by a name

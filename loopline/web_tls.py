@@ -1,4 +1,4 @@
-"""TLS of a web server of ours that listens for others: the portal, the feature service, Dagster's UI, the collector.
+"""TLS settings of our web servers: the portal, the feature service, Dagster's UI, the collector.
 
 Three variables name its files, as a chart or a service's unit sets them for all of them; the inference server has its
 own, which its environment file names.

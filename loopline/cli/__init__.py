@@ -1,4 +1,4 @@
-"""The command line; ``--help`` imports click and nothing heavier, a command imports what it needs when it is called."""
+"""The command line: table of commands, each imported when called; ``--help`` imports click and nothing heavier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all commands share: ``--output``, ``--home``, ``--environment``, ``--debug``, and how an error is told."""
+"""Base of all commands: ``--output``, ``--home``, ``--environment``, ``--debug``, and how errors are printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which commands decide something, and what policies are asked before one does anything; here only is asked.
+"""Authorization of commands: which action each command asks the policies for, before it does anything.
 
 A command that is not in ``DECIDING`` changes nothing that a person answers for, or its right is another one's: of files
 and databases.

@@ -1,4 +1,4 @@
-"""Groups whose commands are imported when they are called."""
+"""Lazy command groups: a command's module is imported when it is called."""
 
 from __future__ import annotations
 

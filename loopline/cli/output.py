@@ -1,4 +1,4 @@
-"""What a command says: an answer as text or as one JSON object, or a problem with its fix."""
+"""Output of commands: an answer as text or JSON, or an error with its fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands are about: the platform as bound, and the model that a name means."""
+"""Lookups shared by commands: the opened platform, models by name, cycles, and the person who decides."""
 
 from __future__ import annotations
 

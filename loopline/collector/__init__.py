@@ -1,1 +1,1 @@
-"""Takes what KServe's request logger saw of its own runtimes, and writes it into the prediction log."""
+"""Collector: receives the events of KServe's request logger, and writes them into the prediction log."""

@@ -1,4 +1,4 @@
-"""Collect: ``python -m loopline.collector --environment FILE --root FOLDER``, one process for all models."""
+"""Run the collector: ``python -m loopline.collector --environment FILE --root FOLDER``, one for all models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The collector as an ASGI application: events come in, records are on the disk before the sender is told so."""
+"""Collector as an ASGI application: an event is acknowledged once its record is on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings the two events of a request together, whichever comes first."""
+"""Pairs the request event and the response event of one id, in whichever order they come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request and answer of a runtime that is not ours, as one record of the prediction log."""
+"""Converts a KServe request and response into a prediction log record."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Requests that are put off: taken now, answered later, their callers called back."""
+"""Deferred (asynchronous) requests: accepted now, answered later, with callbacks."""

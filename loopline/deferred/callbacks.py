@@ -1,4 +1,4 @@
-"""Tells callers that the answer is there: a POST to the URL that they gave, if its host is allowed."""
+"""Callbacks of deferred requests: POST of the answer to the caller's URL, if its host is allowed; retry delays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells the callers of put-off requests, each host by a few threads, so that a silent one keeps no other waiting."""
+"""Callback delivery: a few threads per host, so that a slow host delays no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue of put-off requests and their answers, as files that survive whoever wrote them.
+"""Durable queue of deferred requests and their answers, as files.
 
 ::
 

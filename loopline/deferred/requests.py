@@ -1,6 +1,6 @@
-"""Requests that nobody waits for: accepted, answered when there is time, fetched by id (RFC 7240, ``respond-async``).
+"""HTTP API of deferred requests: accept, poll and fetch by id (RFC 7240, ``respond-async``).
 
-It stands before the application; ``deferred_worker`` answers.
+It stands before the application; ``worker`` answers.
 """
 
 from __future__ import annotations

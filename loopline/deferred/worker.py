@@ -1,4 +1,4 @@
-"""Answers requests that were put off, and tells their callers.
+"""Worker of deferred requests: answers them and calls their callers back.
 
 The application is asked as a caller would ask it. What it logs of such a request is held until the answer is on disk,
 so that whoever goes on after a kill knows from the log that it was answered.

@@ -1,1 +1,1 @@
-"""The demo: a team's history through the whole loop, told as it happens."""
+"""The demo: replays a team's history through the whole loop, and reports what happens."""

@@ -1,4 +1,4 @@
-"""An application that asks the endpoint by the Open Inference Protocol."""
+"""Demo client: sends Open Inference Protocol requests to the endpoint, and counts answers and failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A log of dated lines as the daily files that would have arrived, and what is asked about the rows of some of them."""
+"""Splits a dated log into daily files, and makes inference requests of their rows, for the demo."""
 
 from __future__ import annotations
 

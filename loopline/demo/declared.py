@@ -1,4 +1,4 @@
-"""What a team declares to have its story told: files by day, what is asked meanwhile, and a mistake made on purpose.
+"""Declaration of a demo story: a team's files by day, requests, and a deliberate mistake.
 
 A team's package names its stories as entry points of the group ``loopline.demos``; ``loopline demo NAME`` tells one.
 """

@@ -1,4 +1,4 @@
-"""Which stories there are: those that installed packages declare, and in a wheel the demo's own team's."""
+"""Discovery of demo stories by entry points of installed packages."""
 
 from __future__ import annotations
 

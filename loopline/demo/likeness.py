@@ -1,4 +1,4 @@
-"""Whether a run holds the same rows as another one: hashes of what arrived, of features and of training sets.
+"""Reproducibility check of demo runs: compares hashes of raw rows, features and training sets.
 
 What a replay decides on the way, and when a feature was known, depends on how fast a machine is; rows do not. So two
 runs are compared once all files have landed, and training sets are made of the landed rows anew, in a place of their
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from loopline.platform_core.specs import FeatureView
 
 DIGITS = 8
-"""Of a number; a row whose numbers differ by less than 1e-9 of them is no new one (``features.changes``)."""
+"""Of a number; a row whose numbers differ by less than 1e-9 of them is no new one (``features.compute.changes``)."""
 SURELY_KEPT = timedelta(days=80)
 """A row so old at the end is online in every run; one near its view's 90 days may be gone or not."""
 

@@ -1,4 +1,4 @@
-"""How the story ended: figures from the ledger, and whether every part of it held."""
+"""Outcome of a demo run: figures from the ledger, and whether every expected step happened."""
 
 from __future__ import annotations
 

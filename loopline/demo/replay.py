@@ -1,4 +1,4 @@
-"""Replays history: rows are asked about as they come, and each day's file lands the next morning."""
+"""History replay for the demo: sends each day's requests, and lands its file the next morning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A running story: the ledger is told as it grows, and the replay goes on as fast as landing follows."""
+"""Runs a demo story: prints the ledger as it grows, and paces the replay by the landings."""
 
 from __future__ import annotations
 

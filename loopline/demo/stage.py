@@ -1,4 +1,4 @@
-"""What stands on the stage: a fresh home, the platform, the story's team and its files by day."""
+"""Setup of a demo run: a fresh home, the platform, the team, and its files by day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: a team's history goes through the whole loop, and the ledger tells what happened."""
+"""Main program of the demo: runs a story from first training to rollback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells the ledger's entries as they appear, each with the seconds since the story began."""
+"""Prints new ledger entries as they appear, with elapsed seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A team's feature views as a Feast repository, for teams that live beside it.
+"""Export of a team's feature views as a Feast repository.
 
 Feast itself is not needed to write one: a repository is a YAML file, a Python file and Parquet files.
 """

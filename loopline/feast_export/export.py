@@ -1,4 +1,4 @@
-"""Writes the repository: declarations, configuration, and each view's offline rows as one Parquet file."""
+"""Writes a Feast repository: declarations, configuration, and each view's offline rows as Parquet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which names Feast 0.67 cannot bear; ``tests/differential`` shows what happens to them."""
+"""Name check of the Feast export: refuses names that Feast 0.67 cannot handle; see ``tests/differential``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text of a Feast repository: ``feature_store.yaml`` and ``repo.py``."""
+"""Generates the files of a Feast repository: ``feature_store.yaml`` and ``repo.py``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The feature service: what features there are and who reads them, their values online and as training sets."""
+"""Feature service: HTTP API of the feature registry, online features and training sets."""

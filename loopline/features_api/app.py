@@ -1,4 +1,4 @@
-"""The feature service as an application: registry and serving routes, one shape of error."""
+"""Feature service as a FastAPI application: registry and serving routes, one error format."""
 
 from __future__ import annotations
 

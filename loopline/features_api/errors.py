@@ -1,4 +1,4 @@
-"""How a route says that something is wrong: always ``{"error": {"problem": ..., "fix": ...}}``."""
+"""Error responses of the feature service: ``{"error": {"problem": ..., "fix": ...}}``."""
 
 from __future__ import annotations
 

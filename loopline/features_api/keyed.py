@@ -1,4 +1,4 @@
-"""Lets in who shows an API key that may ask for features, where the service has a file of keys."""
+"""API key authentication of the feature service, where it has a file of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes of the feature service: requests and their time, by route."""
+"""Prometheus metrics of the feature service: requests and latency by route."""
 
 from __future__ import annotations
 

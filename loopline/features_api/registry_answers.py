@@ -1,4 +1,4 @@
-"""What the registry knows, in the form that its routes give."""
+"""Converts registry records into the response models of the registry routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the registry's routes take and give, as OpenAPI shows it."""
+"""Request and response models of the registry routes (OpenAPI schemas)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of the feature registry: views, sources, entities, and who reads what."""
+"""HTTP routes of the feature registry: views, sources, entities, consumers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the feature service: ``python -m loopline.features_api.server --port N``, or ``loopline features serve``."""
+"""Run the feature service: ``python -m loopline.features_api.server --port N``, or ``loopline features serve``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every route works on: the platform as bound, and the teams that are installed."""
+"""Shared state of the feature service's routes: the platform and the installed teams."""
 
 from __future__ import annotations
 

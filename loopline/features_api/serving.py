@@ -1,4 +1,4 @@
-"""What the serving routes work with: the features of each team by name, and training sets made to order."""
+"""Shared state of the serving routes: each team's features by name, and training sets built on request."""
 
 from __future__ import annotations
 

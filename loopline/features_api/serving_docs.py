@@ -1,4 +1,4 @@
-"""How the serving routes appear in OpenAPI: their bodies are read by hand, so FastAPI cannot know them."""
+"""OpenAPI descriptions of the serving routes, whose bodies are parsed by hand."""
 
 from __future__ import annotations
 

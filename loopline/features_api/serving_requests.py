@@ -1,4 +1,4 @@
-"""What callers of the serving routes send, checked by hand: a request for one row costs microseconds, not a model."""
+"""Hand-written parsing of serving requests, because validation by models costs more than the lookup."""
 
 from __future__ import annotations
 

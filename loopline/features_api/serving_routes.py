@@ -1,4 +1,4 @@
-"""Routes that serve features: the newest for a request that waits, and those of the past for training."""
+"""HTTP routes that serve features: online values, and point-in-time training sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables on the wire: columns of JSON or an Arrow stream in, an Arrow stream or a JSON object a line out."""
+"""Table formats of training sets over HTTP: JSON columns, Arrow stream, and NDJSON."""
 
 from __future__ import annotations
 

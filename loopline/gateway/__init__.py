@@ -1,1 +1,1 @@
-"""What may stand before the inference server: API keys, quotas, an access log, traces, TLS."""
+"""Gateway of the inference server: API keys, rate limits, access log, tracing."""

@@ -1,4 +1,4 @@
-"""The access log: a JSON line a request, without what could name a person: no key, no feature, no body, no address."""
+"""Access log: one JSON line a request, without keys, features, bodies or addresses."""
 
 from __future__ import annotations
 

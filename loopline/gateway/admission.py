@@ -1,4 +1,4 @@
-"""Admission to the application: who asks, which models, and how often."""
+"""Admission of a request: authenticates the API key, checks the model, and applies the rate limit."""
 
 from __future__ import annotations
 

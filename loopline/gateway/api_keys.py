@@ -1,4 +1,4 @@
-"""API keys: who may ask which models. The file holds hashes; a key itself is shown once, when it is made.
+"""API keys of tenants and the models each may ask; the file holds hashes, a key is shown once when created.
 
 A key is ``ll_<id>_<secret>``, the secret 32 random bytes: so many that a plain SHA-256 cannot be guessed back.
 """

@@ -1,4 +1,4 @@
-"""Stands before the application when an environment asks for it: who asks, how often, under which id, and what is kept.
+"""Gateway middleware of the inference server: admission, request ids, access log and traces.
 
 Health is answered to anybody, everything else (metrics too) to known tenants only, once there are keys. Where nothing
 of this is asked for the application stands alone, and a request costs no more than before.

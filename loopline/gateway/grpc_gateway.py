@@ -1,4 +1,4 @@
-"""The gateway's admission, ids and recorders for gRPC: the key is in the call's metadata, as in HTTP's headers."""
+"""Gateway for gRPC: admission, request ids and recorders, with the key in the call's metadata."""
 
 from __future__ import annotations
 

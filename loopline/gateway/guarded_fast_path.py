@@ -1,4 +1,4 @@
-"""The gateway around the fast path: plain requests of one turn are let in, answered and kept together.
+"""Gateway for the fast path: admits, answers and records the requests of one event loop turn together.
 
 Who asks is found out before anything is looked up for them, also whether there is such a model: whoever may not ask
 it waits as long for the answer, there or not. What a tenant has left is counted once a turn, for all its requests.

@@ -1,4 +1,4 @@
-"""Changes the file of API keys: one change after another, and so that who could read it before can afterwards."""
+"""Atomic, locked updates of the API key file."""
 
 from __future__ import annotations
 

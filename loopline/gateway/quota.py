@@ -1,4 +1,4 @@
-"""What tenants have left: requests a second (a token bucket) and requests a day, counted by all workers of a machine.
+"""Rate limits of tenants: a token bucket per second and a daily count, shared by all workers of a machine.
 
 A tenant's counts are 32 bytes in a file that each worker maps, and locks for the microsecond in which it changes them.
 So the count is exact on one machine, outlives a kill, and knows nothing of other machines: behind a load balancer give

@@ -1,4 +1,4 @@
-"""Lets each recorder keep exchanges; one that fails costs neither the caller an answer nor the others their part."""
+"""Calls every recorder (access log, tracer ...) for finished requests; a failing one affects no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A span for each request, from the caller's trace to the model version and the cycle that made it (OpenTelemetry).
+"""OpenTelemetry span of each request, linked to the caller's trace, the model version, and the cycle that made it.
 
 Needs the extra ``otel``. A W3C ``traceparent`` is taken on; without one a trace begins here.
 """

@@ -1,1 +1,1 @@
-"""The inference server as a process: the application put together from an environment file."""
+"""Inference server process: assembles the application from an environment file."""

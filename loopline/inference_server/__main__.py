@@ -1,4 +1,4 @@
-"""Start the inference server: ``python -m loopline.inference_server --environment FILE [--workers N]``."""
+"""Run the inference server: ``python -m loopline.inference_server --environment FILE [--workers N]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages' guard before the inference server: no web page that somebody here opens asks for scores under his name.
+"""Browser guard of the inference server: refuses requests from foreign web pages (Host and Origin checks).
 
 A server on its own machine answers to this machine's names and those of ``LOOPLINE_HOSTS``. One that listens beyond is
 asked by names that it does not know, such as a Service's, so any will do unless the variable names them. Where callers

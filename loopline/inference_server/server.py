@@ -1,4 +1,4 @@
-"""Puts the server together from an environment file; uvicorn calls ``create`` in each worker."""
+"""Assembles the inference server of an environment file; uvicorn calls ``create`` in each worker."""
 
 from __future__ import annotations
 

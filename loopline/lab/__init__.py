@@ -1,4 +1,4 @@
-"""A scientist's notebook on the platform: pinned rows, views, versions, fits beside the champion, and a model of it.
+"""Notebook API: pinned training sets, views, versions, and fits compared with the champion.
 
     from loopline import lab
 

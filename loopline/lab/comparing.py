@@ -1,4 +1,4 @@
-"""Fits and versions on the same held-out rows: each metric with its interval, and the paired difference."""
+"""Comparison of notebook fits and versions on the same held-out rows, with confidence intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fit in a notebook: what every training does with a function, without search, package and registry."""
+"""Fits a function in a notebook as a training does, without search, package and registry."""
 
 from __future__ import annotations
 

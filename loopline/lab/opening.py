@@ -1,4 +1,4 @@
-"""The platform as a notebook sees it."""
+"""Opens the platform in a notebook: ``lab.open()`` and the models of installed teams."""
 
 from __future__ import annotations
 

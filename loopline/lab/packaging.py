@@ -1,4 +1,4 @@
-"""A fit of a notebook as a file of a team's package: the model that it was compared with, with another ``fit``.
+"""Saves a notebook's fit as a model file of a team's package.
 
 The file stands by itself: the function's source, what it needs of the notebook, and its parameters. It is loaded once
 more and fitted on the same rows before it counts; one that says something else than the notebook's fit is not left

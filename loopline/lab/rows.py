@@ -1,4 +1,4 @@
-"""Rows in a notebook: of a view, or of a pinned training set, as Arrow, pandas or Polars has them."""
+"""Rows of a view or of a pinned training set in a notebook, as Arrow, pandas or Polars."""
 
 from __future__ import annotations
 

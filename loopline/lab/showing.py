@@ -1,4 +1,4 @@
-"""Small tables, as text and as HTML."""
+"""Text and HTML tables for notebooks."""
 
 from __future__ import annotations
 

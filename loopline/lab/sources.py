@@ -1,4 +1,4 @@
-"""A notebook's function as text, with all that it needs of the notebook: imports, constants, other functions."""
+"""Extracts a notebook function's source with the imports, constants and helpers that it needs."""
 
 from __future__ import annotations
 

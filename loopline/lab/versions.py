@@ -1,4 +1,4 @@
-"""A registered version, loaded so that it answers."""
+"""Registered model versions in a notebook, loaded to predict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MLflow's server as an application: the entry point ``loopline`` among ``mlflow.app``, which uvicorn calls.
+"""MLflow application factory (entry point ``loopline`` of ``mlflow.app``): wraps MLflow's server in our guard.
 
 Which environment file is in force say ``LOOPLINE_ENVIRONMENT`` and ``LOOPLINE_HOME``, as for every other server.
 """

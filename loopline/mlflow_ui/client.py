@@ -1,4 +1,4 @@
-"""How the platform's own programs show MLflow's server who they are: ``MLFLOW_TRACKING_AUTH=loopline``.
+"""Authentication plugin of MLflow's client for the platform's programs: ``MLFLOW_TRACKING_AUTH=loopline``.
 
 MLflow loads this with its client, so nothing heavy is imported before a request is sent.
 """

@@ -1,4 +1,4 @@
-"""The door of MLflow's server: a request comes in by what it needs, and what it changes is written down before.
+"""Authorization middleware of MLflow's server: checks what a request needs, and audits what it changes.
 
 A program of the platform's own asks for what it is there for, whatever the file of roles says; what is closed, is
 closed to it as well.

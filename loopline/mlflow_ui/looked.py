@@ -1,4 +1,4 @@
-"""What a request's body would do, looked at before MLflow reads it: for the record, and whether GraphQL only reads."""
+"""Inspects the bodies of MLflow requests: what they change, for the audit log, and whether GraphQL only reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request to MLflow needs, by its method and path; one that no line of the table names is nobody's."""
+"""Permission that an MLflow request needs, by method and path; unlisted routes are denied."""
 
 from __future__ import annotations
 

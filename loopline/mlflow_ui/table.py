@@ -1,4 +1,4 @@
-"""Every route of MLflow's server at 3.17.2, and what it needs; whoever upgrades MLflow decides about each that is new.
+"""Permission table of every route of MLflow's server at 3.17.2; an upgrade must decide on new routes.
 
 A line is methods and path. What begins with a version lies below both ``/api/`` and ``/ajax-api/``, for programs and
 for pages, though MLflow has some of them below one only.

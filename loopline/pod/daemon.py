@@ -1,4 +1,4 @@
-"""Dagster's daemon where several stand and one works: ``python -m loopline.pod.daemon --workspace FILE``."""
+"""Dagster's daemon with leader election in a pod: ``python -m loopline.pod.daemon --workspace FILE``."""
 
 from __future__ import annotations
 

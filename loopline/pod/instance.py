@@ -1,4 +1,4 @@
-"""Dagster's settings where its parts are pods, and the tables that they share.
+"""Dagster instance settings for pods, and the creation of its shared tables.
 
 No password stands in ``dagster.yaml``: Dagster hands its settings from process to process, also as arguments.
 """

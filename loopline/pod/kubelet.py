@@ -1,4 +1,4 @@
-"""Why a team's code location does not start, in the words of the kubelet or the scheduler."""
+"""Diagnosis of a team's pod that does not start, from Kubernetes' pod status and events."""
 
 from __future__ import annotations
 

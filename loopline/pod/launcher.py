@@ -1,4 +1,4 @@
-"""Where a run goes: to its team's warm code server, as a fork, or where the environment says so to a pod of its own."""
+"""Run launcher: forks a run in its team's code server, or starts a pod for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who of several may work: a lock that PostgreSQL keeps for one connection, and gives on when that connection is gone.
+"""Leader election: a lease held by one connection as a PostgreSQL lock, released when the connection ends.
 
 A holder that is killed frees it at once. One whose machine vanishes frees it when the database misses its answers
 (``GONE_SECONDS``); long before that the holder itself knows that it has no answer, and must have stopped.

@@ -1,4 +1,4 @@
-"""The queue of runs where teams share it: each run carries its team's name, by which teams are bounded.
+"""Run queue with limits per team: tags each run with its team's name.
 
 A step of a rollout, which may take a bad version back, is bounded by nothing but the places there are, of which one is
 left to such runs.

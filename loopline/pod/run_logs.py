@@ -1,4 +1,4 @@
-"""What runs print, in an object store: pods come and go."""
+"""Captured output of runs, stored in an object store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Teams whose runs are pods of their own: what an environment file says of them, and the pod that follows from it."""
+"""Settings of teams whose runs are pods of their own, and the pod configuration that follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment file says about Dagster where its parts are apart: the key ``dagster``."""
+"""Dagster settings of an environment file, under the key ``dagster``."""
 
 from __future__ import annotations
 

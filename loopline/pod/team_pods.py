@@ -1,4 +1,4 @@
-"""Runs of a team as pods, by dagster-k8s: needs the extra ``dagster-k8s``."""
+"""Launcher of runs as pods, by dagster-k8s: needs the extra ``dagster-k8s``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The portal: what is live, why, and whether it does well, as pages for people and as JSON for programs.
+"""The portal: web pages, and JSON, on models, features, data, cycles and alarms.
 
 To add a page:
 

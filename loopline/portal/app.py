@@ -1,4 +1,4 @@
-"""The portal as an application: what is live, why, and whether it does well, on pages for people and as JSON."""
+"""The portal as a FastAPI application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an axis begins and ends, and what stands at it: round values, and times that a calendar knows."""
+"""Chart axes: limits and ticks for values and times."""
 
 from __future__ import annotations
 

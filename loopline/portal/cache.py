@@ -1,4 +1,4 @@
-"""What the portal keeps between requests: answers that hold until something newer is told."""
+"""Cache of the portal between requests: answers are kept until what they rest on has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cycle's entries as the steps of a story: what happened, why, on what figures, how long after the last."""
+"""Timeline of a cycle: its ledger entries as steps with figures and durations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the portal says that something is wrong: a page with problem and fix, in the form that was asked for."""
+"""Error pages of the portal, with problem and fix, as HTML or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every version of a feature view as one row: from the registry and the ledger, without a table being opened."""
+"""Rows of the feature view list, from the registry and the ledger without opening a table."""
 
 from __future__ import annotations
 

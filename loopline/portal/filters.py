@@ -1,4 +1,4 @@
-"""How figures and times are written for people: filters of the templates, the same on every page."""
+"""Template filters that format numbers, times and durations."""
 
 from __future__ import annotations
 

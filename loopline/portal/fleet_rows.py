@@ -1,4 +1,4 @@
-"""Every model as one row, from a few queries over all of them."""
+"""Rows of the model list, from a few queries over all models."""
 
 from __future__ import annotations
 

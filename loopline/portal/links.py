@@ -1,4 +1,4 @@
-"""Where the portal's neighbours answer: Dagster's UI, the registry's, the inference server."""
+"""URLs of the portal's neighbours: Dagster's UI, the registry's, the inference server."""
 
 from __future__ import annotations
 

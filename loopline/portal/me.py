@@ -1,4 +1,4 @@
-"""Who looks at a page, for its head: the name, the roles, what waits for this one, and what signs out."""
+"""Signed-in user in the page header: name, roles, pending requests, sign-out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists in the order that a reader asks for."""
+"""Sorting and filtering of lists by query parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every page is: one typed object, shown as HTML or as JSON."""
+"""Base class of pages: one typed object, rendered as HTML or JSON; charts and list slices."""
 
 from __future__ import annotations
 

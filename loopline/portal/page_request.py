@@ -1,4 +1,4 @@
-"""What a route gets, and how it answers.
+"""Request context of portal routes: the platform, caches and links, and how a route answers.
 
 ``def route(ask: CurrentRequest) -> Response: return ask.answer(SomePage(...))``
 """

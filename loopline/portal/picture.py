@@ -1,4 +1,4 @@
-"""A chart as a picture: where its lines, ticks and marks lie, for ``templates/picture.html`` to write as SVG.
+"""SVG layout of charts: positions of lines, ticks and marks, for ``templates/picture.html``.
 
 The field is a box of ``SIDE`` by ``SIDE`` that the browser stretches to the room there is; strokes keep their width.
 Words stand beside it, placed in percent, so nothing is measured on the server and nothing is drawn by a script.

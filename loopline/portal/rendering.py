@@ -1,4 +1,4 @@
-"""Turns a page into bytes: Jinja2 with everything escaped, or JSON of the very same object."""
+"""Renders a page as HTML by Jinja2 (autoescaped), or as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The portal's navigation; a page belongs to the section that it names."""
+"""Navigation sections of the portal."""
 
 from __future__ import annotations
 

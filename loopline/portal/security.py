@@ -1,4 +1,4 @@
-"""What a browser may do with the portal's pages; who may ask at all, ``loopline.web_guard`` says.
+"""Security headers of the portal (content security policy); ``loopline.web_guard`` says who may ask.
 
 Pure ASGI: a header costs nothing. Nothing is inline and nothing comes from elsewhere, so the policy has no
 ``unsafe-*``.

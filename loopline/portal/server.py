@@ -1,4 +1,4 @@
-"""Runs the portal: ``python -m loopline.portal.server --port N``, or ``loopline portal``."""
+"""Run the portal: ``python -m loopline.portal.server --port N``, or ``loopline portal``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small lines beside figures: drawn by the browser itself, without a script."""
+"""Sparklines: small SVG lines beside figures."""
 
 from __future__ import annotations
 

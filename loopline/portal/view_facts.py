@@ -1,4 +1,4 @@
-"""All that is known of one version of a feature view."""
+"""Facts of one version of a feature view, for its page."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Carries desired states to an inference server on its own disk, and its prediction log to where it is kept."""
+"""Relay beside a remote inference server: brings desired states to its disk, and ships its prediction log."""

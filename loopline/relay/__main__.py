@@ -1,4 +1,4 @@
-"""Stand beside an inference server: ``python -m loopline.relay --environment FILE --server NAME``.
+"""Run the relay of an inference server: ``python -m loopline.relay --environment FILE --server NAME``.
 
 Told to stop, it goes on until the server has answered its last request, sends what is unsent, and leaves.
 """

@@ -1,4 +1,4 @@
-"""Sends what workers wrote to their prediction logs, whole frames at a time, until it is acknowledged."""
+"""Ships prediction log files to the log store, whole frames at a time, until acknowledged."""
 
 from __future__ import annotations
 

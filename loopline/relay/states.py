@@ -1,4 +1,4 @@
-"""Brings what is asked of an inference server to its disk, and tells what the server is."""
+"""Relays desired states from the state store to an inference server's disk, and observed states back."""
 
 from __future__ import annotations
 

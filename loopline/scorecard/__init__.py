@@ -1,4 +1,4 @@
-"""How well the organisation and each team turn the loop: figures computed from the ledger, the lake and runs."""
+"""Scorecard: DORA metrics, service levels, cost and reuse by team, from the ledger, the lake and runs."""
 
 from loopline.scorecard.figure import Figure
 from loopline.scorecard.store import histories, history, latest

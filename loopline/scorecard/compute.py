@@ -1,4 +1,4 @@
-"""Computes the scorecard: what is missing of its history, and today's figures."""
+"""Computes the scorecard: missing days of its history, and today's figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training and answering use of machines, and what that costs by the price sheet.
+"""Cost figures of the scorecard: resource usage of training and serving, at the price sheet's prices.
 
 Trainings say themselves what they used (``loopline.platform_core.training.usage``), and the ledger keeps it. The
 processes that answer serve all models at once: what they used is shared among models by the time that requests of each

@@ -1,4 +1,4 @@
-"""Every figure of the scorecard: its unit, over how many days, and how it is computed, said in this one place."""
+"""Definitions of the scorecard's figures: unit, time window and formula."""
 
 from __future__ import annotations
 

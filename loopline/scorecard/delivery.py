@@ -1,4 +1,4 @@
-"""How fast and how safely models change: DORA's measures (https://dora.dev/guides/dora-metrics/), of models.
+"""DORA metrics (https://dora.dev/guides/dora-metrics/) of models: how fast and how safely they change.
 
 Rollouts count where they started, and with what became of them by the instant in question; so no rate is above 1.
 """

@@ -1,4 +1,4 @@
-"""What the scorecard counts, as the ledger tells it."""
+"""Facts that the scorecard counts (rollouts, cycles, events), from the ledger."""
 
 from __future__ import annotations
 

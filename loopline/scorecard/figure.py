@@ -1,4 +1,4 @@
-"""A figure of the scorecard: a number with its unit, what it rests on and how it is computed."""
+"""Figure of the scorecard: a number with its unit, case count and formula."""
 
 from __future__ import annotations
 

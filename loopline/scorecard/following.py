@@ -1,4 +1,4 @@
-"""Follows entries in the order in which they were recorded, and makes facts of them."""
+"""Builds the scorecard's facts from ledger entries, in the order of recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one model costs, as the scorecard computed it last; nothing is computed here."""
+"""Latest cost figures of one model, read from the scorecard."""
 
 from __future__ import annotations
 

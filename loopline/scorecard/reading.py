@@ -1,4 +1,4 @@
-"""Reads what the ledger says that the scorecard counts: in one pass, of few columns, never a whole entry."""
+"""Reads the ledger for the scorecard, in one pass of few columns."""
 
 from __future__ import annotations
 

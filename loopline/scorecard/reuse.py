@@ -1,4 +1,4 @@
-"""What more than one team uses: feature views, by the registry, and templates, by what they left in packages."""
+"""Reuse figures of the scorecard: feature views and templates that several teams use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases in order of time, of which any window is two look-ups away."""
+"""Time-ordered cases, of which any time window is found by two binary searches."""
 
 from __future__ import annotations
 

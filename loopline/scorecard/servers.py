@@ -1,4 +1,4 @@
-"""What the processes that answer have used, looked at by and by: counters as they stood, a row a process and look."""
+"""Resource usage of serving processes: counters sampled over time, a row per process and sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well endpoints answer: latency, errors and uptime over four weeks, beside what models promise."""
+"""Service level figures of endpoints: latency, errors and uptime over four weeks, against SLOs."""
 
 from __future__ import annotations
 

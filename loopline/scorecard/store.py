@@ -1,4 +1,4 @@
-"""The scorecard's history in the lake: a row a figure, scope and day, the last one written being the day's."""
+"""Scorecard history in the lake: one row a figure, scope and day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each model answered, by day: requests, errors and a histogram of latencies, counted once as the log grows.
+"""Daily request, error and latency counts of each model, updated incrementally from the prediction log.
 
 The prediction log is too large to be read again for each figure. Each call reads the rows that came since the last one
 and adds their counts; the number of the prediction table's version is committed with them, so whoever dies in between

@@ -1,4 +1,4 @@
-"""Signing in: by a provider of OpenID Connect or by local accounts, one session for all pages, tokens for services.
+"""Sign-in for all web pages and programs: OpenID Connect or local accounts, sessions and tokens.
 
 ``desk`` knows who somebody is by what a request brings, ``middleware`` asks it around every server that is not the
 inference server, ``pages`` are what a browser sees of it. ``provider`` speaks with the provider, ``issuer`` holds its

@@ -1,4 +1,4 @@
-"""Who calls the command line: who logged in by ``loopline login``, or whose token ``LOOPLINE_TOKEN`` holds."""
+"""Identity of the command line's caller: from ``loopline login``, or the token in ``LOOPLINE_TOKEN``."""
 
 from __future__ import annotations
 

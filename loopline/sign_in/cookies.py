@@ -1,4 +1,4 @@
-"""What a browser keeps: its session, and by what it is known while it signs in. No script can read either."""
+"""Session cookies of a browser, which scripts cannot read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who somebody is, by what a request brings: a session's cookie, or a token. One a process."""
+"""Authenticates a request by its session cookie or token."""
 
 from __future__ import annotations
 

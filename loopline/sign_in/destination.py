@@ -1,4 +1,4 @@
-"""Where somebody goes after signing in: to a page of this very server, whatever the address says."""
+"""Safe redirect after sign-in: only to a path of this server (no open redirect)."""
 
 from __future__ import annotations
 

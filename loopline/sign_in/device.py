@@ -1,4 +1,4 @@
-"""The device flow: a command shows a code, a person confirms it in a browser anywhere, the command gets tokens."""
+"""OAuth device flow for commands: a code that the person confirms in a browser."""
 
 from __future__ import annotations
 

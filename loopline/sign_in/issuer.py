@@ -1,4 +1,4 @@
-"""Tokens of an issuer, held to its keys, its name, whom they are for, and the time."""
+"""Validation of an issuer's tokens (JWT): signature, issuer, audience and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``loopline login`` keeps below the user's own configuration, a file for each way to sign in."""
+"""Local token storage of ``loopline login``, a private file for each way to sign in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lets in who has signed in: one middleware, inside of the guard, around portal, Dagster's pages and feature service.
+"""Authentication middleware around the portal, Dagster's pages and the feature service.
 
 Who it is stands in the scope for whatever is below (``identity.caller``). A browser without a session is led to sign
 in; a program is answered 401; a websocket is not opened, and closed when its session ends.

@@ -1,4 +1,4 @@
-"""What holds where nobody is asked who he is: it is said, and such a server listens on its own machine only."""
+"""Servers without sign-in: warns, and allows them to listen on this machine only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the platform's own programs ask one another, where whoever asks must have signed in.
+"""Service-to-service authentication of the platform's own programs.
 
 Who has the ledger's database may do everything there is in it, so a program of ours makes itself a session in it.
 """

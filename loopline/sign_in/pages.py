@@ -1,4 +1,4 @@
-"""Signing in and out as a browser does it: ``/sign-in``, ``/sign-in/callback``, ``/sign-out``.
+"""Sign-in routes of a browser: ``/sign-in``, ``/sign-in/callback``, ``/sign-out``.
 
 And ``/sign-in/back-channel``, where the provider says by itself that somebody has signed out there.
 """

@@ -1,4 +1,4 @@
-"""A provider of OpenID Connect: the code flow with PKCE for browsers, and who a token is of."""
+"""OpenID Connect client: code flow with PKCE for browsers, and validation of the provider's tokens."""
 
 from __future__ import annotations
 

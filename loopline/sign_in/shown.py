@@ -1,4 +1,4 @@
-"""The few pages of signing in and out, which stand before servers that are not all ours: one sheet, no script."""
+"""HTML of the sign-in and sign-out pages: one style sheet, no script."""
 
 from __future__ import annotations
 

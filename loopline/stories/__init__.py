@@ -1,1 +1,1 @@
-"""Made-up shops with a history, for the tests and benchmarks of portal and features; not in the distribution."""
+"""Synthetic shops with a history, for tests and benchmarks; not in the distribution."""

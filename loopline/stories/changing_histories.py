@@ -1,4 +1,4 @@
-"""Twenty histories of a shop whose data changes its mind; each is a list of hours and what happens then."""
+"""Twenty test histories of a shop with corrections, deletions and late data, each a list of hourly steps."""
 
 from __future__ import annotations
 

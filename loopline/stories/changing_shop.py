@@ -1,4 +1,4 @@
-"""A shop whose orders and outcomes are corrected, deleted, late and taken back, and what anyone would say of them.
+"""Test shop whose orders are corrected, deleted, late and withdrawn, with a reference answer.
 
 The shop walks the real path: files or records land, views are materialized, training sets are pinned. ``Truth`` keeps
 the same steps as plain lists and answers by searching through them.

@@ -1,4 +1,4 @@
-"""A ledger of many models with a year behind them, for what must be quick however many there are."""
+"""Synthetic ledger of many models with a year of history, for performance tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drives one model through the loop's own state machines on a replay clock, for stories that look real."""
+"""Drives one synthetic model through the loop's state machines on a replay clock, for the portal's test data."""
 
 from __future__ import annotations
 

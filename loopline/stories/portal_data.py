@@ -1,4 +1,4 @@
-"""What landed, what did not, how far views go and the scorecard: the rest of a home with a believable story."""
+"""Synthetic landings, dead letters, view extents and scorecard, for the portal's test data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A home with a believable story, for whatever shows people what happened: three rich models, and as many light ones.
+"""Synthetic installation for tests of the portal: three models with rich histories, and many light ones.
 
 The rich ones go through the loop's own state machines on a replay clock, with vendors in memory; nothing is trained.
 The light ones are written as rows, so that a thousand take seconds.

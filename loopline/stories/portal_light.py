@@ -1,4 +1,4 @@
-"""Many models that are live and quiet, written as rows: a thousand take seconds."""
+"""Many simple live models as ledger rows, for the portal's test data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weeks of measured and estimated quality, by segment, with fairness by group, as the monitor would have kept them."""
+"""Synthetic weekly quality and fairness figures, for the portal's test data."""
 
 from __future__ import annotations
 

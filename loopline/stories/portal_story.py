@@ -1,4 +1,4 @@
-"""The story of three models, driven through the loop's own state machines on a replay clock."""
+"""Three detailed model histories on a replay clock, for the portal's test data."""
 
 from __future__ import annotations
 

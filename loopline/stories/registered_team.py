@@ -1,4 +1,4 @@
-"""A team whose views are registered, and whose models go live by the ledger alone: nothing is trained or served."""
+"""Test team whose views are registered and whose models go live in the ledger only; nothing is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small shop whose orders land when a test says so, and whose view is materialized when the test says so."""
+"""Test shop with one view, landed and materialized step by step by a test."""
 
 from __future__ import annotations
 

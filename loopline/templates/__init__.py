@@ -1,7 +1,7 @@
-"""Templates of what people ship: a team, a model of a team, a vendor.
+"""Project templates for a team, a model, and a vendor, rendered and updated by Copier.
 
-Copier renders them, and brings an older project to a template's newest version with people's changes kept. What is
-shipped lies in ``shipped/<kind>/v<number>``; a released version stays as it is, a change is a new version.
+An older project is brought to a template's newest version with people's changes kept. What is shipped lies in
+``shipped/<kind>/v<number>``; a released version stays as it is, a change is a new version.
 """
 
 from loopline.templates.rendering import Made, Updated, create, create_team, update

@@ -1,4 +1,4 @@
-"""A project as it is committed, in a worktree of its own: what happens there comes back as one change, or not."""
+"""Git worktree for a template update: its changes come back as one, or not at all."""
 
 from __future__ import annotations
 

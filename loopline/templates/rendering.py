@@ -1,4 +1,4 @@
-"""Makes a project from a template, and brings it to the template's newest version with what people changed kept."""
+"""Renders a project from a template, and updates it to the newest version with local changes kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped templates as Copier wants them: a Git repository a template, a tag a version.
+"""Git repositories of the shipped templates, as Copier needs them: one a template, a tag a version.
 
 A version is a folder, ``shipped/<kind>/v<number>``, and stays once it was released: an update needs the version that
 a project was made from as well as the newest. The repositories are built again when what is shipped has changed. A

@@ -1,4 +1,4 @@
-"""What a vendor's template needs to know of its contract: the methods to write, read from the contract itself."""
+"""Template data for a new vendor: the abstract methods of its contract."""
 
 from __future__ import annotations
 

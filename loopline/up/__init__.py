@@ -1,1 +1,1 @@
-"""Everything on one machine: processes started in order, watched, and ended in order."""
+"""Process supervision on one machine: starts, watches and stops all programs in order."""

@@ -1,4 +1,4 @@
-"""Does every part of an installation answer? ``python -m loopline.up.answering``, as ``helm test`` runs it.
+"""Health check of every part of an installation: ``python -m loopline.up.answering``, as ``helm test`` runs it.
 
 One line a part; exit code 1 when one does not answer within its time, with why. Where people sign in it asks as a
 program of the platform's own does, by the ledger of the environment file in force.

@@ -1,4 +1,4 @@
-"""What runs: addresses, teams, processes, and the platform as this process sees it."""
+"""Running installation: addresses, teams, processes and the platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder in which Dagster keeps its instance, and the workspace files that name the teams' code locations."""
+"""Dagster's home: instance settings, and the workspace files of the teams' code locations."""
 
 from __future__ import annotations
 

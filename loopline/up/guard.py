@@ -1,4 +1,4 @@
-"""Our end of the reaper: it is told of process groups, and ends them should we be killed."""
+"""Client of the reaper process, which ends our process groups should we be killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes Dagster's databases, brings them up to date, and ends the runs that a killed supervisor left behind.
+"""Creates and migrates Dagster's databases, and fails the runs that a killed supervisor left behind.
 
 Run alone, as a script.
 """

@@ -1,4 +1,4 @@
-"""One supervisor a home: a lock that the system lets go when its holder dies, and a file that says where things are."""
+"""Lock file of a home: one supervisor at a time, and the addresses of what it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports of this machine: which are free, and which answer."""
+"""TCP ports of this machine: finds free ones, and checks which answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to run, and one running instance of it."""
+"""Program to run, and its child process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of everything that runs on one machine, and the order in which they end."""
+"""Commands of all programs on one machine, and their stop order."""
 
 from __future__ import annotations
 

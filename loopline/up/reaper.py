@@ -1,4 +1,4 @@
-"""Ends the process groups it was told of as soon as whoever holds the other end of its stdin is gone.
+"""Reaper process: ends process groups when the supervisor that started it is gone.
 
 Run as a script, on the standard library alone, so that it starts in a few milliseconds. Lines on stdin: ``+<group>``
 and ``-<group>``. A kernel signal on the parent's death would do on Linux only, would follow the thread that started

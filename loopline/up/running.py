@@ -1,4 +1,4 @@
-"""``with running() as app``: everything on one machine, ready when the block begins and ended when it is left."""
+"""Context manager ``running()``: everything on one machine, ready inside the block and stopped after it."""
 
 from __future__ import annotations
 

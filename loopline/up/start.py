@@ -1,4 +1,4 @@
-"""The steps from nothing to ready: what depends on nothing starts at once, what needs another waits for it."""
+"""Startup sequence: programs without dependencies start at once, others when what they need is ready."""
 
 from __future__ import annotations
 

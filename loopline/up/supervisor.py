@@ -1,4 +1,4 @@
-"""Starts programs, watches them, starts again those that die, and ends them in order."""
+"""Supervisor: starts programs, restarts those that die, and stops them in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the processes that ours started in sessions of their own, by a mark in their environment."""
+"""Finds and ends stray child processes by a mark in their environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dagster's web server behind our guard: ``python -m loopline.up.web_server --workspace FILE``.
+"""Run Dagster's web server with our guard: ``python -m loopline.up.web_server --workspace FILE``.
 
 By itself it executes a mutation that stands in an address, so any page's image could launch a run; it answers to any
 name, opens a websocket for any page, and lets any page frame it. Where people sign in, roles say who may do what.

@@ -1,4 +1,4 @@
-"""The watchdog: asks Dagster, the ledger and the endpoints for what nobody else says, raises alarms, and tells people.
+"""Watchdog: checks Dagster, the ledger and endpoints, raises alarms, and notifies people.
 
 A process of its own, so that it still runs when what it watches does not.
 """

@@ -1,4 +1,4 @@
-"""Puts a watchdog together for an installation."""
+"""Assembles the watchdog of an installation from its checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Dagster's assets say and nobody hears: failed checks that hold nothing up, and drift that is out of date."""
+"""Watchdog checks of Dagster assets: failed non-blocking checks, and drift or quality assets that are stale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seals and anchors the audit's record on every round, lets go of what is past its time, and says when it cannot."""
+"""Watchdog task that seals and anchors the audit log, applies its retention, and raises an alarm when it cannot."""
 
 from __future__ import annotations
 

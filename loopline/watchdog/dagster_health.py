@@ -1,4 +1,4 @@
-"""Whether Dagster itself is well: its web server, daemons, code locations, sensors and schedules."""
+"""Watchdog check of Dagster's health: web server, daemons, code locations, sensors, schedules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a look at one thing finds, and how patient the watchdog is."""
+"""Interface of watchdog checks: the alarms found, and time limits."""
 
 from __future__ import annotations
 

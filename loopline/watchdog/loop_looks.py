@@ -1,4 +1,4 @@
-"""What the ledger and the endpoints say: models that do not answer, and turns of the loop that did not end well."""
+"""Watchdog checks of endpoints that do not answer, silent sites, and cycles that were not promoted."""
 
 from __future__ import annotations
 

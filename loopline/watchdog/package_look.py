@@ -1,4 +1,4 @@
-"""Looks whether an endpoint refuses a package: what answers goes on, so nothing else shows it."""
+"""Watchdog check of endpoints that refuse a model package (failed signature)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs of ``loopline up`` that died for good and that nobody else would miss at once."""
+"""Watchdog check of programs of ``loopline up`` that died for good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the environment uses of its quotas: shown by ``loopline quota``, and an alarm when little or nothing is left."""
+"""Watchdog check of quota usage: an alarm when little or nothing is left."""
 
 from __future__ import annotations
 

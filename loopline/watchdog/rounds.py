@@ -1,4 +1,4 @@
-"""The rounds: look, raise what is found and clear what is over, then tell people."""
+"""Watchdog loop: runs all checks, raises and clears alarms, then delivers them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that hang, and jobs that fail again and again for the same thing."""
+"""Watchdog checks of Dagster runs that hang, and jobs that fail repeatedly."""
 
 from __future__ import annotations
 

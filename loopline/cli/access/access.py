@@ -1,4 +1,4 @@
-"""``loopline access request``, ``grant``, ``refuse``, ``end`` and ``list``."""
+"""Commands ``loopline access request``, ``grant``, ``refuse``, ``end`` and ``list``: temporary roles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline audit``: the record of who decided what, sealed, verified, shown and handed out."""
+"""Commands ``loopline audit``: keys, sealing, verification and listing of the audit log."""
 
 from __future__ import annotations
 

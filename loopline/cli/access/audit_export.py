@@ -1,4 +1,4 @@
-"""``loopline audit export`` and ``prove``."""
+"""Commands ``loopline audit export`` and ``prove``: sealed entries with their inclusion proofs."""
 
 from __future__ import annotations
 

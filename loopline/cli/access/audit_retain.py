@@ -1,4 +1,4 @@
-"""``loopline audit retain``."""
+"""Command ``loopline audit retain``: removes audit entries past their retention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline key``: API keys of the endpoint, and what their tenants may ask."""
+"""Commands ``loopline key``: API keys of the endpoint, with each tenant's allowed models and rate limits."""
 
 from __future__ import annotations
 

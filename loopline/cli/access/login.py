@@ -1,4 +1,4 @@
-"""``loopline login`` and ``loopline logout``."""
+"""Commands ``loopline login`` and ``loopline logout``: sign-in of the person at the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline subject access``, ``erase`` and ``admit``."""
+"""Commands ``loopline subject access``, ``erase`` and ``admit``: data subject requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline policy validate``, ``test``, ``who-can`` and ``why``."""
+"""Commands ``loopline policy validate``, ``test``, ``who-can`` and ``why``: authorization policies."""
 
 from __future__ import annotations
 

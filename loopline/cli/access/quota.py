@@ -1,4 +1,4 @@
-"""``loopline quota``: what the environment may use, and how much of it is used."""
+"""Command ``loopline quota``: usage and limit of each quota of the environment."""
 
 from __future__ import annotations
 

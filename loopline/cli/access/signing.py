@@ -1,4 +1,4 @@
-"""``loopline signing``: the keys of those who train, and whether a version's package is what one of them signed."""
+"""Commands ``loopline signing``: trainers' signing keys, and verification of model packages."""
 
 from __future__ import annotations
 

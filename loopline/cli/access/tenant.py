@@ -1,4 +1,4 @@
-"""``loopline tenant``: who shares stores with others, and nothing in them."""
+"""Commands ``loopline tenant``: creates, shows, suspends, resumes and deletes tenants."""
 
 from __future__ import annotations
 

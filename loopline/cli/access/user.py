@@ -1,4 +1,4 @@
-"""``loopline user``: accounts of a small team that has no provider."""
+"""Commands ``loopline user``: local accounts of teams without an identity provider."""
 
 from __future__ import annotations
 

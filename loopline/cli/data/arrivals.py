@@ -1,4 +1,4 @@
-"""``loopline arrivals list``, ``withdraw`` and ``restore``."""
+"""Commands ``loopline arrivals list``, ``withdraw`` and ``restore``: landed files and batches of a source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline contract diff``, and the group that it belongs to."""
+"""Command ``loopline contract diff``, which compares data contracts, and the group it belongs to."""
 
 from __future__ import annotations
 

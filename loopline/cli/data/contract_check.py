@@ -1,4 +1,4 @@
-"""``loopline contract check``."""
+"""Command ``loopline contract check``: validates a CSV file against a data contract."""
 
 from __future__ import annotations
 

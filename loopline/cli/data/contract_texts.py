@@ -1,4 +1,4 @@
-"""The pairs of contracts that ``loopline contract diff`` compares: two files, or each file as it was at a revision."""
+"""Pairs of contracts that ``loopline contract diff`` compares: two files, or a file and its Git revision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline data``: windows of a source's time that training leaves out."""
+"""Commands ``loopline data``: quarantines, time windows of a source that training leaves out."""
 
 from __future__ import annotations
 

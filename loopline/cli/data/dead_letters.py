@@ -1,4 +1,4 @@
-"""``loopline dead-letters list``, ``export``, ``replay``, ``retry`` and ``dismiss``."""
+"""Commands ``loopline dead-letters list``, ``export``, ``replay``, ``retry`` and ``dismiss``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline lake tidy``: small files are merged, and old versions go that no registered model pins."""
+"""Command ``loopline lake tidy``: compacts small files, and removes old versions that no registered model pins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A port at which Prometheus asks a process of a stream."""
+"""HTTP port for Prometheus to scrape a stream's process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline migrate``: lake, taken pages, registry, ledger and online rows come from one environment to another."""
+"""Command ``loopline migrate``: moves lake, stored pages, registry, ledger and online rows to another environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline quality``."""
+"""Command ``loopline quality``: data quality of a source's landings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline dead-letters retry`` and ``dismiss``: what somebody does about files that were refused whole."""
+"""Commands ``loopline dead-letters retry`` and ``dismiss``, for files that were refused as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline score-stream``."""
+"""Commands ``loopline score-stream`` and ``scorers``: score a stream onto another; status of the scorers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline stream``."""
+"""Command ``loopline stream``: lands a source's stream, and materializes the views on it."""
 
 from __future__ import annotations
 

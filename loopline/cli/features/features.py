@@ -1,4 +1,4 @@
-"""``loopline features``: what concerns feature views."""
+"""Commands ``loopline features``: the group, and the refill of the online store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline features audit``: entities are computed whole and compared with what is held and served."""
+"""Command ``loopline features audit``: recomputes entities and compares them with stored and served rows."""
 
 from __future__ import annotations
 

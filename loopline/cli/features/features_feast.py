@@ -1,4 +1,4 @@
-"""``loopline features export-feast``."""
+"""Command ``loopline features export-feast``: writes views as a Feast repository."""
 
 from __future__ import annotations
 

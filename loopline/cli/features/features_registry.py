@@ -1,4 +1,4 @@
-"""``loopline features list``, ``show`` and ``retire``: the feature registry."""
+"""Commands ``loopline features list``, ``show`` and ``retire``: the feature registry."""
 
 from __future__ import annotations
 

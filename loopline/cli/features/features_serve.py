@@ -1,4 +1,4 @@
-"""``loopline features serve``."""
+"""Command ``loopline features serve``: runs the feature service."""
 
 from __future__ import annotations
 

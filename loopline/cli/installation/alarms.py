@@ -1,4 +1,4 @@
-"""``loopline alarms``."""
+"""Commands ``loopline alarms``: lists active alarms, and acknowledges one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline conformance``: are the vendors of this environment what their contracts promise, where they really are?"""
+"""Command ``loopline conformance``: runs the conformance kits on the vendors that an environment binds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline demo``."""
+"""Command ``loopline demo``: replays a team's history through the whole loop."""
 
 from __future__ import annotations
 

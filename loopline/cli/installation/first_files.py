@@ -1,4 +1,4 @@
-"""The files of ``loopline init``: copies of what the distribution ships, never over what is there."""
+"""Files that ``loopline init`` copies from the distribution, never over existing ones."""
 
 from __future__ import annotations
 

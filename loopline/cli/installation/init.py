@@ -1,4 +1,4 @@
-"""``loopline init``: what an installation needs beside the code, in a folder of its own."""
+"""Command ``loopline init``: writes an installation's configuration files into a folder."""
 
 from __future__ import annotations
 

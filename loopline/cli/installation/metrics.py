@@ -1,4 +1,4 @@
-"""``loopline metrics``."""
+"""Command ``loopline metrics``: prints the platform's Prometheus metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline new``: a team, a model or a vendor from a template; ``loopline update``: the template's newest version."""
+"""Commands ``loopline new`` and ``loopline update``: a team, model or vendor from a template, and its updates."""
 
 from __future__ import annotations
 

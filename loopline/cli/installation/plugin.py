@@ -1,4 +1,4 @@
-"""``loopline plugin check``."""
+"""Command ``loopline plugin check``: loads and checks the installed teams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline pod``: what one container of a cluster runs."""
+"""Commands ``loopline pod``: entry points of the containers of a Kubernetes installation."""
 
 from __future__ import annotations
 

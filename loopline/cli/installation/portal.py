@@ -1,4 +1,4 @@
-"""``loopline portal``."""
+"""Command ``loopline portal``: serves the portal alone."""
 
 from __future__ import annotations
 

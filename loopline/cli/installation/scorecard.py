@@ -1,4 +1,4 @@
-"""``loopline scorecard``."""
+"""Command ``loopline scorecard``: DORA metrics, service levels, cost and reuse of teams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline status``."""
+"""Command ``loopline status``: teams, live versions, active alarms and sites."""
 
 from __future__ import annotations
 

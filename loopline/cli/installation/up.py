@@ -1,4 +1,4 @@
-"""``loopline up``."""
+"""Command ``loopline up``: starts every process of an installation on this machine."""
 
 from __future__ import annotations
 

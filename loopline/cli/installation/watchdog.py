@@ -1,4 +1,4 @@
-"""``loopline watchdog``."""
+"""Command ``loopline watchdog``: runs the watchdog's checks and notifiers."""
 
 from __future__ import annotations
 

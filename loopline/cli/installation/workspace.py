@@ -1,4 +1,4 @@
-"""``loopline workspace``."""
+"""Command ``loopline workspace``: prints Dagster's workspace file of the installed teams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline cycle start``, ``loopline cycle list`` and ``loopline cycle show``."""
+"""Commands ``loopline cycle start``, ``list`` and ``show``: retraining cycles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline cycle cost``: what each training of a model used, what its service bills, and what that costs."""
+"""Command ``loopline cycle cost``: resource usage and cost of a model's trainings."""
 
 from __future__ import annotations
 

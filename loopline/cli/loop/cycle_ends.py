@@ -1,4 +1,4 @@
-"""``loopline cycle close`` and ``loopline cycle proceed``: what a person does with a cycle that does not go on."""
+"""Commands ``loopline cycle close`` and ``proceed``: ends a cycle, or releases it from a data hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a cycle stands, for whoever waits for it."""
+"""State of a cycle, for commands that wait for it."""
 
 from __future__ import annotations
 

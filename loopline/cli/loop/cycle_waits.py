@@ -1,4 +1,4 @@
-"""What an open cycle waits for, and what to do: as the ledger has it, else as Dagster says of its runs and daemon."""
+"""Diagnosis of an open cycle: what it waits for, by the ledger and by Dagster's runs and daemon."""
 
 from __future__ import annotations
 

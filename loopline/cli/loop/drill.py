@@ -1,4 +1,4 @@
-"""``loopline drill``."""
+"""Command ``loopline drill``: retrains with a deliberate mistake, to test that the rollout rolls back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline experiment plan``, ``start``, ``show``, ``look`` and ``stop``."""
+"""Commands ``loopline experiment plan``, ``start``, ``show``, ``look`` and ``stop``: A/B tests of two versions."""
 
 from __future__ import annotations
 

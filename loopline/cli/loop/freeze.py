@@ -1,4 +1,4 @@
-"""``loopline freeze`` and ``loopline thaw``."""
+"""Commands ``loopline freeze`` and ``thaw``: stop and resume cycles and rollouts."""
 
 from __future__ import annotations
 

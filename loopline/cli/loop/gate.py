@@ -1,4 +1,4 @@
-"""``loopline gate show`` and ``loopline gate override``."""
+"""Commands ``loopline gate show`` and ``override``: gate verdicts of a version."""
 
 from __future__ import annotations
 

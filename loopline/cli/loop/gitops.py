@@ -1,4 +1,4 @@
-"""``loopline gitops diff`` and ``loopline gitops apply``."""
+"""Commands ``loopline gitops diff`` and ``apply``: promotion requests in Git against what is live."""
 
 from __future__ import annotations
 

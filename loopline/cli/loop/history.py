@@ -1,4 +1,4 @@
-"""``loopline history``."""
+"""Command ``loopline history``: a model's ledger entries, or what was live at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline rollback``."""
+"""Command ``loopline rollback``: ends a rollout, or returns to the previous version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline rollout list``, ``loopline rollout hold`` and ``loopline rollout resume``."""
+"""Commands ``loopline rollout list``, ``hold`` and ``resume``."""
 
 from __future__ import annotations
 

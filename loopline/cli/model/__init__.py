@@ -1,1 +1,1 @@
-"""Commands on a model: state, versions, drift, performance."""
+"""Commands on a model: status, versions, drift, performance."""

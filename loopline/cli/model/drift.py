@@ -1,4 +1,4 @@
-"""``loopline drift``: what was judged, and what would be."""
+"""Commands ``loopline drift``: the group, and ``simulate``, which shows whether a shift would raise an alarm."""
 
 from __future__ import annotations
 

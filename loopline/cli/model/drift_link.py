@@ -1,4 +1,4 @@
-"""``loopline drift link``: a page of the object store, by a link that is signed now and ends."""
+"""Command ``loopline drift link``: signed, expiring link to a drift page in an object store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline drift show`` and ``loopline drift ui``: what was judged, why, and the pages in the vendor's interface."""
+"""Commands ``loopline drift show`` and ``ui``: drift verdicts, and the pages in the vendor's interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``model status`` tells, each part read from the ledger; a part that is not there yet is None."""
+"""Sections of ``loopline model status``, each read from the ledger; None where there is nothing yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline model``."""
+"""Commands ``loopline model``: the group, and ``status``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline model card``, ``annex`` and ``sbom``: what is known of a version, for whoever must answer for it."""
+"""Commands ``loopline model card``, ``annex`` and ``sbom``: documentation of a version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline model export-edge``."""
+"""Command ``loopline model export-edge``: writes a model as ONNX with a scoring script."""
 
 from __future__ import annotations
 

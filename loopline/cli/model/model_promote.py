@@ -1,4 +1,4 @@
-"""``loopline model promote``."""
+"""Command ``loopline model promote``: starts a version's rollout, at once or by a promotion request in Git."""
 
 from __future__ import annotations
 

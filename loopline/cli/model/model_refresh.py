@@ -1,4 +1,4 @@
-"""``loopline model refresh``."""
+"""Command ``loopline model refresh``: applies endpoints' desired states again."""
 
 from __future__ import annotations
 

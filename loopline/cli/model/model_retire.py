@@ -1,4 +1,4 @@
-"""``loopline model retire``."""
+"""Command ``loopline model retire``: ends the endpoint of a model that no team declares any more."""
 
 from __future__ import annotations
 

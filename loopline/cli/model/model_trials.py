@@ -1,4 +1,4 @@
-"""``loopline model trials``."""
+"""Command ``loopline model trials``: leaderboard of a version's hyperparameter search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``loopline performance``."""
+"""Command ``loopline performance``: live quality and fairness of a model's versions, by window."""
 
 from __future__ import annotations
 

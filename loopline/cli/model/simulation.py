@@ -1,4 +1,4 @@
-"""Windows of predictions with one column moved, held against the profile of the live version; nothing is written."""
+"""Drift simulation: judges recent windows of predictions with one column shifted; writes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``validate`` says of classes and items that stand elsewhere than in the version that is live."""
+"""Validation check: classes and items must keep the places that the live version uses."""
 
 from __future__ import annotations
 

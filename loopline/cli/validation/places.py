@@ -1,4 +1,4 @@
-"""Where a declaration stands in its team's source: Python is searched by its syntax tree, nothing is imported."""
+"""Source location (``file:line``) of a declaration, found in the syntax tree without importing it."""
 
 from __future__ import annotations
 

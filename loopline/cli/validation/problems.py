@@ -1,4 +1,4 @@
-"""What is wrong with a declaration, and where."""
+"""Validation problem: what is wrong with a declaration, with file, line and field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the feature registry would take over what a team declares; nothing is written."""
+"""Validation check: whether the feature registry would accept a team's views; writes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``validate`` notes of models whose newest version is served in the slow form."""
+"""Validation note on models whose newest version is served as a pickle, the slow form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a team's declarations must be to one another; each check yields problems, none imports a vendor."""
+"""Validation checks of a team's specs against each other; none imports a vendor."""
 
 from __future__ import annotations
 

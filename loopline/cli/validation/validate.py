@@ -1,4 +1,4 @@
-"""``loopline validate``."""
+"""Command ``loopline validate``: checks environment, contracts and specs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models that a team wrote in YAML, found in its package without importing it."""
+"""Validation check of a team's YAML models, found without importing its package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person may decide in the portal, each decision signed with a name and a reason.
+"""Actions of the portal: decisions that a person signs with a name and a reason.
 
 They call what the command line calls; here are only what a form needs to know and the sentences around it.
 """

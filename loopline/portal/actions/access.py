@@ -1,4 +1,4 @@
-"""Ask for a role for a while, grant it, refuse it, and end it before its time."""
+"""Portal actions on temporary roles: request, grant, refuse, end."""
 
 from __future__ import annotations
 

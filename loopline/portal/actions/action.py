@@ -1,4 +1,4 @@
-"""What an action is: it says what it would do, then a person signs it, then it is done."""
+"""Interface of a portal action: proposes its effect, takes a signature, then acts."""
 
 from __future__ import annotations
 

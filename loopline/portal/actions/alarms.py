@@ -1,4 +1,4 @@
-"""Take an alarm on."""
+"""Portal action that acknowledges an alarm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What policies are asked before an action does anything; an action that is not here is done by nobody."""
+"""Authorization of portal actions: what each asks the policies for; unlisted ones are denied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replay dead letters."""
+"""Portal action that replays dead letters."""
 
 from __future__ import annotations
 

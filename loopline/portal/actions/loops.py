@@ -1,4 +1,4 @@
-"""Freeze and thaw: one model, or everything."""
+"""Portal actions that freeze and thaw one model or everything."""
 
 from __future__ import annotations
 

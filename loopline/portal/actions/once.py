@@ -1,4 +1,4 @@
-"""A form is acted on once: a second click waits for the first one, and is given the same outcome."""
+"""Idempotent form submission: a repeated click gets the first one's outcome."""
 
 from __future__ import annotations
 

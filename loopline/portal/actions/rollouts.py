@@ -1,4 +1,4 @@
-"""Roll back, hold, resume, and let a version pass a gate."""
+"""Portal actions on rollouts: roll back, hold, resume, override a gate."""
 
 from __future__ import annotations
 

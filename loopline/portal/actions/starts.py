@@ -1,4 +1,4 @@
-"""Start a team or a model from a template, inside the workspace that this installation names."""
+"""Portal actions that create a team or model from a template."""
 
 from __future__ import annotations
 

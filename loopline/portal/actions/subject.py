@@ -1,4 +1,4 @@
-"""What an action is about, by the name that was sent."""
+"""Form parameters of portal actions: model, source, role or request number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms that only our own pages can send: a token made of the browser's cookie and a secret of this installation."""
+"""CSRF tokens of forms, made of a browser's cookie and a secret of the installation."""
 
 from __future__ import annotations
 

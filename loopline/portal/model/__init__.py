@@ -1,1 +1,1 @@
-"""What a model's page says, a part a file: each reads its own and gives plain dataclasses."""
+"""Sections of a model's page, one file each, as plain dataclasses."""

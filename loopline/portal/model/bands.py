@@ -1,4 +1,4 @@
-"""Predicted against real, as a picture: what came beside what was said, by bands of like predictions."""
+"""Reliability diagram of a model: mean label against mean prediction, by bands of similar predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model costs, as the scorecard computed it last."""
+"""Cost section of a model's page, from the scorecard."""
 
 from __future__ import annotations
 

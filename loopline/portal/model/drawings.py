@@ -1,4 +1,4 @@
-"""What a kind of models draws of rows, laid out: curves over two axes of numbers, grids, and cards."""
+"""Plots that a kind of models draws of its rows, laid out for a model's page: curves, grids, cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drift of a model's live version over time: each column's score in multiples of its threshold, and each in figures."""
+"""Drift section of a model's page: each column's score against its threshold over time."""
 
 from __future__ import annotations
 

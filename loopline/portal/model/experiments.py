@@ -1,4 +1,4 @@
-"""A model's experiments: how the difference and its interval went, look by look, and how each ended."""
+"""Experiments section of a model's page: difference with its interval by look, and verdicts."""
 
 from __future__ import annotations
 

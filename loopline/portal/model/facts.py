@@ -1,4 +1,4 @@
-"""What is declared of a model, what stands against it, and where its neighbours show it."""
+"""Facts section of a model's page: declaration, active alarms, features, links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a model treats declared groups alike, window by window."""
+"""Fairness section of a model's page: declared groups, window by window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good a model's versions turned out to be, and how good they seem before labels come."""
+"""Quality section of a model's page: realised and estimated metrics of its versions."""
 
 from __future__ import annotations
 

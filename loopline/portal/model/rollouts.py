@@ -1,4 +1,4 @@
-"""A model's rollouts, and the look at the one that runs."""
+"""Rollouts section of a model's page, with the state of the running one."""
 
 from __future__ import annotations
 

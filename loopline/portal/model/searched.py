@@ -1,4 +1,4 @@
-"""What a version came of, and what it rests on: its search beside a baseline, its columns beside the live version's."""
+"""Search section of a model's page: trials, baseline, and feature importance."""
 
 from __future__ import annotations
 

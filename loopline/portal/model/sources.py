@@ -1,4 +1,4 @@
-"""What is wrong with the sources of a model: checks that fail now, as the landings say and as alarms tell."""
+"""Failing data quality checks of a model's sources, for its page."""
 
 from __future__ import annotations
 

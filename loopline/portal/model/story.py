@@ -1,4 +1,4 @@
-"""A model's ledger as sentences, newest first."""
+"""History section of a model's page: ledger entries as sentences, newest first."""
 
 from __future__ import annotations
 

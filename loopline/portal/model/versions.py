@@ -1,4 +1,4 @@
-"""A model's versions: what they learnt from, how good they were, what the gates said, and what became of them."""
+"""Versions section of a model's page: training set, metrics, gates, and outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages, a file each; ``ROUTERS`` is what the application serves."""
+"""Pages of the portal, one file each; ``ROUTERS`` is what the application serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles for a while: who asks for one, who has one and until when, and what became of the others."""
+"""Page of temporary roles: requests, grants with their end, and past ones."""
 
 from __future__ import annotations
 

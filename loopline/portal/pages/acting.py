@@ -1,4 +1,4 @@
-"""Actions over HTTP: GET shows what would be done and the form, POST does it; nothing is ever done by GET."""
+"""Routes of portal actions: GET shows the proposal and form, POST acts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong now, and what was; who took it on, and whether anybody watches."""
+"""Page of alarms: active and past, with acknowledgements and the watchdog's heartbeat."""
 
 from __future__ import annotations
 

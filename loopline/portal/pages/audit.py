@@ -1,4 +1,4 @@
-"""Who decided what, by which policy and from where; each entry with its proof, and all of them to take away."""
+"""Pages of the audit log: entries, their proofs, and the export."""
 
 from __future__ import annotations
 

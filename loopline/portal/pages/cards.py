@@ -1,4 +1,4 @@
-"""A version's card, and its file by the EU AI Act's Annex IV, as texts to be read, kept and signed elsewhere."""
+"""Model card and EU AI Act Annex IV file of a version, for download."""
 
 from __future__ import annotations
 

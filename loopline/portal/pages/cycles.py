@@ -1,4 +1,4 @@
-"""Cycles: the list of all, and each one told in order, from its cause to its verdict."""
+"""Pages of retraining cycles: the list, and each one's timeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feature views: whose they are, how fresh, and who reads them."""
+"""Pages of feature views: owners, freshness, readers."""
 
 from __future__ import annotations
 

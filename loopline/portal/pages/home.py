@@ -1,4 +1,4 @@
-"""The way in: the list of models."""
+"""Home page, which redirects to the list of models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters: rows that broke their contract, by source, reason and day, down to a single one."""
+"""Pages of dead letters and refused files, by source, reason and day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes; a page for programs, which no link leads to."""
+"""Prometheus metrics endpoint of the portal."""
 
 from __future__ import annotations
 

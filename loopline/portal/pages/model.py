@@ -1,4 +1,4 @@
-"""A model: its versions, what they learnt from, how they went live, and whether the live one does well."""
+"""Page of a model: versions, rollouts, drift, quality and history."""
 
 from __future__ import annotations
 

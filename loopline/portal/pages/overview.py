@@ -1,4 +1,4 @@
-"""All models: what is live, and whether it does well; sorted, filtered and paged."""
+"""List of all models: what is live and how it does; sorted, filtered and paged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in addresses: names of teams and models, checked before anything is looked up."""
+"""Validated URL parameters: names of teams and models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drift reports as their vendor drew them: one file each, in a sandbox of its own."""
+"""Drift reports as their vendor drew them, served in a sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well the organisation and each team turn the loop: figures, how each came to be, and how it is computed."""
+"""Pages of the scorecard: DORA metrics, service levels, cost and reuse, with definitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was sent to an action: a form or a JSON object, as text that can be written down."""
+"""Parsing of what was posted to an action: a form or a JSON object."""
 
 from __future__ import annotations
 

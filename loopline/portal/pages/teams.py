@@ -1,4 +1,4 @@
-"""Teams: what each has, whether its package loads, and whether Dagster has loaded it."""
+"""Pages of teams: their models and sources, and the state of their code locations."""
 
 from __future__ import annotations
 

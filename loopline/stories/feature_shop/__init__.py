@@ -1,4 +1,4 @@
-"""A small shop with fixed features, on which servers and SDKs are held to the same bytes (``sdk/vectors``)."""
+"""Test shop with fixed features, on which servers and SDKs must give the same bytes (``sdk/vectors``)."""
 
 from loopline.stories.feature_shop.calls import CALLS, ROWS, Call
 from loopline.stories.feature_shop.content import fill, train

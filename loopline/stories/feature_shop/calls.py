@@ -1,4 +1,4 @@
-"""What is asked of the shop: calls as an SDK makes them, and bodies that no SDK would send."""
+"""Test calls to the feature shop: as SDKs make them, and malformed bodies."""
 
 from __future__ import annotations
 

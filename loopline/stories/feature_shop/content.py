@@ -1,4 +1,4 @@
-"""What the shop's stores hold: values at the edges of their types, rows that are stale, late, or corrected."""
+"""Test data of the feature shop: extreme values, and stale, late or corrected rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shop declares: views of each kind of value, key, version, TTL and place of serving."""
+"""Team of the feature shop: views of every value type, key, version and TTL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doors of Dagster's web server: whom it serves, and what it lets them do."""
+"""Role-based access to Dagster's web server: assembles the checks of routes and mutations."""
 
 from __future__ import annotations
 

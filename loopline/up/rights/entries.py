@@ -1,4 +1,4 @@
-"""What stands before each route of Dagster's web server, and how long a websocket stays open."""
+"""Access checks before each route and websocket of Dagster's web server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each mutation of Dagster's GraphQL needs: an action, and the code locations in which it must be allowed.
+"""Permission table of Dagster's GraphQL mutations: the action each needs, and in which code locations.
 
 All that it needs must be allowed, else nothing of it is done. A mutation that is not here is nobody's.
 """

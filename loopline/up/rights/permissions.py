@@ -1,4 +1,4 @@
-"""What Dagster's own permissions are in our words: its pages show their buttons by them."""
+"""Mapping of Dagster's own permissions to our actions; they decide which buttons its pages show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks the environment's policies on behalf of Dagster's web server and MLflow's, and remembers what they said."""
+"""Policy decisions for Dagster's and MLflow's web servers, cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each route of Dagster's web server needs; one that is not here is nobody's."""
+"""Permission table of the routes of Dagster's web server; unlisted ones are denied."""
 
 from __future__ import annotations
 
