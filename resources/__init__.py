@@ -1,1 +1,1 @@
-"""Vendors: one folder each, one file a contract."""
+"""Vendors: implementations of the contracts, one folder each, one file a contract."""

@@ -1,1 +1,1 @@
-"""What vendors on Amazon Web Services share: clients of boto3, and what its errors mean."""
+"""Shared code of AWS vendors: boto3 clients and error mapping."""

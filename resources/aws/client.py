@@ -1,4 +1,4 @@
-"""boto3's clients, with the credentials that its own chain finds: workload identity first of all."""
+"""boto3 clients, with credentials from boto3's own chain, such as workload identity."""
 
 from __future__ import annotations
 

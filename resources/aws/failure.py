@@ -1,4 +1,4 @@
-"""What an answer of AWS, or its silence, means for whoever asked."""
+"""Error mapping of AWS: botocore's exceptions and timeouts to our errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a service is asked: as many requests at once as it takes, found by asking."""
+"""Adaptive rate limit of AWS requests: halves concurrency when throttled; backoff with jitter."""
 
 from __future__ import annotations
 

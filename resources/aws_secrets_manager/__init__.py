@@ -1,1 +1,1 @@
-"""AWS Secrets Manager."""
+"""AWS Secrets Manager: secret store."""

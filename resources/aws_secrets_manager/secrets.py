@@ -1,4 +1,4 @@
-"""Secrets in AWS Secrets Manager."""
+"""Secret store on AWS Secrets Manager."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What vendors on Azure share."""
+"""Shared code of Azure vendors."""

@@ -1,4 +1,4 @@
-"""Who this process is on Azure, as Azure's own client finds it."""
+"""Azure credentials of this process, found by azure-identity."""
 
 from __future__ import annotations
 

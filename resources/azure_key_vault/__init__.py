@@ -1,1 +1,1 @@
-"""Key Vault of Azure."""
+"""Azure Key Vault: secret store."""

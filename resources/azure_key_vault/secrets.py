@@ -1,4 +1,4 @@
-"""Secrets in Azure Key Vault."""
+"""Secret store on Azure Key Vault."""
 
 from __future__ import annotations
 

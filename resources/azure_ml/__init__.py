@@ -1,1 +1,1 @@
-"""Azure Machine Learning: heavy work as its command jobs, and endpoints as its managed online endpoints."""
+"""Azure Machine Learning: compute as its command jobs, and serving on its managed online endpoints."""

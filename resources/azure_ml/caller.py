@@ -1,4 +1,4 @@
-"""Asking an endpoint of Azure ML's at its scoring URI, with a token of whoever asks, or by its key."""
+"""Client of an Azure ML endpoint: its scoring URI, with a token or the endpoint's key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heavy work as command jobs of Azure Machine Learning."""
+"""Compute on Azure Machine Learning: tasks as command jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a Blob container in which tasks, answers and logs lie."""
+"""Blob container folder that holds tasks, answers and logs of Azure ML jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client of one process that makes endpoints, and what refusals are."""
+"""Azure ML client for endpoints, with error mapping."""
 
 from __future__ import annotations
 

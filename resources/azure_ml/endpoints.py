@@ -1,4 +1,4 @@
-"""Azure ML's managed online endpoints, by the verbs that managed endpoints need."""
+"""Azure ML's managed online endpoints, as an ``EndpointService``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command job runs: the task that was brought to it as a file.
+"""Program of an Azure ML command job: runs the task that was mounted as a file.
 
 ``python -m loopline.resources.azure_ml.in_job <task> <folder>`` reads the one and leaves answer and log in the other.
 Who the workers are stands in ``TF_CONFIG``, as Azure ML writes it for jobs on several nodes that ask for it.

@@ -1,4 +1,4 @@
-"""What a command job of Azure ML shows: where it is, and what is wrong if it ended badly.
+"""Status of an Azure ML command job: its phase, and why it failed.
 
 Azure Resource Manager says only that a job failed; why, and when it began and ended, the workspace's run history says.
 """

@@ -1,4 +1,4 @@
-"""The command job that is asked for, and the environment that holds its image."""
+"""Request of an Azure ML command job, and the environment version that holds its image."""
 
 from __future__ import annotations
 

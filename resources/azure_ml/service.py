@@ -1,4 +1,4 @@
-"""Azure ML's command jobs, by the verbs that managed jobs need."""
+"""Azure ML's command jobs, as a managed job ``Service``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints answered by our inference server on Azure Machine Learning."""
+"""Serving on Azure Machine Learning, by our inference server in managed online endpoints."""
 
 from __future__ import annotations
 

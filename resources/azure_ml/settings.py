@@ -1,4 +1,4 @@
-"""What an environment says about the workspace in which trainings run."""
+"""Settings of an Azure ML workspace: where trainings run, as whom, and for how long."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""BigQuery."""
+"""Google BigQuery: event source."""

@@ -1,4 +1,4 @@
-"""A data set that is there while a block runs, and how rows come to its tables from outside."""
+"""Test delivery into BigQuery: a temporary data set, and inserts into its tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which project of BigQuery is asked, and Google's client of it."""
+"""BigQuery project settings and client."""
 
 from __future__ import annotations
 

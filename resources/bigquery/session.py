@@ -1,4 +1,4 @@
-"""One look at BigQuery: each statement is a job, whose rows come by pages."""
+"""BigQuery session of one pull: read-only statements, rows by pages."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Bigtable: Google Cloud's wide rows, for features that are read and written more than documents can bear."""
+"""Google Cloud Bigtable: online store."""

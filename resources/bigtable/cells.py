@@ -1,4 +1,4 @@
-"""How rows lie in Bigtable, and within which of its limits.
+"""Row layout in Bigtable: row keys, the cell with the packed row, expiry, and the service's limits.
 
 All views are one table. ``<view>#<xx>-<key>`` is a row's key: a view is a range, and ``<xx>`` scatters keys that follow
 one another. A row has one cell in one family: its value is the row in the encoding of every store, its column a mark

@@ -1,4 +1,4 @@
-"""Rows put together from the pieces in which Bigtable sends them.
+"""Assembles rows from the chunks of Bigtable's read responses.
 
 Source: the comments of ``ReadRowsResponse.CellChunk`` in google/bigtable/v2/bigtable.proto. A piece names its row,
 family and column only where they are others than before; a value may come in several; a row may begin anew.

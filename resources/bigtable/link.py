@@ -1,4 +1,4 @@
-"""Requests to a table of Bigtable, each ended in time; every failure is told as one of ours."""
+"""Bigtable client, with timeouts and error mapping."""
 
 from __future__ import annotations
 

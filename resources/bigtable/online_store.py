@@ -1,4 +1,4 @@
-"""Online features in Bigtable: a row a view and entity, changed only on the condition of what was seen."""
+"""Online store on Bigtable: one row a view and entity, written by conditional mutation."""
 
 from __future__ import annotations
 

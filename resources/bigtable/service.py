@@ -1,4 +1,4 @@
-"""A table of Bigtable as an online store asks it: rows are read, changed and forgotten."""
+"""Bigtable table as a ``nosql`` ``Service``: reads, conditional writes, deletes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Cosmos DB (its NoSQL API): Azure's items, reached by every process that may."""
+"""Azure Cosmos DB (NoSQL API): online store."""

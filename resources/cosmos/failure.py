@@ -1,4 +1,4 @@
-"""What Cosmos DB's refusal, or its silence, means for whoever asked."""
+"""Error mapping of Cosmos DB: its refusals and timeouts to our errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How rows lie in Cosmos DB, and within which of its limits.
+"""Item layout in Cosmos DB: ids, packed rows, time to live, and the service's limits.
 
 An item a view and entity; its ``id``, which is its partition key too, is ``<view>:<key>``, so that reading is by point
 and writing is spread. ``row`` is the row in the encoding of every store, as Base64, since numbers of JSON lose digits;

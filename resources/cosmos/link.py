@@ -1,4 +1,4 @@
-"""Requests to a Cosmos container, each ended in time; every failure is told as one of ours."""
+"""Cosmos DB container client, with timeouts and error mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Online features in Cosmos DB: an item a view and entity, changed only on the condition of what was seen."""
+"""Online store on Cosmos DB: one item a view and entity, written by conditional writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Cosmos container as an online store asks it: rows are read, changed and forgotten."""
+"""Cosmos DB container as a ``nosql`` ``Service``: reads, conditional writes, deletes."""
 
 from __future__ import annotations
 

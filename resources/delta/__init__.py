@@ -1,1 +1,1 @@
-"""Delta Lake through delta-rs, on a disk or an object store."""
+"""Delta Lake by delta-rs, on a disk or an object store: lake."""

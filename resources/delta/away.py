@@ -1,4 +1,4 @@
-"""An object store that does not answer: nobody waits for it long, and its failure is told as one of ours."""
+"""Timeouts and error mapping for Delta tables on an object store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One try to commit rows with their transactions, and what a try that failed means."""
+"""Delta commit of rows with their transactions: one attempt, and retries when another writer won the race."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows leave every version of a table: they are deleted from the newest one, and all that lies beside it goes.
+"""Erasure of rows from a Delta table: from every version, the change feed, and the log.
 
 What a lake remembers of a row that is deleted lies in many places, and each is seen to: data files of older versions,
 the feed of changes, which holds what was deleted, the bounds of values and the condition of the deletion in the log,

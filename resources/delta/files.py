@@ -1,4 +1,4 @@
-"""The lake as files: a table's data first, then its log in order, so that a copy never shows what is not there yet."""
+"""Delta lake as files for migration: data first, then the log in order, so that a copy is never inconsistent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which folder holds which table: catalogs take letters, digits and ``_``, and a table's name may have a dot."""
+"""Mapping of table names to folder names that catalogs accept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lake on Delta tables, written and read without a JVM; one folder a table."""
+"""Lake on Delta tables, written and read without a JVM; one folder a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table's log: which entries are there, and which no version needs that is kept."""
+"""Delta log entries of a table: lists them, and trims those that no kept version needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables lie in folders of months: a file for each day would cost whoever reads one entity's rows an opening a day.
+"""Partitioning of Delta tables by month, because a file a day makes reads of one entity slow.
 
 A day is found in its month by the files' and row groups' own bounds. A table that was begun in folders of days stays
 so, and is read and written as it lies.

@@ -1,4 +1,4 @@
-"""Tables that this process has opened, used again as long as their log stands still.
+"""Cache of opened Delta tables, reused as long as their log has not changed.
 
 Opening one reads its newest checkpoint and every commit since, some milliseconds after a long history and twenty on an
 object store; that it stands still is seen by two look-ups. Who writes takes a table out, so that nobody else has it: a

@@ -1,4 +1,4 @@
-"""Rows of a Delta table: all of a version, or only those that were added after another."""
+"""Reads rows of a Delta table: of a version, or only those added after another."""
 
 from __future__ import annotations
 

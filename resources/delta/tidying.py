@@ -1,4 +1,4 @@
-"""Small files become large ones, and versions that nobody needs are let go: their files, then their log."""
+"""Compaction and vacuum of a Delta table: merges small files, deletes unneeded versions and their log."""
 
 from __future__ import annotations
 

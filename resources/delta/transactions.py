@@ -1,4 +1,4 @@
-"""Every transaction of a table at once, read from its log: delta-rs looks up one at a time, and scans the log for each.
+"""Reads all application transactions (``txn`` actions) of a Delta table from its log at once.
 
 A source has a transaction for each file that ever landed. One by one that is 2 ms for each of them, at each poll by a
 process that has not looked at this version. In bulk it is a column of the last checkpoint and the commits since; and

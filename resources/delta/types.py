@@ -1,4 +1,4 @@
-"""The types in which tables keep what they are given, so that what is read equals what was written."""
+"""Column types of Delta tables: casts rows so that what is read equals what was written."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""DuckDB: tables in memory and beyond it, on one machine."""
+"""DuckDB: engine."""

@@ -1,4 +1,4 @@
-"""The engine on DuckDB: one machine, also where the work does not fit into its memory."""
+"""Engine on DuckDB: one machine, also for data larger than its memory."""
 
 from __future__ import annotations
 

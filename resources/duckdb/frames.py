@@ -1,4 +1,4 @@
-"""Arrow tables as DuckDB relations and back."""
+"""Conversion of Arrow tables to DuckDB relations and back."""
 
 from __future__ import annotations
 

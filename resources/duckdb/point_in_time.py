@@ -1,4 +1,4 @@
-"""Which row of a feature view counts for each label: DuckDB's as-of join."""
+"""Point-in-time join on DuckDB, by its as-of join."""
 
 from __future__ import annotations
 

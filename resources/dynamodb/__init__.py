@@ -1,1 +1,1 @@
-"""Amazon DynamoDB: a table that every process reaches, and that grows by itself."""
+"""Amazon DynamoDB: online store."""

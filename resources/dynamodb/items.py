@@ -1,4 +1,4 @@
-"""How a row of a view lies in the table.
+"""Item layout in DynamoDB: keys, event time, packed values, expiry.
 
 =========  ======  ==========================================================================================
 attribute  type    what

@@ -1,4 +1,4 @@
-"""Online features in DynamoDB: an item a view and entity, written on condition that no newer event is there.
+"""Online store on DynamoDB: one item a view and entity, written on condition that no newer event is there.
 
 One table for all views; how its items look, and what of them is held against the service's limits, is in ``items``.
 """

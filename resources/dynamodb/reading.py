@@ -1,4 +1,4 @@
-"""Reading by key: a hundred a request, several requests at once, all of it ended in time."""
+"""Batched reads by key from DynamoDB: a hundred a request, several at once, with a deadline."""
 
 from __future__ import annotations
 

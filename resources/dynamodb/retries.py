@@ -1,4 +1,4 @@
-"""Retries until the service has decided: more slowly where it wants that, and not for ever."""
+"""Retries of DynamoDB requests, with backoff when throttled and a deadline."""
 
 from __future__ import annotations
 

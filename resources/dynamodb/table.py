@@ -1,4 +1,4 @@
-"""The table: made by whoever may, asked for by name by everybody else."""
+"""DynamoDB table of the online store: created where allowed, else looked up by name."""
 
 from __future__ import annotations
 

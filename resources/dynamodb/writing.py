@@ -1,4 +1,4 @@
-"""Writing so that the newest event stays, whoever else writes: each row on a condition of its own, many at once."""
+"""Conditional writes to DynamoDB: the newest event wins, whoever else writes."""
 
 from __future__ import annotations
 

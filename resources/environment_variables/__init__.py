@@ -1,1 +1,1 @@
-"""Variables of the process: what a pod, a service file or a shell gave it."""
+"""Environment variables of the process: secret store."""

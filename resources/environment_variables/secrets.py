@@ -1,4 +1,4 @@
-"""Secrets in variables of the process's environment."""
+"""Secret store on environment variables of the process."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Drift pages drawn by Evidently."""
+"""Evidently: drift reports."""

@@ -1,4 +1,4 @@
-"""Drift pages drawn by Evidently 0.7: one HTML file, scripts and fonts inside it."""
+"""Drift report by Evidently 0.7: one HTML file, scripts and fonts inside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Evidently's preset cannot draw in time, by a number that it can."""
+"""Numeric substitutes for columns that Evidently cannot draw in time: texts, vectors and lists."""
 
 from __future__ import annotations
 

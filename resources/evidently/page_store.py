@@ -1,4 +1,4 @@
-"""Drift pages in an object store of any cloud, with the figures beside them; links to one are signed when asked for."""
+"""Drift pages in an object store, with their figures; links are signed on request."""
 
 from __future__ import annotations
 

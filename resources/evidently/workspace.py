@@ -1,4 +1,4 @@
-"""Evidently's workspace: a folder of projects and snapshots that its own interface shows."""
+"""Evidently workspace: a folder of projects and snapshots for Evidently's own UI."""
 
 from __future__ import annotations
 

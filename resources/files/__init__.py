@@ -1,1 +1,1 @@
-"""Files in a folder, as Kubernetes and Docker give secrets to a process."""
+"""Files in a folder, as Kubernetes and Docker mount secrets: secret store."""

@@ -1,4 +1,4 @@
-"""Secrets in files of a folder."""
+"""Secret store on files of a folder."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Firestore: Google Cloud's documents, reached by every process that may."""
+"""Google Cloud Firestore: online store."""

@@ -1,4 +1,4 @@
-"""How rows lie in Firestore, and within which of its limits.
+"""Document layout in Firestore: names, packed rows, time to live, and the service's limits.
 
 ``<collection>/<view>/<collection>_rows/<xx>-<key>``: all rows of all views are one collection group, so that one policy
 for their time to live and one exemption from indexes serve them all. ``<xx>`` scatters keys that follow one another,

@@ -1,4 +1,4 @@
-"""Requests to a Firestore database, each ended in time; every failure is told as one of ours."""
+"""Firestore client, with timeouts and error mapping."""
 
 from __future__ import annotations
 

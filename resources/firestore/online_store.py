@@ -1,4 +1,4 @@
-"""Online features in Firestore: a document a view and entity, changed only on the condition of what was seen."""
+"""Online store on Firestore: one document a view and entity, written by conditional writes."""
 
 from __future__ import annotations
 

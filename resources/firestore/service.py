@@ -1,4 +1,4 @@
-"""A Firestore database as an online store asks it: rows are read, changed and forgotten."""
+"""Firestore database as a ``nosql`` ``Service``: reads, conditional writes, deletes."""
 
 from __future__ import annotations
 

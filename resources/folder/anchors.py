@@ -1,4 +1,4 @@
-"""Anchors of the audit in a folder that another machine, or a write-once file system, keeps."""
+"""Anchor store in a folder that another machine, or a write-once file system, keeps."""
 
 from __future__ import annotations
 

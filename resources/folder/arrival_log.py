@@ -1,4 +1,4 @@
-"""What has arrived in a folder: a line a file, appended, so that one more file costs the same after any number.
+"""Log of the files that arrived in a folder: one appended line each.
 
 Beside the files, in ``.arrivals.jsonl``: ``{"name", "size", "mtime_ns", "sha256", "id"}``. A new process reads it and
 need not read every file again; and an arrival keeps the id that it was given, whatever is removed or comes later.

@@ -1,4 +1,4 @@
-"""Rows of a CSV file as text, none dropped: also those that are no proper rows."""
+"""CSV reader: rows as text, malformed ones included."""
 
 from __future__ import annotations
 

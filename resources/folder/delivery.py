@@ -1,4 +1,4 @@
-"""How files come to a landing folder from outside, as the kit of event sources wants it."""
+"""Test delivery into a landing folder, for the event source kit."""
 
 from __future__ import annotations
 

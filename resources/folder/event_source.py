@@ -1,4 +1,4 @@
-"""Files that land in a folder; a file stays where it is."""
+"""Event source on a folder: files that land in it, which stay where they are."""
 
 from __future__ import annotations
 

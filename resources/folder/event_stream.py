@@ -1,4 +1,4 @@
-"""An event stream in a folder: one file a partition, one line a record; its offset is where the line begins."""
+"""Event stream in a folder: one file a partition, one line a record; the offset is the line's byte position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of files that are read, by suffix in any case: CSV, JSON lines and Parquet, as they are or packed."""
+"""Supported file formats by suffix: CSV, JSON lines and Parquet, plain or compressed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a file of JSON lines as text, as the records of a stream are read."""
+"""JSON lines reader: rows as text, malformed ones included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One source's folder, as a process knows it: which files lie there, and what each of them is.
+"""Landing folder of one source: incremental listing of its files as arrivals.
 
 A look costs what is new, not what is there. Names are listed when the folder's own modification time has changed; of
 the files it knows, it looks at the last ones; and at all of them, and all names, once in a while, for a file that was

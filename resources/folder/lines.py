@@ -1,4 +1,4 @@
-"""Records as lines of a file, to which several processes append."""
+"""Records as lines of a file, appended by several processes under a lock."""
 
 from __future__ import annotations
 

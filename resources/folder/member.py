@@ -1,4 +1,4 @@
-"""A member of a group over a folder's stream: one file holds how far the group is and what it says, renamed into place.
+"""Consumer group member on a folder's stream: offsets and answers are committed by renaming one file.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Rows of a Parquet file as text, so that one contract holds for files of any kind."""
+"""Parquet reader: rows as text, so that one contract holds for every file format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines are taken out of a file that landed: what is left is another content of the same name and time."""
+"""Removes lines (erased persons' rows) from a file that has landed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a folder's arrivals came to: which have landed, so that a new process need not ask about each of them.
+"""Cache of a folder's landed arrivals, so that a new process need not check each of them.
 
 Beside the files, in ``.arrivals.settled``. It only repeats what the log of arrivals and the lake say, is written in one
 piece, and is passed over wherever it does not fit them: then both are read whole, and it is written anew.

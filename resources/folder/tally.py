@@ -1,4 +1,4 @@
-"""What an arrival is called: by its content the first time, by its content, name and how often each time after."""
+"""Arrival ids by content hash, name and repetition."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What vendors that speak gRPC with Google's services share: how a channel opens, and what a refusal means."""
+"""Shared code of Google Cloud vendors: gRPC channels and error mapping."""

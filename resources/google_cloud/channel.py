@@ -1,4 +1,4 @@
-"""A channel to one of Google's services: by the identity of this process, or to an emulator, which asks for nobody."""
+"""gRPC channel to a Google Cloud service, with this process's credentials, or to an emulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a refusal of one of Google's services, or its silence, means for whoever asked."""
+"""Error mapping of Google Cloud: gRPC status codes and timeouts to our errors."""
 
 from __future__ import annotations
 

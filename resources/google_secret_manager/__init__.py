@@ -1,1 +1,1 @@
-"""Secret Manager of Google Cloud."""
+"""Google Cloud Secret Manager: secret store."""

@@ -1,4 +1,4 @@
-"""Secrets in Google Cloud's Secret Manager."""
+"""Secret store on Google Cloud Secret Manager."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that trust an authority of your own, whatever the machine's variables name; imported where one is set."""
+"""HTTP session that trusts a given certificate authority only."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""An API over HTTP that gives JSON."""
+"""JSON APIs over HTTP: event source."""

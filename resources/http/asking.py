@@ -1,4 +1,4 @@
-"""An API is asked by GET, one answer at a time; every failure is told as one of ours."""
+"""HTTP client of a JSON API: one GET at a time, with rate limit and error mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of an API over HTTP that gives JSON by pages."""
+"""Event source on a paginated JSON API over HTTP."""
 
 from __future__ import annotations
 

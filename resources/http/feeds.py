@@ -1,4 +1,4 @@
-"""What is asked of an API, as an environment file says it, and what of its answers is rows, cursor and time."""
+"""Feed settings: an API's URL, and where its answers hold rows, cursor and time."""
 
 from __future__ import annotations
 

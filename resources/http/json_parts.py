@@ -1,4 +1,4 @@
-"""The parts of a list or an object of JSON, each as it is written.
+"""JSON splitter: items of a list or members of an object as raw text, so that one bad part spoils no other.
 
 One part that no parser takes, nested too deep or with half a character, costs no other part: what is wrong with it is
 told of its row.

@@ -1,4 +1,4 @@
-"""One look at a feed: from where the last page led on, rows that were not taken become pages.
+"""Incremental pull of a feed: follows its pages from the last cursor, and stores rows that are new.
 
 A feed's last page leads nowhere yet, and may grow or change: it is asked for again, and what it has beyond its answer
 before, counted, is new. So a row that went and came back is another row. Every other page is asked for once, for a

@@ -1,1 +1,1 @@
-"""Vendors that live in the calling process."""
+"""The calling process: compute."""

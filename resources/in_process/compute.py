@@ -1,4 +1,4 @@
-"""Heavy work in the calling process: for tests and for looking into a task with a debugger."""
+"""Compute in the calling process, for tests and debugging."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Apache Kafka, and what speaks its protocol."""
+"""Apache Kafka, and services that speak its protocol: event stream, log store, tenants."""

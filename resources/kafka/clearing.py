@@ -1,4 +1,4 @@
-"""Deletes topics and groups of a prefix."""
+"""Deletes Kafka topics and consumer groups by prefix."""
 
 from __future__ import annotations
 

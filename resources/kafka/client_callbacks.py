@@ -1,4 +1,4 @@
-"""Callbacks of the Kafka client: what it tells of its connections, and what that means for whoever waited in vain."""
+"""Error callbacks of the Kafka client, mapped to our errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event streams on Kafka, or what speaks its protocol (Event Hubs, Redpanda): a stream is a topic."""
+"""Event stream on Kafka, or what speaks its protocol (Event Hubs, Redpanda): a stream is a topic."""
 
 from __future__ import annotations
 

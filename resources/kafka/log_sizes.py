@@ -1,4 +1,4 @@
-"""How many bytes topics take on the brokers' disks: what the client library has no call for.
+"""Disk size of Kafka topics, by protocol requests that the client library does not offer.
 
 Source: Kafka's protocol guide, requests 17 SaslHandshake, 35 DescribeLogDirs and 36 SaslAuthenticate, in the versions
 that have no tagged fields; RFC 5802 for SCRAM.

@@ -1,4 +1,4 @@
-"""Prediction logs in Kafka, for those who may lose no answer: each model's log is a topic of one partition.
+"""Log store on Kafka: each model's prediction log is a topic of one partition.
 
 A record holds whole frames of a worker's file. What is sent twice lies there twice and is read once: a reader knows how
 far it is in each file. A sender that begins anew reads the topic once, to know how far each file has come.

@@ -1,4 +1,4 @@
-"""A member of a consumer group whose offsets are part of its producer's transactions (KIP-98, KIP-447)."""
+"""Kafka consumer group member whose offsets are committed in its producer's transactions (KIP-98, KIP-447)."""
 
 from __future__ import annotations
 

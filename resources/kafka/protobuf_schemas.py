@@ -1,4 +1,4 @@
-"""Protobuf messages by schemas of a registry: what of its client is private to it is used here only.
+"""Protobuf deserialization by a registry's schemas; the only use of the client's private methods.
 
 The client's own deserializer wants a class that was generated beforehand; how it makes descriptors of a registry's
 schemas, with what they import, is in methods that it keeps to itself.

@@ -1,4 +1,4 @@
-"""Reads partitions from given offsets on, by one consumer that belongs to no group."""
+"""Kafka reader of partitions from given offsets, outside any consumer group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A registry of schemas with Confluent's REST interface, by its own client: Confluent, Karapace, Redpanda."""
+"""Client of a schema registry with Confluent's REST API: Confluent, Karapace, Redpanda."""
 
 from __future__ import annotations
 

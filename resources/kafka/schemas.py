@@ -1,4 +1,4 @@
-"""Records that bear a schema's id become JSON: Avro, Protobuf and JSON Schema, by the libraries of each.
+"""Deserializes Kafka records with a schema id (Avro, Protobuf, JSON Schema) to JSON.
 
 A value, or the key of a record without one, begins with a zero and the schema's number, or with a one and its GUID, as
 Confluent's serializers write them. What begins otherwise is left as it is.

@@ -1,4 +1,4 @@
-"""How a cluster is reached: its servers, TLS with certificates of one's own, and who one is."""
+"""Kafka connection settings: servers, TLS and SASL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hands records to a producer, and tells what the broker did not take."""
+"""Kafka producer: sends records, and reports those that the broker refused."""
 
 from __future__ import annotations
 

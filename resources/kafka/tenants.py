@@ -1,4 +1,4 @@
-"""Tenants of one Kafka cluster: each has a SCRAM user, and rights to topics, groups and transactions by a prefix."""
+"""Tenant store on Kafka: a SCRAM user each, with ACLs on topics, groups and transactions by prefix."""
 
 from __future__ import annotations
 

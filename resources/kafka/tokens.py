@@ -1,4 +1,4 @@
-"""Tokens for OAUTHBEARER that this process fetches: from a file, or from Azure's identity of this machine."""
+"""OAUTHBEARER tokens for Kafka: from a file, or from Azure's identity of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Avro and Protobuf hold, as JSON whose texts a contract reads."""
+"""Conversion of Avro and Protobuf values to JSON."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Amazon Kinesis Data Streams."""
+"""Amazon Kinesis Data Streams: event stream."""

@@ -1,4 +1,4 @@
-"""What a record of ours is as Kinesis has it: a partition key of text, and one blob.
+"""Record format in Kinesis: partition key and blob, with an envelope for records that need one.
 
 A record whose key is text, and which has a value and no headers, is the blob as it is: what others write is read so as
 well. Any other is written into an envelope, which begins with bytes that no JSON, Avro or Protobuf begins with.

@@ -1,4 +1,4 @@
-"""Event streams on Amazon Kinesis: a stream is a Kinesis stream, a partition one of its shards."""
+"""Event stream on Amazon Kinesis: a partition is a shard."""
 
 from __future__ import annotations
 

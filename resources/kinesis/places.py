@@ -1,4 +1,4 @@
-"""Where the records of a shard stand: a table of DynamoDB that says which sequence number has which offset.
+"""DynamoDB table that maps Kinesis sequence numbers to offsets.
 
 A sequence number has up to 56 digits, an offset 19. So an offset counts a shard's records from the first that was ever
 read, which is the same for whoever counts, and the table holds some of them: one a batch. It has the keys ``shard``

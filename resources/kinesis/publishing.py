@@ -1,4 +1,4 @@
-"""PutRecords within its limits, such that records of one key keep their order when some of them are refused."""
+"""Kinesis PutRecords within its limits; records of one key keep their order across retries."""
 
 from __future__ import annotations
 

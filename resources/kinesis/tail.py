@@ -1,4 +1,4 @@
-"""The newest known part of one shard: records with their offsets, read on when asked for more."""
+"""Buffer of a Kinesis shard's newest records with their offsets, read on when asked for more."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Endpoints as KServe's InferenceServices."""
+"""KServe: serving as InferenceServices."""

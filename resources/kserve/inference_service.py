@@ -1,4 +1,4 @@
-"""The objects of an endpoint group on KServe: an InferenceService, the runtime that it names, a budget of disruptions.
+"""KServe manifests of an endpoint group: InferenceService, ServingRuntime, PodDisruptionBudget.
 
 All but their form is as on a cluster without KServe: the pod, its probes and its end are ``resources.kubernetes``'s.
 """

@@ -1,4 +1,4 @@
-"""Versions that are apart and answered by our own server: each has pods, and states, of its own."""
+"""KServe predictors per version that run our own inference server."""
 
 from __future__ import annotations
 

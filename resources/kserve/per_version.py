@@ -1,4 +1,4 @@
-"""Predictors per version: one InferenceService, in which each version is a predictor with pods of its own.
+"""KServe canary rollout with a predictor per version: plans each step of an InferenceService.
 
 KServe routes requests to them by weight. It takes away the pods and the Service of a predictor or canary that is named
 no more before its route has changed, and changes no route while a pod of the predictor is missing. So nobody goes who

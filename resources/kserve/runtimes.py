@@ -1,4 +1,4 @@
-"""Models that KServe's own runtimes answer for; what they answer is logged by KServe, and collected by ours."""
+"""KServe predictors that run KServe's own serving runtimes; our collector gathers their request logs."""
 
 from __future__ import annotations
 

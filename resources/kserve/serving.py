@@ -1,4 +1,4 @@
-"""Endpoints as KServe's InferenceServices, whose predictors are our own inference servers."""
+"""Serving on KServe: InferenceServices whose predictors are our own inference servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings models whose versions are apart to what is asked of them: a step whenever somebody asks or looks."""
+"""Reconciles InferenceServices with a predictor per version, one step at each call."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Vendors on Kubernetes."""
+"""Kubernetes: compute as Jobs, serving as Deployments."""

@@ -1,4 +1,4 @@
-"""Endpoints in their team's own namespace: a method that is asked about a model is asked of its team's serving."""
+"""Dispatch of serving calls to the namespace of the model's team."""
 
 from __future__ import annotations
 

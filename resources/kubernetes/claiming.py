@@ -1,4 +1,4 @@
-"""Finding a key's Job, or making it: of all callers with one key, the API server lets one make it."""
+"""Idempotent creation of a task's Job: of all callers with one key, one creates it."""
 
 from __future__ import annotations
 

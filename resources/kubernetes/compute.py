@@ -1,4 +1,4 @@
-"""Heavy work as Jobs of a Kubernetes cluster."""
+"""Compute on Kubernetes: tasks as Jobs."""
 
 from __future__ import annotations
 

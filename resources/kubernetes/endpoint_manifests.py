@@ -1,4 +1,4 @@
-"""The objects of an endpoint group: a Deployment of inference servers, a Service, a budget of disruptions, routes."""
+"""Kubernetes manifests of an endpoint group: Deployment, Service, PodDisruptionBudget, routes."""
 
 from __future__ import annotations
 

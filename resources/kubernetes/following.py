@@ -1,4 +1,4 @@
-"""Waits for a Job's answer: told by a watch of its pods, not by asking again and again."""
+"""Waits for a Job's answer by a watch of its pods, without polling."""
 
 from __future__ import annotations
 

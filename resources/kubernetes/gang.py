@@ -1,4 +1,4 @@
-"""Several pods as one: each learns where the others are once all are there, and none keeps its place in vain.
+"""Gang scheduling of a Job's pods: all start together, or give their places back.
 
 A pod of a gang waits until it has been told the addresses of all, which are its pods' own: they need no name service
 and no Service. Whoever waits for the answer tells them, by an annotation that each pod sees as a file. So no rank

@@ -1,4 +1,4 @@
-"""Capacity of an endpoint group: whether another model fits its pods, told before a pod is killed for it."""
+"""Capacity check of an endpoint group: whether another model fits its pods' memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pod of the compute vendor runs: the task that its Job carries.
+"""Program of a compute pod: runs the task that its Job carries.
 
 ``python -m loopline.resources.kubernetes.in_pod`` needs nothing but the kernel: no token, no client, no store.
 """

@@ -1,4 +1,4 @@
-"""The Job that runs a task: a pod for each worker, tried once, that keeps to Pod Security's ``restricted``."""
+"""Job manifest of a task: one pod for each worker, tried once, under Pod Security's ``restricted``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of Kubernetes' API: signed in as the environment says, patient with a server that is away."""
+"""Kubernetes API client, with sign-in as the environment says and retries."""
 
 from __future__ import annotations
 

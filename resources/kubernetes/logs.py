@@ -1,4 +1,4 @@
-"""A pod's log: streamed to whoever waits for it, and searched for an answer."""
+"""Log of a pod: streamed line by line, and searched for a task's answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps read-only objects of models, cycles and rollouts in a cluster.
+"""Mirrors models, cycles and rollouts from the ledger as read-only Kubernetes objects.
 
 ``python -m loopline.resources.kubernetes.mirror`` is a process of its own. The ledger stays what is true. An object is
 written when what it shows has changed, and no more often than the budget of API calls lets; what must wait comes first

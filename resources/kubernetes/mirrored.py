@@ -1,4 +1,4 @@
-"""What the ledger says, as objects that kubectl and Argo CD show: models, their newest cycles and rollouts."""
+"""Kubernetes objects made of ledger records, which kubectl and Argo CD show: models, cycles, rollouts."""
 
 from __future__ import annotations
 

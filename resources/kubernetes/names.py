@@ -1,4 +1,4 @@
-"""Names and labels of what the vendors make."""
+"""Names and labels of the Kubernetes objects that vendors create."""
 
 from __future__ import annotations
 

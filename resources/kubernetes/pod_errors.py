@@ -1,4 +1,4 @@
-"""Errors that keep a pod of servers from starting, in the words of whoever said so."""
+"""Errors that keep a serving pod from starting, from scheduler, containers and events."""
 
 from __future__ import annotations
 

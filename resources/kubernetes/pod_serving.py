@@ -1,4 +1,4 @@
-"""Endpoints answered by inference servers in pods, whichever objects the pods come from."""
+"""Base of serving vendors whose inference servers run in pods."""
 
 from __future__ import annotations
 

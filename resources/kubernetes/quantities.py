@@ -1,4 +1,4 @@
-"""Kubernetes' quantities, such as ``250m`` and ``4Gi``, as numbers, and back."""
+"""Kubernetes resource quantities, such as ``250m`` and ``4Gi``, as numbers, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedulability of a task: what no node, no quota and no limit of the namespace allows is refused before it."""
+"""Schedulability check of a task: refuses what no node, quota or limit of the namespace allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints answered by inference servers in pods of a Kubernetes cluster, by objects that every cluster knows."""
+"""Serving on Kubernetes: inference servers in Deployments, without further operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment says about the cluster on which heavy work runs."""
+"""Settings of a Kubernetes cluster: sign-in, where pods run, as whom, and how long they may wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The payload of a task: how it travels to its pod and back without a store, in the Job and its pod's last words.
+"""Task payload encoding: the task in an annotation of its Job, the answer in the pod's termination message.
 
 The task is an annotation of the Job's pods. The answer is the container's termination message, which the kubelet reads
 from a file when the container ends; one that is too long for that stands in the log, and the message says how to find

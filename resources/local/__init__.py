@@ -1,1 +1,1 @@
-"""Loopline's own inference server on this machine."""
+"""Serving on this machine, by Loopline's own inference server."""

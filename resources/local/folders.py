@@ -1,4 +1,4 @@
-"""States and logs in the folder that the server and whoever deploys share on one machine's disk."""
+"""State store and log store in a folder that the inference server and its deployer share."""
 
 from __future__ import annotations
 

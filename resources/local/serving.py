@@ -1,4 +1,4 @@
-"""Endpoints answered by the inference server on this machine; files carry states in and the prediction log out."""
+"""Serving on this machine: desired states and prediction logs are files in a shared folder."""
 
 from __future__ import annotations
 

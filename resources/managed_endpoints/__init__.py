@@ -1,1 +1,1 @@
-"""What vendors share whose servers are containers of a cloud's service for endpoints."""
+"""Shared code of serving vendors on a cloud's managed endpoint service."""

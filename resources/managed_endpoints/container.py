@@ -1,4 +1,4 @@
-"""What an endpoint's container runs: the inference server, with its relay and the replay of shadows beside it.
+"""Entry point of a managed endpoint's container: inference server, relay and shadow replay.
 
 ``python -m loopline.resources.managed_endpoints.container`` is the image's entry point; what a service appends to it
 (SageMaker's ``serve``) changes nothing. The environment file comes in variables.

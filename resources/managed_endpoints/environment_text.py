@@ -1,4 +1,4 @@
-"""An environment file's text as variables of a container, which has no other way to it and needs no right for it."""
+"""Environment file packed into environment variables of a container, and unpacked there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An endpoint's name with its service."""
+"""Names of endpoints in a cloud's service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The name of its model in a request, where a service's path has no place for it."""
+"""Model name in a request's parameters, where the service's path has no place for it."""
 
 from __future__ import annotations
 

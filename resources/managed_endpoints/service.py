@@ -1,4 +1,4 @@
-"""The few verbs by which a cloud's service for endpoints is asked."""
+"""Interface of a managed endpoint service (``EndpointService``): the verbs that a vendor implements."""
 
 from __future__ import annotations
 

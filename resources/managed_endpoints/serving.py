@@ -1,4 +1,4 @@
-"""Endpoints answered by our inference server in containers of a cloud's service for endpoints."""
+"""Serving on a managed endpoint service: reconciles a group's endpoint with its plan."""
 
 from __future__ import annotations
 

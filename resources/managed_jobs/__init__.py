@@ -1,1 +1,1 @@
-"""What every cloud's ML service needs of us: a task by an object store, a job by its key, an answer waited for."""
+"""Shared code of compute vendors on a cloud's ML service: tasks in an object store, jobs by key."""

@@ -1,4 +1,4 @@
-"""Finding a key's job, or making it: of all callers with one key, the service lets one have the name."""
+"""Idempotent creation of a managed job: of all callers with one key, one creates it."""
 
 from __future__ import annotations
 

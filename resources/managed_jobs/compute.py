@@ -1,4 +1,4 @@
-"""Heavy work as jobs of a cloud's ML service: what such vendors have in common."""
+"""Compute on a cloud's ML service: base of its vendors, tasks as managed jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deadline of a job that waits: why it does is told once, and it is given up when the environment says so."""
+"""Deadline of a pending managed job: logs why it waits, and gives up when the environment says so."""
 
 from __future__ import annotations
 

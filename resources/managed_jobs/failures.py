@@ -1,4 +1,4 @@
-"""What it means that a job ended, in the words that every service's jobs have."""
+"""Errors of managed jobs that ended badly, the same for every service."""
 
 from __future__ import annotations
 

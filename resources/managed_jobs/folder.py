@@ -1,4 +1,4 @@
-"""The folder of an object store that a service mounts into a job: its task, answers and log lie there."""
+"""Object store folder mounted into a managed job: its task, answers and logs."""
 
 from __future__ import annotations
 

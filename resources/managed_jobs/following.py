@@ -1,4 +1,4 @@
-"""Waits for a job's answer: asks how it is, and copies what it writes."""
+"""Waits for a managed job's answer: polls its status, and copies its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the container of a managed job does: the task that lies there as a file, and its answer into a folder.
+"""Program of a managed job's container: runs a task from a file, and leaves the answer in a folder.
 
 It needs no client, no credentials and no network of its own.
 """

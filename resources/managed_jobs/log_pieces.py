@@ -1,4 +1,4 @@
-"""A job's log as pieces: files that its containers leave one after the other, read while the job is at work.
+"""Log of a managed job in pieces: files that its containers write, read while it runs.
 
 The services have logs of their own, and keep all of it there; to follow them takes another client, rights, and of
 requests more than a project is allowed. What goes into the folder of the answers is read with the rights that are

@@ -1,4 +1,4 @@
-"""Which machine a task gets, of those that an environment lists."""
+"""Choice of the smallest machine type that fits a task."""
 
 from __future__ import annotations
 

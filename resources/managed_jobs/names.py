@@ -1,4 +1,4 @@
-"""A job's name, by which any caller with the key finds it again."""
+"""Names of managed jobs, derived from the task's key (idempotency key)."""
 
 from __future__ import annotations
 

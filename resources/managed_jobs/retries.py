@@ -1,4 +1,4 @@
-"""Retries of calls to a service, until its patience ends; each refusal is told as one of ours."""
+"""Retries of calls to a cloud service until a deadline, with error mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cloud's ML service is asked for: who brings these verbs has a compute vendor."""
+"""Interface of a managed job service (``Service``): the verbs that a compute vendor implements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment says about jobs, whatever the service."""
+"""Settings of managed jobs, whatever the service."""
 
 from __future__ import annotations
 

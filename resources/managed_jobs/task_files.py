@@ -1,4 +1,4 @@
-"""A task and its answer as files: the service lays the one beside the job and takes the other away."""
+"""Task and answer files of a managed job."""
 
 from __future__ import annotations
 

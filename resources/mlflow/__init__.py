@@ -1,1 +1,1 @@
-"""Vendors on MLflow."""
+"""MLflow: model registry."""

@@ -1,4 +1,4 @@
-"""Places of their own for a registry: a database beside the one of a file, marked models on a server."""
+"""Isolated test registries: a database beside the registry's own, or marked models on a server."""
 
 from __future__ import annotations
 

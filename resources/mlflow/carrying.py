@@ -1,4 +1,4 @@
-"""A version with its run, given by one MLflow and taken by another."""
+"""Copies model versions with their runs from one MLflow to another."""
 
 from __future__ import annotations
 

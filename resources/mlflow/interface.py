@@ -1,4 +1,4 @@
-"""MLflow's own server behind our guard: ``python -m loopline.resources.mlflow.interface``, with its own options.
+"""Run MLflow's server with our guard: ``python -m loopline.resources.mlflow.interface``, with its own options.
 
 Without ``--backend-store-uri`` it serves the registry of the environment file in force, and no argument holds a
 password. It runs without MLflow's jobs: five processes more, which would ask their own server and have no session.

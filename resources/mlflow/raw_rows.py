@@ -1,4 +1,4 @@
-"""Loads a model by itself, for MLflow: raw rows in, predictions out.
+"""Standalone MLflow model loader: predicts from raw rows, without Loopline installed.
 
 This file is copied beside each registered model and imported there, in an environment that has no Loopline: it uses
 the standard library, numpy, and what the model was made with. ``tests/resources/mlflow`` holds it to the server's

@@ -1,4 +1,4 @@
-"""Model versions in MLflow: a server by URL, or SQLite and a folder on this machine."""
+"""Model registry on MLflow: a server by URL, or SQLite and a folder on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a publication in MLflow's own form: the library's flavour, and a function of raw rows without Loopline."""
+"""Saves a version in MLflow's own format: the library's flavour, and a raw-row function."""
 
 from __future__ import annotations
 

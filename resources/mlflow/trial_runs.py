@@ -1,4 +1,4 @@
-"""The trials of a version's search as runs below the version's own, where MLflow's pages compare them."""
+"""Logs a search's trials as child runs in MLflow."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What clouds' stores of documents share: how keys are spelled, rows are settled among writers, and asks travel."""
+"""Shared code of online stores on cloud document databases: keys, conditional writes, batching, rate limits."""

@@ -1,4 +1,4 @@
-"""Batching of reads: what concurrent requests ask in one turn of an event loop is one read, in a thread."""
+"""Batching of reads: requests of one turn of an event loop become one read, in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditional writes: the newest event stays, whoever else writes.
+"""Conditional writes (compare and set): the newest event wins, whoever else writes.
 
 Each round looks at what lies there, decides key by key, and changes a key only on the condition that it still holds
 what was seen. What another writer changed first, or what no answer came for, is looked at again: nothing is lost, and

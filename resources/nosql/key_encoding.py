@@ -1,4 +1,4 @@
-"""Encoding of keys as names that every service takes: ASCII, and no two keys spelled the same."""
+"""Encoding of keys as document names that every service accepts: ASCII, injective."""
 
 from __future__ import annotations
 

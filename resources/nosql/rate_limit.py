@@ -1,4 +1,4 @@
-"""Rate limit of writes: slower where the service says that it is too much, and an end where nothing gets anywhere."""
+"""Rate limit of writes: slows down when the service throttles; retries with a deadline."""
 
 from __future__ import annotations
 

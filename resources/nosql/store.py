@@ -1,4 +1,4 @@
-"""An online store on a service of documents: what is the same whoever keeps them."""
+"""Online store on a document database: base class, over a ``Service`` for each database."""
 
 from __future__ import annotations
 

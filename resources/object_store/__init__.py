@@ -1,1 +1,1 @@
-"""An object store that servers and whoever deploys both reach: S3, Google Cloud Storage, Azure Blob."""
+"""Object stores (S3, Google Cloud Storage, Azure Blob): event source, states, logs, packages, anchors."""

@@ -1,4 +1,4 @@
-"""Anchors of the audit in an object store whose bucket keeps what is written for a time."""
+"""Anchor store on an object store whose bucket retains what is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has arrived in an object store: a log in pieces, of which each is written once, whoever comes first.
+"""Log of the objects that arrived, in pieces that are each written once (first writer wins).
 
 ``<state>/<team>/<source>/<number>.jsonl`` has a line an arrival: ``{"name", "size", "etag", "at", "sha256", "id"}``. A
 process that finds its number taken reads what the other wrote, and names what is left after it: so all agree on ids,

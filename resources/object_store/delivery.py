@@ -1,4 +1,4 @@
-"""How objects come: as those who copy files write them."""
+"""Test delivery of objects, for the event source kit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that arrive in an object store; an object stays where it is."""
+"""Event source on an object store: files that arrive below a prefix, which stay where they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints in groups: models of one share servers, and their states and logs a prefix of the object store."""
+"""Endpoint groups: models that share servers, and a prefix of the object store for states and logs."""
 
 from __future__ import annotations
 

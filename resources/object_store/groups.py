@@ -1,4 +1,4 @@
-"""States and logs of several endpoint groups, each kept below a prefix of its own."""
+"""State store and log store of several endpoint groups, a prefix each."""
 
 from __future__ import annotations
 

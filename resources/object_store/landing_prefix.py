@@ -1,4 +1,4 @@
-"""One source's prefix, as a process knows it: which objects lie there, and what each of them is.
+"""Landing prefix of one source: incremental listing of its objects as arrivals.
 
 A look lists, and reads through only what the log does not have under its name with its size and ETag.
 """

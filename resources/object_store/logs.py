@@ -1,4 +1,4 @@
-"""Prediction logs as pieces of the workers' files.
+"""Log store on an object store: prediction logs as pieces of the workers' files.
 
 ``<prefix>/log/<model>/<server>.<worker>/<number>-<offset>.frames`` holds what stands in the worker's file of that
 number from that offset on: keys sort as the records were written, and the same piece has the same key.

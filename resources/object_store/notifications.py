@@ -1,4 +1,4 @@
-"""What a store tells of new objects through a queue, instead of being asked for a list.
+"""Notifications of new objects by a queue, instead of listing the store.
 
 A queue may tell twice, late, in any order, or not at all: what it tells is only where to look.
 """

@@ -1,4 +1,4 @@
-"""A bucket with a prefix, by conditional reads and writes; every failure is told as one of ours."""
+"""Object store client: a bucket with a prefix, conditional reads and writes, error mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model packages under the hash of their content: sent once, fetched once a machine, and verified."""
+"""Model packages in an object store by content hash: uploaded once, cached by machine, verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cloud Storage's notifications through Pub/Sub, as the bucket itself sends them.
+"""Notifications of Google Cloud Storage by Pub/Sub, as the bucket itself sends them.
 
 Source: https://cloud.google.com/storage/docs/pubsub-notifications (a message's attributes say what it is about).
 """

@@ -1,4 +1,4 @@
-"""Which queue tells of new objects, by its URL."""
+"""Factory of notification queues by URL."""
 
 from __future__ import annotations
 

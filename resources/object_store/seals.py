@@ -1,4 +1,4 @@
-"""Desired states that whoever deploys signs, so that who can write to the store cannot ask the servers for anything.
+"""Signatures of desired states, so that write access to the store alone cannot deploy.
 
 What is signed names the place, the model and the generation, so that a state counts nowhere else and for nothing else.
 """

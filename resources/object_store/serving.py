@@ -1,4 +1,4 @@
-"""Endpoints answered by inference servers on other machines: an object store carries states in and logs out."""
+"""Serving on remote machines: an object store carries desired states to the servers, and logs back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""S3's notifications through SQS: as S3 sends them, through SNS, or as EventBridge does."""
+"""Notifications of S3 by SQS: from S3 itself, SNS, or EventBridge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Desired and observed states as objects.
+"""State store on an object store: desired and observed states as objects.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Blob storage's notifications through a storage queue, as Event Grid sends them: in its own form, or as CloudEvents.
+"""Notifications of Azure Blob storage by a storage queue, as Event Grid sends them: its own schema, or CloudEvents.
 
 Sources, below https://learn.microsoft.com/azure: event-grid/event-schema-blob-storage,
 event-grid/cloud-event-schema, event-grid/handler-storage-queues (messages are Base64).

@@ -1,1 +1,1 @@
-"""Lineage for every tool that speaks OpenLineage."""
+"""OpenLineage: lineage backend."""

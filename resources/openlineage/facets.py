@@ -1,4 +1,4 @@
-"""What is said of a dataset, as OpenLineage's facets."""
+"""OpenLineage facets of datasets: schema, version, column lineage, check results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lineage as OpenLineage's run events: to Marquez, DataHub or whoever takes them, or into a file."""
+"""Lineage as OpenLineage run events: posted to Marquez, DataHub or others, or appended to a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dataset is called: by where it lies, as the specification has it, so that every tool gives it the same name.
+"""OpenLineage dataset names, by where a dataset lies, as the specification says.
 
 https://openlineage.io/docs/spec/naming says how; a dataset that lies nowhere is named in this installation's namespace.
 """

@@ -1,1 +1,1 @@
-"""Polars: tables in memory on one machine."""
+"""Polars: engine."""

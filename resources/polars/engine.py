@@ -1,4 +1,4 @@
-"""The engine on Polars: one machine, all its cores."""
+"""Engine on Polars: one machine, all its cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrow tables as lazy Polars frames and back."""
+"""Conversion of Arrow tables to lazy Polars frames and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which row of a feature view counts for each label: one sorted as-of join."""
+"""Point-in-time join on Polars, by one sorted as-of join."""
 
 from __future__ import annotations
 

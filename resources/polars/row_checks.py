@@ -1,4 +1,4 @@
-"""A row contract compiled to Polars expressions: one pass splits the rows and says why."""
+"""Row check on Polars: a contract compiled to expressions, one pass splits good rows from bad."""
 
 from __future__ import annotations
 

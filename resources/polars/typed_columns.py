@@ -1,4 +1,4 @@
-"""Text to the contract's types and back to Arrow; what does not parse is null."""
+"""Casts of text columns to a contract's types; what does not parse is null."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""PostgreSQL."""
+"""PostgreSQL: lake, event source, tenants."""

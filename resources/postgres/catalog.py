@@ -1,4 +1,4 @@
-"""Which tables a lake on PostgreSQL has, their versions and transactions: three tables beside those of the rows.
+"""Catalog of a lake on PostgreSQL: tables, versions and transactions.
 
 Rows of version ``v`` are those with ``_added <= v AND (_gone IS NULL OR _gone > v)``.
 """

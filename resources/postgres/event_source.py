@@ -1,4 +1,4 @@
-"""Rows of PostgreSQL, or of what speaks its protocol, by a watermark column."""
+"""Event source on PostgreSQL and compatible databases: incremental pull by a watermark column."""
 
 from __future__ import annotations
 

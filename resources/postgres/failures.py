@@ -1,4 +1,4 @@
-"""What PostgreSQL says went wrong, as one of our errors: by its SQLSTATE, or by its words where none came."""
+"""Error mapping of PostgreSQL: by SQLSTATE, or by the message where there is none."""
 
 from __future__ import annotations
 

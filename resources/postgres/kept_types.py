@@ -1,4 +1,4 @@
-"""Columns of Arrow as columns of PostgreSQL: which type keeps which, and how rows come in and out by COPY."""
+"""Mapping of Arrow types to PostgreSQL's, and rows in and out by COPY."""
 
 from __future__ import annotations
 

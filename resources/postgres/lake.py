@@ -1,4 +1,4 @@
-"""The lake on PostgreSQL: append-only tables in which each row bears the version that added it."""
+"""Lake on PostgreSQL: append-only tables in which each row has the version that added it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transactions of a lake's tables: connections that are kept for the next one, and a commit whose answer was lost."""
+"""Connection pool and transactions of a lake on PostgreSQL, with recovery of a lost commit answer."""
 
 from __future__ import annotations
 

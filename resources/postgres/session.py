@@ -1,4 +1,4 @@
-"""A transaction of PostgreSQL that only reads; rows come by a cursor, some at a time."""
+"""Read-only transaction of PostgreSQL; rows come in chunks by a cursor."""
 
 from __future__ import annotations
 

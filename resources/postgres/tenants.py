@@ -1,4 +1,4 @@
-"""PostgreSQL that tenants share: each has a database of its own, and a role that can come into no other.
+"""Tenant store on PostgreSQL: a database and a role for each tenant.
 
 A database of its own, because catalogs are a database's: in one that is shared whoever is in reads the names of all
 tables and columns. In it are schemas for what must not take each other's version of the tables for its own.

@@ -1,1 +1,1 @@
-"""Spark: tables spread over machines."""
+"""Apache Spark: engine."""

@@ -1,4 +1,4 @@
-"""What keeps executors' pods from being made or from starting, in the words of whoever says so.
+"""Check of Spark executor pods: what keeps them from being created or started.
 
 Spark tells neither: it asks for pods again and again, and writes why it gets none into its log.
 """

@@ -1,4 +1,4 @@
-"""The engine on Spark: a cluster, or this machine's cores."""
+"""Engine on Spark: a cluster, or this machine's cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program of an executor's pod: Spark's executor, by the variables that Spark gives the pod.
+"""Program of a Spark executor's pod, configured by the variables that Spark gives it.
 
 ``python -m loopline.resources.pyspark.executor_pod executor``; Spark leaves the program to the image, and its own
 images have a shell script for it. This one needs Java and the distribution ``pyspark``, and no shell.

@@ -1,4 +1,4 @@
-"""What executors run: they read and write Parquet in the object store, and score.
+"""Functions that Spark executors run: read and write Parquet in the object store, and score.
 
 Their Python finds these functions by name, so it needs Loopline in the version of whoever asks.
 """

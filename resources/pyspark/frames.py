@@ -1,4 +1,4 @@
-"""Arrow tables as Spark data frames and back."""
+"""Conversion of Arrow tables to Spark data frames and back."""
 
 from __future__ import annotations
 

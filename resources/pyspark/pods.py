@@ -1,4 +1,4 @@
-"""Executors as pods of a Kubernetes cluster: what an environment says of them, in the words of Spark and Kubernetes."""
+"""Settings of Spark executors as Kubernetes pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which row of a feature view counts for each label: Spark has no as-of join, so both sides are walked as one."""
+"""Point-in-time join on Spark, which has no as-of join: both sides are merged and walked in order."""
 
 from __future__ import annotations
 

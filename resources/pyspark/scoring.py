@@ -1,4 +1,4 @@
-"""Rows of a batch scored by executors."""
+"""Batch scoring by Spark executors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Spark session that answers within bounded time, or an error that says who does not."""
+"""Spark session with deadlines: answers in bounded time, or an error that says what does not."""
 
 from __future__ import annotations
 

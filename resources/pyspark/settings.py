@@ -1,4 +1,4 @@
-"""What an environment file says of Spark."""
+"""Settings of Spark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows on their way between this process and executors: as Parquet in an object store, each call in its own folder.
+"""Staging of rows between this process and Spark executors: Parquet in an object store, a folder for each call.
 
 What executors run stands in ``executors``. A task that runs twice, after a loss or by speculation, writes two objects,
 and only the one is read whose task Spark counts.

@@ -1,1 +1,1 @@
-"""Redis: one server's memory, shared by every process that reaches it."""
+"""Redis: online store, tenants."""

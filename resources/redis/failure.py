@@ -1,4 +1,4 @@
-"""What a server's refusal, or its silence, means for whoever asked."""
+"""Error mapping of Redis: its refusals and timeouts to our errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What writes on a server that others use as well: functions that its administrator loads.
+"""Writes by Redis functions that an administrator loads, on a server shared by tenants.
 
 Whoever may run scripts of their own can hold the server for everybody, and has been able to break out of Lua more than
 once; SCAN shows the keys of all. So a tenant may do neither: it calls these, and finds its keys in lists of its own.

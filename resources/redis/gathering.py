@@ -1,4 +1,4 @@
-"""What is asked in one turn of an event loop travels together, over a connection that is made when it is needed."""
+"""Batched requests of an event loop's turn, over a connection that is opened when needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection of an event loop to Redis: commands go out as they come, replies come back in their order.
+"""Redis connection of an event loop: pipelined commands, replies in order.
 
 Source: the Redis serialization protocol (RESP2) and its pipelining. On hiredis alone: a server that only looks up never
 imports redis-py, which takes longer than a time-out may be.

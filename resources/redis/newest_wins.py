@@ -1,4 +1,4 @@
-"""Writing so that the newest event stays, whoever else writes: a script on the server decides key by key."""
+"""Conditional writes to Redis: a server-side script keeps the newest event of each key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Online features in Redis: a packed value a view and entity, of which the newest event stays.
+"""Online store on Redis: one packed value a view and entity; the newest event wins.
 
 One server, or a primary with replicas. A Redis Cluster, where keys of one request lie on many servers, is
 ``resources/redis_cluster``.

@@ -1,4 +1,4 @@
-"""Look-ups of concurrent requests travel together: those of the same turn of an event loop are one MGET."""
+"""Batched look-ups in Redis: requests of one turn of an event loop become one MGET."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tenants of one Redis server: each has an ACL user, which reaches the keys below its own prefix and no others."""
+"""Tenant store on Redis: an ACL user each, for the keys below its prefix."""
 
 from __future__ import annotations
 

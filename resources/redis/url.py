@@ -1,4 +1,4 @@
-"""What a URL of Redis looks like: one that is read otherwise than it was meant would show a part of its password."""
+"""Validation of Redis URLs; a misread one could show a part of its password."""
 
 from __future__ import annotations
 

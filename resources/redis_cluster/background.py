@@ -1,4 +1,4 @@
-"""An event loop in a thread, for callers that have none and wait."""
+"""Event loop in a background thread, for blocking callers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing so that the newest event stays: the script that one Redis server runs, on whichever server holds the key."""
+"""Conditional writes to a Redis Cluster: a script runs on the server that holds each key."""
 
 from __future__ import annotations
 

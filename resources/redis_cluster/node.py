@@ -1,4 +1,4 @@
-"""One server of the cluster, as an event loop reaches it: what is asked in one turn of the loop travels in one go."""
+"""Connection to one Redis Cluster node, with batching by turn of the event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Online features in a Redis Cluster: a packed value a view and entity, of which the newest event stays."""
+"""Online store on Redis Cluster: one packed value a view and entity; the newest event wins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scatter and gather: commands of one key each go to whoever holds it, and replies come back in their order.
+"""Scatter and gather: single-key commands go to the node that holds each key, replies come back in order.
 
 A command has one key: so none is refused while its slot moves from one server to another, as those of several are.
 """

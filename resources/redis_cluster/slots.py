@@ -1,4 +1,4 @@
-"""Which server holds a key: hash slots, who has them, and what a server says of a slot that it does not have.
+"""Hash slots of a Redis Cluster: which node holds a key, and MOVED and ASK redirections.
 
 Source: the Redis cluster specification, "Key distribution model" and "Redirection and resharding".
 """

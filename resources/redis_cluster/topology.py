@@ -1,4 +1,4 @@
-"""The servers of a cluster, and who holds what: learned from any of them, and again when one is wrong or away."""
+"""Topology of a Redis Cluster: discovers nodes and slot owners, and refreshes them when they change."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Amazon Redshift, by its PostgreSQL protocol."""
+"""Amazon Redshift: event source."""

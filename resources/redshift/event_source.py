@@ -1,4 +1,4 @@
-"""Rows of Amazon Redshift, by its PostgreSQL protocol."""
+"""Event source on Amazon Redshift: incremental pull by a watermark column."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Amazon S3, and servers that speak its protocol and that of IAM."""
+"""Amazon S3 and compatible servers: tenants."""

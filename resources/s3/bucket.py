@@ -1,4 +1,4 @@
-"""A tenant's bucket, as an administrator sees it: every version of what lies there, and what was never completed."""
+"""Administration of a tenant's S3 bucket: all versions and incomplete uploads included."""
 
 from __future__ import annotations
 

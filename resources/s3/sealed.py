@@ -1,4 +1,4 @@
-"""A secret that only its giver can read: S3 says an access key's secret once, and a tenant is made more than once."""
+"""Encryption of a tenant's access key by a password, because S3 shows its secret once only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tenants of one S3: each has a bucket and an IAM user of its own.
+"""Tenant store on S3: a bucket and an IAM user for each tenant.
 
 A bucket, and not a prefix of one that is shared: who may list a prefix only has to be kept there by conditions, which
 not every server knows, and a bucket's sizes, versions, uploads and events are then its tenant's and nobody else's.

@@ -1,1 +1,1 @@
-"""Vendors on Amazon SageMaker AI."""
+"""Amazon SageMaker AI: compute as training jobs, and serving on its endpoints."""

@@ -1,4 +1,4 @@
-"""The folder of a bucket in which tasks and answers lie."""
+"""S3 folder that holds tasks and answers of SageMaker jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking an endpoint of SageMaker's: ``InvokeEndpoint``, signed by whoever asks."""
+"""Client of a SageMaker endpoint: ``InvokeEndpoint``, signed with the caller's credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heavy work as training jobs of Amazon SageMaker AI."""
+"""Compute on Amazon SageMaker AI: tasks as training jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SageMaker's endpoints, by the verbs that managed endpoints need."""
+"""SageMaker's endpoints, as an ``EndpointService``."""
 
 from __future__ import annotations
 

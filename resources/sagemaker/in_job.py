@@ -1,4 +1,4 @@
-"""What a training job's container runs: the task that SageMaker has laid into it.
+"""Program of a SageMaker training job: runs the task that was mounted as a file.
 
 ``python -m loopline.resources.sagemaker.in_job`` needs no client, no credentials and no network of its own: the task
 is a file of an input channel, the answer one of the folder that SageMaker takes away when the container ends.

@@ -1,4 +1,4 @@
-"""What SageMaker's usual instance types have: cores, memory (as published, GiB taken for GB), GPUs.
+"""Table of SageMaker instance types: cores, memory and GPUs (as published, GiB taken for GB).
 
 SageMaker keeps some of the memory for itself: since a GiB is 7 % more than a GB, what is asked for is there.
 """

@@ -1,4 +1,4 @@
-"""The clients of one process: each call tried again while the service does not answer, each refusal told as ours."""
+"""SageMaker, S3 and CloudWatch clients, with retries and error mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training job's log, as CloudWatch Logs has it."""
+"""Log of a training job, from CloudWatch Logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``DescribeTrainingJob`` shows: where a job is, and what is wrong if it ended badly."""
+"""Status of a SageMaker training job: its phase, and why it failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training job that is asked for."""
+"""Request of a SageMaker training job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SageMaker's training jobs, by the verbs that managed jobs need."""
+"""SageMaker's training jobs, as a managed job ``Service``."""
 
 from __future__ import annotations
 

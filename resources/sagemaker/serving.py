@@ -1,4 +1,4 @@
-"""Endpoints answered by our inference server on Amazon SageMaker AI."""
+"""Serving on Amazon SageMaker AI, by our inference server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment says about the account in which trainings run."""
+"""Settings of SageMaker: where trainings run, as whom, and for how long."""
 
 from __future__ import annotations
 

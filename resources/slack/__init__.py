@@ -1,1 +1,1 @@
-"""Messages in a Slack channel."""
+"""Slack: notifier."""

@@ -1,4 +1,4 @@
-"""Messages in a Slack channel, through an incoming webhook."""
+"""Notifier for a Slack channel, by an incoming webhook."""
 
 from __future__ import annotations
 

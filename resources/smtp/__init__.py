@@ -1,1 +1,1 @@
-"""Messages by e-mail."""
+"""E-mail: notifier."""

@@ -1,4 +1,4 @@
-"""Messages by e-mail."""
+"""Notifier by e-mail (SMTP)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Snowflake."""
+"""Snowflake: event source."""

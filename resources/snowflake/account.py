@@ -1,4 +1,4 @@
-"""Which account of Snowflake is asked, as whom, and where it answers."""
+"""Snowflake account settings and sign-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A schema that is there while a block runs, and how rows come to its tables from outside."""
+"""Test delivery into Snowflake: a temporary schema, and inserts into its tables."""
 
 from __future__ import annotations
 

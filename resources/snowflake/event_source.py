@@ -1,4 +1,4 @@
-"""Rows of Snowflake, by a watermark column."""
+"""Event source on Snowflake: incremental pull of tables and queries by a watermark column."""
 
 from __future__ import annotations
 

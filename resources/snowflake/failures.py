@@ -1,4 +1,4 @@
-"""What Snowflake says went wrong, as one of our errors: by its number, or by its words where it has none of its own."""
+"""Error mapping of Snowflake: by error number, or by message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session of Snowflake for one look: statements that read, whose rows come in pieces."""
+"""Snowflake session of one pull: read-only statements, rows in chunks."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""SQLite: one file on this machine, no server."""
+"""SQLite, one file on this machine: online store."""

@@ -1,4 +1,4 @@
-"""Online features in one SQLite file: many readers and a writer, in several processes, without a server."""
+"""Online store in one SQLite file: many readers and a writer, in several processes."""
 
 from __future__ import annotations
 

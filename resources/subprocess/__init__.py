@@ -1,1 +1,1 @@
-"""Vendors that start a process of their own."""
+"""Subprocesses of this machine: compute."""

@@ -1,4 +1,4 @@
-"""Heavy work in a process of its own on this machine."""
+"""Compute on this machine: each task in a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task on several workers of this machine: one process starts them, waits, and answers for all.
+"""Distributed task on this machine: starts its workers, waits, and answers for all.
 
 ``python -m loopline.resources.subprocess.gang <folder> <workers>`` is that process; it leaves ``result.json`` (the
 first worker's) or ``error.json`` as a worker that is alone does. ``... rank <folder> <descriptor>`` is one of them.

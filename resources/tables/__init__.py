@@ -1,1 +1,1 @@
-"""Rows of tables and queries by a watermark column: what all databases that are asked for rows share."""
+"""Shared code of event sources on databases: incremental pull of tables and queries by a watermark column."""

@@ -1,4 +1,4 @@
-"""How late it is by two clocks, either of which may be wrong: the database's and this machine's."""
+"""Present time by two clocks, the database's and this machine's, either of which may be wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How content comes to a table from outside, as the kit of event sources wants it: its rows have one instant."""
+"""Test delivery into a table, for the event source kit."""
 
 from __future__ import annotations
 

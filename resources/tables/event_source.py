@@ -1,4 +1,4 @@
-"""Rows of a database by a watermark column, as arrivals."""
+"""Event source on a database: base class, incremental pull by a watermark column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of a database while one look takes rows."""
+"""Interface of a database session of one pull: read-only statements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which table a source is, as an environment file says it, and what is asked of it."""
+"""Table settings of a source: table or query, watermark column, and its SQL."""
 
 from __future__ import annotations
 

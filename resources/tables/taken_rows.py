@@ -1,4 +1,4 @@
-"""Rows as text, as the contract wants them and as files of pages hold them; and which of them were there before."""
+"""Pulled rows as text and Parquet, and which of them the last pull already had."""
 
 from __future__ import annotations
 

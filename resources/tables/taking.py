@@ -1,4 +1,4 @@
-"""One look at a table: rows that were not taken become pages, each row in one page.
+"""Incremental pull of a table: reads from the watermark, and stores new rows as pages, each row once.
 
 Rows are read from ``start`` on, by watermark, where every row below ``start`` was taken. Those above it that were there
 at the last look are known by its answer, which is kept beside the log, and left out; one that has changed since, and is

@@ -1,1 +1,1 @@
-"""Rows that are asked for: what sources of rows have in common, whoever gives them."""
+"""Incremental pull: shared code of event sources that ask for rows and store them as pages."""

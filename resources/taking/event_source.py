@@ -1,4 +1,4 @@
-"""Rows that somebody is asked for, as arrivals: each is taken once and kept as part of a page."""
+"""Event source by incremental pull: base class; pulled rows are stored as pages."""
 
 from __future__ import annotations
 

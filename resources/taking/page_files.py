@@ -1,4 +1,4 @@
-"""Pages as files: what is copied when a source moves to another landing."""
+"""Stored pages as files, for a migration."""
 
 from __future__ import annotations
 

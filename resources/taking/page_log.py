@@ -1,4 +1,4 @@
-"""Which pages were taken of a source: a log whose pieces are written once, so that all processes agree on it.
+"""Log of the pages pulled from a source, in pieces that are each written once (first writer wins).
 
 ``<folder>/log/<number>.json`` is one page: when it could be known, and ``cursor``, from where its source goes on behind
 it. A page is there once this piece is, and its rows were written before; who finds the number taken lost the race,

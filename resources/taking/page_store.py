@@ -1,4 +1,4 @@
-"""The store of pulled pages: a folder, or a prefix of an object store; both by keys that are written once."""
+"""Store of pulled pages: write-once keys in a folder or an object store."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Vault, and OpenBao, which speaks its API."""
+"""HashiCorp Vault and OpenBao: secret store, remote signing keys."""

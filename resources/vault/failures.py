@@ -1,4 +1,4 @@
-"""What is told of a Vault that cannot be reached, whatever it was asked."""
+"""Error mapping of an unreachable Vault."""
 
 from __future__ import annotations
 

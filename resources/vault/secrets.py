@@ -1,4 +1,4 @@
-"""Secrets in Vault's key-value engine, version 2."""
+"""Secret store on Vault's key-value engine, version 2."""
 
 from __future__ import annotations
 

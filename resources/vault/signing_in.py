@@ -1,4 +1,4 @@
-"""How a process signs in to Vault, and does so again before its token is over."""
+"""Sign-in to Vault, renewed before the token expires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of Vault's transit engine, which sign and never leave it."""
+"""Remote signing keys on Vault's transit engine."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Vertex AI: heavy work as its custom jobs, and endpoints."""
+"""Vertex AI: compute as its custom jobs, and serving on its endpoints."""

@@ -1,4 +1,4 @@
-"""The folder of a Cloud Storage bucket in which tasks, answers and claims lie."""
+"""Cloud Storage folder that holds tasks, answers and claims of Vertex AI jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking an endpoint of Vertex AI's: ``rawPredict``, with the token of whoever asks."""
+"""Client of a Vertex AI endpoint: ``rawPredict``, with the caller's token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who makes the job of a name: Vertex AI gives jobs numbers and takes any display name twice, the bucket does not.
+"""Claims of job names in a bucket, because Vertex AI accepts a display name twice.
 
 A claim is an object that only one caller can have created. When the job is made its number is written there. A claim
 without a number is somebody's who is at it, or who died: it is taken over once it has not changed for some minutes.

@@ -1,4 +1,4 @@
-"""Heavy work as custom jobs of Google Cloud's Vertex AI."""
+"""Compute on Google Cloud's Vertex AI: tasks as custom jobs."""
 
 from __future__ import annotations
 

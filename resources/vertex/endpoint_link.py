@@ -1,4 +1,4 @@
-"""The clients of one process that makes endpoints, over HTTP, which forks survive, and what their refusals are."""
+"""Vertex AI clients for endpoints and models, fork-safe, with error mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vertex AI's endpoints, by the verbs that managed endpoints need."""
+"""Vertex AI's endpoints, as an ``EndpointService``."""
 
 from __future__ import annotations
 

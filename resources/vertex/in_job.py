@@ -1,4 +1,4 @@
-"""What a custom job's container runs: the task that lies in the mounted bucket.
+"""Program of a Vertex AI custom job: runs the task that lies in the mounted bucket.
 
 ``python -m loopline.resources.vertex.in_job <task> <folder>`` reads the one and leaves answer and log in the other.
 Who the workers are stands in ``CLUSTER_SPEC``, as Vertex AI writes it for every job.

@@ -1,4 +1,4 @@
-"""The clients of one process, over HTTP, which forks survive: each call tried again while Google does not answer."""
+"""Vertex AI and Cloud Storage clients, fork-safe, with retries and error mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a custom job of Vertex AI shows: where it is, and what is wrong if it ended badly."""
+"""Status of a Vertex AI custom job: its phase, and why it failed."""
 
 from __future__ import annotations
 

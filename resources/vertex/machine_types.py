@@ -1,4 +1,4 @@
-"""What Vertex AI's usual machine types have: cores, memory (as published, GiB taken for GB), GPUs and their kind."""
+"""Table of Vertex AI machine types: cores, memory and GPUs (as published, GiB taken for GB)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Vertex AI is doing to an endpoint or a model, and what became of what it did last."""
+"""Long-running operations of Vertex AI on an endpoint or model: those in progress, and the last failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The custom job that is asked for."""
+"""Request of a Vertex AI custom job."""
 
 from __future__ import annotations
 

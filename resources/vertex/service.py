@@ -1,4 +1,4 @@
-"""Vertex AI's custom jobs, by the verbs that managed jobs need."""
+"""Vertex AI's custom jobs, as a managed job ``Service``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints answered by our inference server on Vertex AI."""
+"""Serving on Vertex AI, by our inference server."""
 
 from __future__ import annotations
 

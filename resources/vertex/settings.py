@@ -1,4 +1,4 @@
-"""What an environment says about the project in which trainings run."""
+"""Settings of Vertex AI: where trainings run, as whom, and for how long."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Messages by HTTP, for whatever program acts on them."""
+"""Webhook: notifier."""

@@ -1,4 +1,4 @@
-"""Messages as JSON by HTTP POST, signed."""
+"""Notifier by webhook: a signed HTTP POST of JSON."""
 
 from __future__ import annotations
 
