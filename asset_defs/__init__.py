@@ -1,4 +1,4 @@
-"""How the platform becomes Dagster: a factory a domain."""
+"""Dagster definitions of the platform: one factory a domain."""
 
 from typing import TYPE_CHECKING, Any
 

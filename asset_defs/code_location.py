@@ -1,4 +1,4 @@
-"""The module that ``workspace.yaml`` names: each attribute is a team's definitions.
+"""Dagster code locations: each attribute of this module is a team's definitions, loaded on access.
 
 ``python_module: {module_name: loopline.asset_defs.code_location, attribute: retail}`` loads the team ``retail``; a
 team's package needs no Dagster of its own. ``loopline`` is the platform's own location.

@@ -1,4 +1,4 @@
-"""A team's code server, whose runs start at once: ``python -m loopline.asset_defs.code_server TEAM ...``.
+"""Code server of a team, which forks runs: ``python -m loopline.asset_defs.code_server TEAM ...``.
 
 Further arguments are those of ``dagster api grpc``, which this is but for the start of run workers.
 """

@@ -1,4 +1,4 @@
-"""A model declared in ``defs.yaml`` as a Dagster Component: ``type: asset_defs.LooplineModel``."""
+"""Dagster Component of a model declared in ``defs.yaml``: ``type: asset_defs.LooplineModel``."""
 
 from collections.abc import Sequence
 from typing import Self

@@ -1,4 +1,4 @@
-"""The quality of a source over time as asset checks: what landed, against what landed before."""
+"""Asset checks of a source's data quality: the newest landing against earlier ones."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Explanations as assets: one a model that asks for them, partitioned by day, made in the night after."""
+"""Assets of daily explanations: one a model that asks for them, partitioned by day."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""Each night a sample of every view's entities is computed whole and compared with what is held and served."""
+"""Nightly job that audits feature views: recomputes a sample of entities and compares."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""A feature view as an asset: its offline table, and the newest rows online.
+"""Asset of a feature view: materializes its offline table, and its newest rows online.
 
 Its data version is what the view means, not which rows it has: rows of the past stay as they were known, so that a
 training set is out of date by another definition and not by another day. ``table_version`` says which rows.

@@ -1,4 +1,4 @@
-"""Figures as metadata: an entry each, for Dagster plots over time only what is a number of its own."""
+"""Metadata entries of numbers, one each, because Dagster plots only single numbers over time."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Raw rows as assets: one landing gives accepted rows and dead letters.
+"""Assets of raw data: a landing gives accepted rows and dead letters.
 
 Their data version is the contract's: new rows are the daily business of whatever reads them, another contract is not.
 """

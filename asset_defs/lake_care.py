@@ -1,4 +1,4 @@
-"""A team's tables are tidied once a day, while little else goes on; and Dagster forgets old runs of routine."""
+"""Daily job that compacts a team's tables, removes old versions, and deletes old routine runs."""
 
 from datetime import timedelta
 

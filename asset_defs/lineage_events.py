@@ -1,4 +1,4 @@
-"""What Dagster knows of a run as lineage: each step reads the parents of its assets and writes them."""
+"""Lineage events of a run, made from Dagster's events: what each step read and wrote."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Live traffic as assets: the prediction log, drift with its report, and quality when labels arrive."""
+"""Assets of monitoring: prediction log, drift with its report, and live quality."""
 
 from collections.abc import Iterator
 from dataclasses import fields

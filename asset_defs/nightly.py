@@ -1,4 +1,4 @@
-"""What is made of some models each night, a day at a time: their job, its days, and the schedule that asks for them."""
+"""Factory of nightly daily-partitioned assets, with their job and schedule."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

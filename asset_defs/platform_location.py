@@ -1,4 +1,4 @@
-"""The platform's own code location: what is the whole organisation's and no team's is computed here, and only here."""
+"""The platform's own code location: what belongs to the whole organisation and to no team."""
 
 import dagster as dg
 

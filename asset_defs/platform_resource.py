@@ -1,4 +1,4 @@
-"""The bound platform as a Dagster resource, opened once a process."""
+"""Dagster resource that gives assets the bound platform, opened once a process."""
 
 from functools import cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What Dagster keeps of an error that leaves a body of ours, with all that it was raised from, holds no secret."""
+"""Redaction of secrets in errors that Dagster records, around every asset, op, check, sensor and schedule."""
 
 import inspect
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The scorecard as assets of the platform's own: one a topic, computed together once an hour.
+"""Assets of the scorecard: one a topic, computed together once an hour.
 
 Numbers are in each materialization's metadata, so that Dagster plots them; the lake holds the whole history.
 """

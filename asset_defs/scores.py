@@ -1,4 +1,4 @@
-"""Batch scoring as assets: one a model that declares a batch, partitioned by day, scored in the night after."""
+"""Assets of batch scoring: one a model that declares a batch, partitioned by day."""
 
 import dagster as dg
 

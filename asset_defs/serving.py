@@ -1,4 +1,4 @@
-"""A deployment as an asset: materializing it only starts a rollout; a short job takes each step."""
+"""Asset of a deployment: materializing it starts a rollout, whose steps are short jobs."""
 
 from collections.abc import Iterator
 

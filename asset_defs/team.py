@@ -1,4 +1,4 @@
-"""A team's declarations as Dagster definitions."""
+"""Dagster definitions of a team: assets, jobs, sensors and schedules."""
 
 import os
 from collections.abc import Iterator

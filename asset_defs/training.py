@@ -1,4 +1,4 @@
-"""Training set and model as assets, gates as a check of the model that runs before its deployment."""
+"""Assets of training: training set and model, with the gates as an asset check before deployment."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What is used of Dagster that is not its public API, and nothing else."""
+"""Private Dagster APIs that we use, kept in this package only."""

@@ -1,4 +1,4 @@
-"""Classes of Dagster's that ours extend where its parts are pods; not its public API, as in ``dagster_private``."""
+"""Private Dagster base classes that our pod components extend; see ``dagster_private``."""
 
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster._core.launcher.base import CheckRunHealthResult

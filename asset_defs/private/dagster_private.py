@@ -1,4 +1,4 @@
-"""What we use of Dagster that is not its public API, in one place; its test names what an upgrade broke."""
+"""Private Dagster APIs that we use; a test names what an upgrade broke."""
 
 import contextlib
 import gc

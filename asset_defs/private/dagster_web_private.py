@@ -1,8 +1,8 @@
-"""What we use of Dagster's web server that is not its public API: where it asks who may, and of what.
+"""Private APIs of Dagster's web server: hooks that authorize what it shows and does.
 
-It has hooks for permissions, but some of its changes ask none of them, and some ask about another thing than they
-change. So here everything that it does is led past ``Doors``: its permissions, each mutation, what a run printed, and
-each of its routes. Its test names what an upgrade broke.
+The web server has hooks for permissions, but some of its changes ask none of them, and some ask about another thing
+than they change. So here everything that it does is led past ``Doors``: its permissions, each mutation, what a run
+printed, and each of its routes. Its test names what an upgrade broke.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Which code locations something is of that a request to Dagster names: by what is private to it, in one place."""
+"""Code locations that a request to Dagster's web server concerns, found by its private API."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

@@ -1,1 +1,1 @@
-"""Runs of Dagster: asked about, counted, forgotten, and which cycle each belongs to."""
+"""Dagster runs: queries, quota, cleanup, and the cycle that each belongs to."""

@@ -1,4 +1,4 @@
-"""Dagster keeps every run and all its events for ever: those of routine are forgotten, those of cycles stay."""
+"""Cleanup of Dagster runs: deletes old routine runs with their events, keeps those of cycles."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

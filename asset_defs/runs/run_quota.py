@@ -1,4 +1,4 @@
-"""How many runs may wait or be under way at once, where the environment has a quota of them.
+"""Run quota: limits how many Dagster runs are queued or in progress.
 
 What a sensor wants waits where it comes from: an arrival in landing, a cycle in the ledger, answers in the prediction
 log; it is asked for again at the next look. A run that somebody else submits, by hand, by a schedule or as a day of a

@@ -1,4 +1,4 @@
-"""Says which runs are under way: what sensors ask before they request another."""
+"""Queries of Dagster runs, for sensors that decide whether to request another."""
 
 import os
 from collections.abc import Mapping

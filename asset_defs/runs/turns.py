@@ -1,4 +1,4 @@
-"""Which cycle a run belongs to: what a person starts, cancels or runs again in Dagster ends in the ledger."""
+"""Link between Dagster runs and retraining cycles: starts, cancellations and retries end in the ledger."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager

@@ -1,1 +1,1 @@
-"""Sensors and schedules: what starts a run, and when."""
+"""Dagster sensors and schedules: what starts a run, and when."""

@@ -1,4 +1,4 @@
-"""The last arrow: drift opens a cycle in the ledger, and an open cycle gets its run.
+"""Sensor of retraining cycles: opens one on drift, and starts the run of each open one.
 
 The sensor only reconciles: whatever the ledger says is open is run, found again after a crash, and closed when its
 run has failed for good. So a cycle may be opened by anyone who writes to the ledger (a person, a schedule, drift).

@@ -1,4 +1,4 @@
-"""What has arrived is landed: a sensor looks often, a schedule once in a while."""
+"""Sensor and schedules of ingestion: start a run when something has arrived."""
 
 import time
 from dataclasses import replace

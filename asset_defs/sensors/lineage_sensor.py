@@ -1,4 +1,4 @@
-"""What made what is told to the lineage that the environment binds; where it binds none, there is no sensor."""
+"""Sensor that reports runs to the lineage backend, where the environment binds one."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Enough new predictions make a window: the monitoring assets of that model are materialized.
+"""Sensor of monitoring: materializes a model's monitoring assets when predictions fill a window.
 
 The same look sees whether endpoints are ready and have come to what was asked of them.
 """

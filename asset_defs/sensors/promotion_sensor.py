@@ -1,4 +1,4 @@
-"""What a merged change wishes of a team's models is carried out, once each: a run only where something is due."""
+"""Sensor of promotion requests: starts a run for each merged request that is not carried out yet."""
 
 import dagster as dg
 

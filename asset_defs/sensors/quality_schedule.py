@@ -1,4 +1,4 @@
-"""Labels come whether or not anybody asks the model: each night the live quality of all models is measured."""
+"""Nightly schedule of live quality: measures every model, since labels come without requests."""
 
 import dagster as dg
 

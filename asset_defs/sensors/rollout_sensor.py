@@ -1,4 +1,4 @@
-"""Running rollouts are judged at each tick: harm is undone at once, any other step is a run's."""
+"""Sensor of rollouts: rolls back harm at once, and starts a run for any other step."""
 
 import time
 

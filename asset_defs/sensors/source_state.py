@@ -1,4 +1,4 @@
-"""What the ingest sensor remembers of each source between its looks, in its cursor."""
+"""Cursor of the ingest sensor: its state of each source."""
 
 from __future__ import annotations
 
