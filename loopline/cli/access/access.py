@@ -28,7 +28,7 @@ access = LazyGroup(
         "end": ("loopline.cli.access.access:end", "Take a role back."),
         "list": ("loopline.cli.access.access:list_", "Who asked for which role, who granted it, and until when."),
     },
-    "Roles for a while.",
+    "Temporary roles: requested, granted by another person, ending by themselves.",
 )
 _BY = click.option("--by", metavar="NAME", help="Who; you when left out.")
 

@@ -28,13 +28,13 @@ audit = LazyGroup(
         "key": (f"{_HERE}:key", "Show the public key, for whoever verifies; of one that is rotated every version."),
         "seal": (f"{_HERE}:seal", "Seal and anchor what is new now; the watchdog does so by itself."),
         "verify": (f"{_HERE}:verify", "Was an entry changed, removed, inserted or reordered? Which?"),
-        "retain": (f"{_KEPT}:retain", "Let go of entries that are past their time; their hashes stay."),
+        "retain": (f"{_KEPT}:retain", "Delete entries past their retention; their hashes stay."),
         "list": (f"{_HERE}:list_entries", "Who did what, the newest first."),
         "export": (f"{_OUT}:export", "Write entries with their proofs, or as OCSF or CEF."),
         "prove": (f"{_OUT}:prove", "Write the proof of one entry."),
         "role": (f"{_HERE}:role", "Let a role of PostgreSQL append to the record, and never change it."),
     },
-    "Who decided what, and that nobody rewrote it.",
+    "Audit log: who decided what, and that nobody rewrote it.",
 )
 
 

@@ -24,10 +24,10 @@ subject = LazyGroup(
     "subject",
     {
         "access": ("loopline.cli.access.person:access", "Everything that is held on a person, as one document."),
-        "erase": ("loopline.cli.access.person:erase", "Erase a person wherever they are; look again later."),
+        "erase": ("loopline.cli.access.person:erase", "Erase a person's rows everywhere, or look again later."),
         "admit": ("loopline.cli.access.person:admit", "Let an erased person's rows land again."),
     },
-    "What is held on a person: show it, erase it, look again.",
+    "Data subject requests: show or erase what is held on a person.",
 )
 _KEYS = click.argument("keys", nargs=-1, required=True, metavar="ENTITY=KEY...")
 

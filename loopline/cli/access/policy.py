@@ -23,15 +23,12 @@ if TYPE_CHECKING:
 policy = LazyGroup(
     "policy",
     {
-        "validate": (
-            "loopline.cli.access.policy:validate",
-            "Hold policies and roles to the schema: file:line, and the fix.",
-        ),
-        "test": ("loopline.cli.access.policy:test", "Ask decision tables: who may do what, and by which policy."),
+        "validate": ("loopline.cli.access.policy:validate", "Validate policies and roles: file:line, and the fix."),
+        "test": ("loopline.cli.access.policy:test", "Run decision tables: test cases of who may do what."),
         "who-can": ("loopline.cli.access.policy:who_can", "Everybody who may do something."),
         "why": ("loopline.cli.access.policy:why", "Why a person may, or may not, and who can grant it."),
     },
-    "Who may decide what, by Cedar policies.",
+    "Authorization by Cedar policies.",
 )
 _PRODUCTION = click.option(
     "--production/--no-production", default=None, help="As in a production environment; as this one is when left out."

@@ -25,7 +25,7 @@ signing = LazyGroup(
         "verify": (f"{_HERE}:verify", "Are a model's packages, in the registry and here, what a trainer signed?"),
         "sign": (f"{_HERE}:sign", "Sign a version that was registered before, with the key of whoever trains."),
     },
-    "Who trained what is loaded.",
+    "Signed model packages: trainers' keys, verification, signing.",
 )
 
 

@@ -23,13 +23,13 @@ tenant = LazyGroup(
     "tenant",
     {
         "create": (f"{_MODULE}:create", "Make a tenant in each store; again completes or mends one."),
-        "list": (f"{_MODULE}:list_", "Who there is, and what became of each."),
+        "list": (f"{_MODULE}:list_", "All tenants, with the state of each."),
         "show": (f"{_MODULE}:show", "What a tenant has in each store, and whether it may come in."),
         "suspend": (f"{_MODULE}:suspend", "Stop a tenant's work, and keep what it has."),
         "resume": (f"{_MODULE}:resume", "Let a tenant in again, to all that it has."),
         "delete": (f"{_MODULE}:delete", "Remove a tenant with all that it has, and prove it."),
     },
-    "Who shares stores with others, and nothing in them.",
+    "Tenants, who share stores but no data.",
 )
 _ON = click.option("--on", metavar="FILE", help="The operator's file. [LOOPLINE_TENANTS]")
 _BY = click.option("--by", metavar="NAME", help="Who; you when left out.")

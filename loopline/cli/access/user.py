@@ -28,7 +28,7 @@ user = LazyGroup(
         "password": (f"{_MODULE}:password", "Give an account another password; who is signed in by it is signed out."),
         "remove": (f"{_MODULE}:remove", "Take an account away; who is signed in by it is signed out."),
     },
-    "Accounts of a small team that has no provider: the file that sign_in.accounts names.",
+    "Local accounts, for teams without an identity provider: the file that sign_in.accounts names.",
 )
 _STDIN = click.option("--password-stdin", is_flag=True, help="Read the password from standard input, its first line.")
 

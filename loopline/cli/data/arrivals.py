@@ -26,13 +26,10 @@ arrivals = LazyGroup(
     "arrivals",
     {
         "list": ("loopline.cli.data.arrivals:show", "What landed of a source, and what of it is withdrawn."),
-        "withdraw": (
-            "loopline.cli.data.arrivals:withdraw",
-            "Take an arrival back: nothing is erased, it holds no longer.",
-        ),
+        "withdraw": ("loopline.cli.data.arrivals:withdraw", "Withdraw an arrival: its rows stay, but no longer hold."),
         "restore": ("loopline.cli.data.arrivals:restore", "Let a withdrawn arrival hold again."),
     },
-    "What arrived of a source; take an arrival back.",
+    "Landed arrivals of a source: list, withdraw, restore.",
 )
 
 

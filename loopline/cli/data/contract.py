@@ -32,7 +32,7 @@ contract = LazyGroup(
         ),
         "check": ("loopline.cli.data.contract_check:check", "Which rows of a CSV file break a contract, and why."),
     },
-    "What a source's rows must be.",
+    "Data contracts: what a source's rows must be.",
 )
 WIDTH = 70
 """Letters of a reason on a terminal; JSON has all of them."""

@@ -21,10 +21,10 @@ data = LazyGroup(
     "data",
     {
         "quarantine": ("loopline.cli.data.data:quarantine", "Leave a window of a source's time out of training."),
-        "release": ("loopline.cli.data.data:release", "Learn from it again."),
+        "release": ("loopline.cli.data.data:release", "End a quarantine: training learns from it again."),
         "list": ("loopline.cli.data.data:show", "What is left out now, since when and why."),
     },
-    "Windows of time that training leaves out as bad.",
+    "Quarantines: time windows of bad data that training leaves out.",
 )
 
 

@@ -21,16 +21,16 @@ COLUMNS = ("arrived_at", "name", "line", "reasons", "row")
 dead_letters = LazyGroup(
     "dead-letters",
     {
-        "list": (
-            "loopline.cli.data.dead_letters:show",
-            "Rows and files of a source that broke its contract, with reasons.",
-        ),
+        "list": ("loopline.cli.data.dead_letters:show", "Rows and files that broke a source's contract, and why."),
         "export": ("loopline.cli.data.dead_letters:export", "Write them to a CSV file, to mend them there."),
-        "replay": ("loopline.cli.data.dead_letters:replay", "Hold them, mended or not, against the contract of today."),
+        "replay": ("loopline.cli.data.dead_letters:replay", "Check them again, mended or not, and land what passes."),
         "retry": ("loopline.cli.data.refused_files:retry", "Try refused files again at the next landing."),
-        "dismiss": ("loopline.cli.data.refused_files:dismiss", "Say that nothing is to be done: the alarm is over."),
+        "dismiss": (
+            "loopline.cli.data.refused_files:dismiss",
+            "Dismiss refused files, or dead letters: ends the alarm.",
+        ),
     },
-    "Rows, and whole files, that broke their contract.",
+    "Dead letters: rows, and whole files, that broke their contract.",
 )
 
 

@@ -19,8 +19,8 @@ COLUMNS = ("table", "files", "deleted", "pinned versions", "problem")
 
 lake = LazyGroup(
     "lake",
-    {"tidy": ("loopline.cli.data.lake:tidy", "Merge small files, and let old versions go that nothing needs.")},
-    "The lake's tables.",
+    {"tidy": ("loopline.cli.data.lake:tidy", "Merge small files, and remove old versions that nothing needs.")},
+    "Lake maintenance.",
 )
 
 

@@ -30,10 +30,7 @@ features = LazyGroup(
             "loopline.cli.features.features_serve:serve",
             "Serve registry, online features and training sets over HTTP.",
         ),
-        "audit": (
-            "loopline.cli.features.features_audit:audit",
-            "Compute entities whole, and compare with what is served.",
-        ),
+        "audit": ("loopline.cli.features.features_audit:audit", "Recompute entities, and compare with what is served."),
         "refill": (
             "loopline.cli.features.features:refill",
             "Write a view's newest rows online again, for a store that is new.",
@@ -43,7 +40,7 @@ features = LazyGroup(
             "Write a team's views as a Feast repository.",
         ),
     },
-    "Feature views.",
+    "Feature views: registry, feature service, audit, online store.",
 )
 
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 alarms = LazyGroup(
     "alarms",
     {
-        "list": ("loopline.cli.installation.alarms:list_alarms", "What is wrong now, since when, and who was told."),
-        "acknowledge": ("loopline.cli.installation.alarms:acknowledge", "Take an alarm on: nobody else is told of it."),
+        "list": ("loopline.cli.installation.alarms:list_alarms", "Active alarms: since when, and who was notified."),
+        "acknowledge": ("loopline.cli.installation.alarms:acknowledge", "Acknowledge an alarm: it is not sent again."),
     },
-    "What is wrong: alarms as they stand.",
+    "Active alarms: list them, acknowledge one.",
 )
 
 

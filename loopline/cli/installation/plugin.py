@@ -25,7 +25,7 @@ plugin = LazyGroup(
             "Load teams, check what they declare, run views on empty tables.",
         )
     },
-    "Whether the installed teams hold together.",
+    "Check that the installed teams load and are consistent.",
 )
 
 

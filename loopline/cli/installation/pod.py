@@ -18,11 +18,11 @@ pod = LazyGroup(
     {
         "code-server": (f"{_MODULE}:code_server", "A team's code location, whose light runs are processes beside it."),
         "web-server": (f"{_MODULE}:web_server", "Dagster's pages and GraphQL; as many as you like."),
-        "daemon": (f"{_MODULE}:daemon", "Sensors, schedules and the queue; of several one works."),
+        "daemon": (f"{_MODULE}:daemon", "Sensors, schedules and the run queue; of several, the elected leader works."),
         "run": (f"{_MODULE}:run", "A run of a team whose runs are pods; the launcher starts it."),
         "prepare": (f"{_MODULE}:prepare", "Make Dagster's tables, which every other one does if need be."),
     },
-    "What one container of a cluster runs: Dagster's parts, which share PostgreSQL and no disk.",
+    "Entry points of the containers of a Kubernetes installation: Dagster's processes, which share PostgreSQL.",
 )
 _ANYWHERE = "0.0.0.0"  # noqa: S104 - a pod listens where its Service finds it
 _workspace = click.option(

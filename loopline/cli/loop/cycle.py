@@ -28,12 +28,12 @@ cycle = LazyGroup(
     {
         "start": ("loopline.cli.loop.cycle:start", "Open a cycle: train, judge, roll out."),
         "list": ("loopline.cli.loop.cycle:every", "Every cycle of a model, with cause and verdict."),
-        "show": ("loopline.cli.loop.cycle:show", "One cycle: its holds, what it waits for, and its story."),
+        "show": ("loopline.cli.loop.cycle:show", "One cycle: its holds, what it waits for, and its history."),
         "cost": ("loopline.cli.loop.cycle_cost:cost", "What a model's trainings used, and what that costs."),
         "close": ("loopline.cli.loop.cycle_ends:close", "End an open cycle as failed."),
-        "proceed": ("loopline.cli.loop.cycle_ends:proceed", "Let a cycle learn though checks of its data fail."),
+        "proceed": ("loopline.cli.loop.cycle_ends:proceed", "Let a held cycle train although checks of its data fail."),
     },
-    "Turns of the loop: open one, list them, show one, end one.",
+    "Retraining cycles: start one, list them, show one, end one.",
 )
 
 

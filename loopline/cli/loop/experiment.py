@@ -22,16 +22,13 @@ if TYPE_CHECKING:
 experiment = LazyGroup(
     "experiment",
     {
-        "plan": ("loopline.cli.loop.experiment:planned", "How many entities it needs, and how many days."),
-        "start": (
-            "loopline.cli.loop.experiment:start",
-            "Let a version answer beside the live one until one is better.",
-        ),
+        "plan": ("loopline.cli.loop.experiment:planned", "Sample size and duration of an experiment."),
+        "start": ("loopline.cli.loop.experiment:start", "Start an experiment between a version and the live one."),
         "show": ("loopline.cli.loop.experiment:show", "How an experiment stands, and how earlier ones ended."),
         "look": ("loopline.cli.loop.experiment:look", "Look at what is known by now, and act on it."),
         "stop": ("loopline.cli.loop.experiment:stop", "End it: the candidate is taken back, or goes on."),
     },
-    "Two versions side by side until it is known which does better.",
+    "A/B tests of two versions: plan, start, show, stop.",
 )
 SEEN = ("looked (UTC)", "candidate", "stable", "difference", "interval")
 

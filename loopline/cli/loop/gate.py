@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 gate = LazyGroup(
     "gate",
     {
-        "show": ("loopline.cli.loop.gate:show", "What the gates said of a version."),
-        "override": ("loopline.cli.loop.gate:override", "Let a version pass a gate that it failed, by name."),
+        "show": ("loopline.cli.loop.gate:show", "Gate verdicts of a version."),
+        "override": ("loopline.cli.loop.gate:override", "Let a version pass a gate that it failed, in your name."),
     },
-    "What the gates said; let a version pass one by name.",
+    "Gate verdicts of a version; override one in your name.",
 )
 
 

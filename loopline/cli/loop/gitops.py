@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 gitops = LazyGroup(
     "gitops",
     {
-        "diff": ("loopline.cli.loop.gitops:diff", "What Git says of models, and what holds."),
-        "apply": ("loopline.cli.loop.gitops:apply", "Carry out what was merged, once each."),
+        "diff": ("loopline.cli.loop.gitops:diff", "Promotion requests in Git against what is live."),
+        "apply": ("loopline.cli.loop.gitops:apply", "Carry out merged promotion requests, once each."),
     },
-    "What was merged of models, and what holds.",
+    "Promotion requests in Git: compare with what is live, apply.",
 )
 _FOLDER = click.argument("folder", metavar="[FOLDER]", required=False, type=click.Path(file_okay=False, path_type=Path))
 

@@ -18,10 +18,10 @@ rollout = LazyGroup(
     "rollout",
     {
         "list": ("loopline.cli.loop.rollout:show", "Every rollout that runs, is held or is watched."),
-        "hold": ("loopline.cli.loop.rollout:hold", "Keep a rollout at its percent; harm still takes it back."),
+        "hold": ("loopline.cli.loop.rollout:hold", "Hold a rollout at its percent; harm still rolls it back."),
         "resume": ("loopline.cli.loop.rollout:resume", "Let a rollout that is held go on."),
     },
-    "Rollouts under way: list them, hold one, let it go on.",
+    "Rollouts in progress: list them, hold one, resume it.",
 )
 
 

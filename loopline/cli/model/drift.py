@@ -21,21 +21,12 @@ if TYPE_CHECKING:
 drift = LazyGroup(
     "drift",
     {
-        "show": (
-            "loopline.cli.model.drift_shown:show",
-            "How the newest windows or days were judged, and by which columns.",
-        ),
-        "link": (
-            "loopline.cli.model.drift_link:link",
-            "Sign a link to the newest page, for whoever may not open the portal.",
-        ),
-        "ui": (
-            "loopline.cli.model.drift_shown:ui",
-            "Open the drawn pages in the interface of the vendor that drew them.",
-        ),
-        "simulate": ("loopline.cli.model.drift:simulate", "Move a column and see whether it would alarm."),
+        "show": ("loopline.cli.model.drift_shown:show", "Drift verdicts of the newest windows or days, by column."),
+        "link": ("loopline.cli.model.drift_link:link", "Sign a link to the newest drift report, to be shared."),
+        "ui": ("loopline.cli.model.drift_shown:ui", "Open the drift reports in their vendor's own interface."),
+        "simulate": ("loopline.cli.model.drift:simulate", "Shift a column and see whether that would raise an alarm."),
     },
-    "What moved, and would it be noticed?",
+    "Drift of a model: verdicts, reports, and simulation of a shift.",
 )
 
 

@@ -21,22 +21,19 @@ model = LazyGroup(
     "model",
     {
         "status": ("loopline.cli.model.model:status", "What is live, what is on its way, and how it does."),
-        "promote": (
-            "loopline.cli.model.model_promote:promote",
-            "Let a version be rolled out, now or by a pull request.",
+        "promote": ("loopline.cli.model.model_promote:promote", "Roll a version out, now or by a pull request."),
+        "trials": ("loopline.cli.model.model_trials:trials", "Trials of a version's hyperparameter search, by score."),
+        "refresh": ("loopline.cli.model.model_refresh:refresh", "Apply a new image or size to endpoints now."),
+        "retire": ("loopline.cli.model.model_retire:retire", "End the endpoint of a model that no team declares."),
+        "card": ("loopline.cli.model.model_card:card", "Write a version's model card."),
+        "annex": ("loopline.cli.model.model_card:annex", "Write its documentation by the EU AI Act's Annex IV."),
+        "sbom": ("loopline.cli.model.model_card:sbom", "Write its software bill of materials, as CycloneDX."),
+        "export-edge": (
+            "loopline.cli.model.model_edge:export_edge",
+            "Export a version as ONNX, with a scoring script.",
         ),
-        "trials": (
-            "loopline.cli.model.model_trials:trials",
-            "What the search of a version tried, and how good each was.",
-        ),
-        "refresh": ("loopline.cli.model.model_refresh:refresh", "Let a new image or size reach endpoints now."),
-        "retire": ("loopline.cli.model.model_retire:retire", "End the endpoint of a model that is no more."),
-        "card": ("loopline.cli.model.model_card:card", "What a version is, learnt from and does, as a card."),
-        "annex": ("loopline.cli.model.model_card:annex", "The same under the headings of the EU AI Act's Annex IV."),
-        "sbom": ("loopline.cli.model.model_card:sbom", "What a version needs where it is loaded, as CycloneDX."),
-        "export-edge": ("loopline.cli.model.model_edge:export_edge", "A version as a folder that runs on a device."),
     },
-    "What a model is doing now; promote a version; its card; end an endpoint; take one to a device.",
+    "Models: status, promotion, search trials, model card, retirement, edge export.",
 )
 
 
