@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from loopline.cli.lazy import LazyGroup
+from loopline.cli.output import table
 
 COMMANDS = {
     "init": (
@@ -112,10 +115,22 @@ def main() -> None:
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        click.echo(f"loopline {version('loopline')}")
+        click.echo(table(_made_of()))
         context.exit()
 
 
-loopline.params.append(click.Option(["--version"], is_flag=True, expose_value=False, callback=_version))
+def _made_of() -> list[tuple[str, str]]:
+    """Return what a report of a defect begins with: versions as installed, without importing what they are of."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    rows = [("python", f"{platform.python_version()} ({platform.python_implementation()})")]
+    rows += [("platform", f"{platform.system()} {platform.release()} {platform.machine()}")]
+    for name in ("dagster", "mlflow-skinny", "mlflow"):
+        with suppress(PackageNotFoundError):
+            rows.append((name, version(name)))
+    return [("loopline", version("loopline")), *rows]
+
+
+_VERSION = "Say which release this is, and what it runs on."
+loopline.params.append(click.Option(["--version"], is_flag=True, expose_value=False, callback=_version, help=_VERSION))
