@@ -32,6 +32,10 @@ COMMANDS = {
         "loopline.cli.installation.conformance:conformance",
         "Hold the vendors of an environment to their promises, where they really are.",
     ),
+    "doctor": (
+        "loopline.cli.installation.doctor:doctor",
+        "Whether this machine has what the environment needs; each gap with its fix.",
+    ),
     "status": ("loopline.cli.installation.status:status", "What is there and live, at each site and here."),
     "quota": ("loopline.cli.access.quota:quota", "What the environment may use, and how much of it is used."),
     "model": ("loopline.cli.model.model:model", "What a model is doing now."),
