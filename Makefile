@@ -92,7 +92,7 @@ pythons: $(TOOLS) ## The core of the tests under Python 3.12 and 3.13, where thi
 	@scripts/system-packages.sh
 	@scripts/pythons.sh
 
-check: $(TOOLS) ## Style, types, arrows, spelling, dependencies, credentials
+check: $(TOOLS) ## Style, types, arrows, spelling, dependencies, credentials, workflows
 	$(BIN)/ruff check .
 	$(BIN)/python scripts/guard.py
 	$(BIN)/ruff format --check .
@@ -101,6 +101,7 @@ check: $(TOOLS) ## Style, types, arrows, spelling, dependencies, credentials
 	$(BIN)/lint-imports --config floors.toml
 	$(BIN)/codespell
 	$(BIN)/deptry .
+	$(BIN)/zizmor --offline --quiet --strict-collection .github/workflows
 	$(BIN)/loopline policy validate
 	$(BIN)/loopline policy test
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/loopline contract diff --since HEAD~1; fi

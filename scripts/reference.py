@@ -138,6 +138,8 @@ def _vendor(name: str, vendor: Any) -> Iterator[str]:
     for field, info in vendor.model_fields.items():
         default = "required" if info.is_required() else f"`{info.get_default(call_default_factory=True)!r}`"
         yield f"- `{field}`: {_type(info.annotation)}, {default}"
+    if vendor.extras:
+        yield from ("", f"Needs the extra {' and '.join(f'`{extra}`' for extra in vendor.extras)}.")
     if vendor.can:
         yield from ("", f"Beyond the promises it can: {', '.join(sorted(vendor.can))}.")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from loopline.cli.lazy import LazyGroup
+from loopline.cli.output import table
 
 COMMANDS = {
     "init": (
@@ -25,6 +28,10 @@ COMMANDS = {
     "conformance": (
         "loopline.cli.installation.conformance:conformance",
         "Test the vendors of an environment against their contracts' promises.",
+    ),
+    "doctor": (
+        "loopline.cli.installation.doctor:doctor",
+        "Whether this machine has what the environment needs; each gap with its fix.",
     ),
     "status": ("loopline.cli.installation.status:status", "Teams, live versions and alarms, at each site and here."),
     "quota": ("loopline.cli.access.quota:quota", "Usage and limit of each quota of the environment."),
@@ -91,10 +98,22 @@ def main() -> None:
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        click.echo(f"loopline {version('loopline')}")
+        click.echo(table(_made_of()))
         context.exit()
 
 
-loopline.params.append(click.Option(["--version"], is_flag=True, expose_value=False, callback=_version))
+def _made_of() -> list[tuple[str, str]]:
+    """Return what a report of a defect begins with: versions as installed, without importing what they are of."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    rows = [("python", f"{platform.python_version()} ({platform.python_implementation()})")]
+    rows += [("platform", f"{platform.system()} {platform.release()} {platform.machine()}")]
+    for name in ("dagster", "mlflow-skinny", "mlflow"):
+        with suppress(PackageNotFoundError):
+            rows.append((name, version(name)))
+    return [("loopline", version("loopline")), *rows]
+
+
+_VERSION = "Say which release this is, and what it runs on."
+loopline.params.append(click.Option(["--version"], is_flag=True, expose_value=False, callback=_version, help=_VERSION))

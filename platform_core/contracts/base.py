@@ -20,13 +20,15 @@ class Vendor(BaseModel, abc.ABC):
     """An implementation of a contract; its fields are what an environment file may set.
 
     ``can`` names, as data, what this vendor does beyond the contract's promises. ``open_fields`` are fields whose
-    values others may read, such as a pod's manifest: no secret is put there. Written out, a vendor shows no password
-    that stands in a URL or under a key that is a credential's.
+    values others may read, such as a pod's manifest: no secret is put there. ``extras`` are those of its distribution
+    without which it does nothing; what only some settings need is named when it is used. Written out, a vendor shows no
+    password that stands in a URL or under a key that is a credential's.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, defer_build=True)
     can: ClassVar[frozenset[str]] = frozenset()
     open_fields: ClassVar[frozenset[str]] = frozenset()
+    extras: ClassVar[tuple[str, ...]] = ()
 
     def __eq__(self, other: object) -> bool:
         """Say that vendors are equal by their settings, whatever they have opened by now."""

@@ -38,6 +38,7 @@ class AwsSecretsManager(Secrets):
     ``endpoint_url`` is a VPC endpoint's, where its private name is not in force.
     """
 
+    extras = ("aws",)
     can: ClassVar[frozenset[str]] = frozenset({REMOTE})
 
     region: str = ""

@@ -28,6 +28,7 @@ class AzureKeyVault(Secrets):
     file of a certificate authority of your own, for vault and sign-in.
     """
 
+    extras = ("azure",)
     can: ClassVar[frozenset[str]] = frozenset({REMOTE})
 
     vault_url: str = Field(pattern="^https://[^/]+/?$")

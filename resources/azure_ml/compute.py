@@ -17,8 +17,10 @@ class AzureMLCompute(Settings, ManagedCompute):
 
     The image must hold Loopline and the teams' packages. A task lies in a container of Blob storage, which Azure ML
     mounts into the job as a datastore, and its answer and log come back by the same folder: no client or key is needed
-    in there. Needs the extra ``azure-ml``.
+    in there.
     """
+
+    extras = ("azure-ml",)
 
     def _open(self) -> Service:
         from loopline.resources.azure_ml.service import CommandJobs

@@ -48,10 +48,10 @@ class AzureMLServing(ManagedServing):
     ``instances`` of ``instance_type`` run; each is handed ``concurrent_requests`` at once, and has ``request_seconds``
     for an answer. A container has ``starts_seconds`` to bring its models. Callers bring a token of Microsoft Entra
     (``auth: aad_token``) or the endpoint's ``key``; ``private`` lets only a private endpoint of the workspace reach it.
-    ``endpoints`` names another URL for ``resource_manager``, ``authority`` and ``own_cloud`` are as for compute. Needs
-    the extras ``azure-ml`` and ``object-store``.
+    ``endpoints`` names another URL for ``resource_manager``, ``authority`` and ``own_cloud`` are as for compute.
     """
 
+    extras = ("azure-ml", "object-store")
     invoked: ClassVar[bool] = True
     """Its servers answer to a path that names no model as well."""
 

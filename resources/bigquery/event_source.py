@@ -21,6 +21,7 @@ class BigqueryEventSource(TableEventSource):
     process looks each ``look_seconds`` at most. ``endpoint`` is a URL other than Google's own.
     """
 
+    extras = ("gcp",)
     project: str = ""
     location: str = ""
     endpoint: str = ""

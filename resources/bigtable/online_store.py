@@ -23,6 +23,7 @@ class BigtableOnlineStore(DocumentStore):
     write that is throttled, or meets other writers, gives up when it got nowhere for ``patience_seconds``.
     """
 
+    extras = ("gcp",)
     instance: str = Field(pattern="^[a-z][a-z0-9-]{4,31}[a-z0-9]$")
     project: str | None = None
     table: str = Field("loopline", pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]{0,49}$")

@@ -23,6 +23,7 @@ class CosmosOnlineStore(DocumentStore):
     ``patience_seconds``.
     """
 
+    extras = ("azure",)
     endpoint: str = Field(pattern="^https://")
     database: str = "loopline"
     container: str = "features"

@@ -26,6 +26,7 @@ class DuckdbEngine(Engine):
     query may hold before it spills to disk.
     """
 
+    extras = ("duckdb",)
     threads: int = 1
     memory_limit: str | None = None
 

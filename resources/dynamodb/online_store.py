@@ -52,6 +52,7 @@ class DynamodbOnlineStore(OnlineStore):
     that is missing, billed by request.
     """
 
+    extras = ("aws",)
     table: str = Field("loopline-online", pattern=r"^[A-Za-z0-9_.-]{3,255}$")
     region: str | None = None
     endpoint_url: str | None = Field(None, pattern="^https?://")

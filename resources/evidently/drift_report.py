@@ -48,6 +48,7 @@ class EvidentlyDriftReport(DriftReport):
     those of the object store, and a link reads one for ``link_seconds``.
     """
 
+    extras = ("evidently",)
     store: str = ""
     storage_options: dict[str, str] = Field(default_factory=dict)
     link_seconds: int = Field(default=3600, ge=1, le=604_800)

@@ -22,6 +22,7 @@ class FirestoreOnlineStore(DocumentStore):
     meets other writers, gives up when it got nowhere for ``patience_seconds``.
     """
 
+    extras = ("gcp",)
     project: str | None = None
     database: str = "(default)"
     collection: str = Field("loopline", pattern="^[A-Za-z][A-Za-z0-9-]{0,99}$")

@@ -23,6 +23,7 @@ class GoogleSecretManager(Secrets):
     own network, with ``authority`` where its certificate is of your own authority.
     """
 
+    extras = ("gcp",)
     can: ClassVar[frozenset[str]] = frozenset({REMOTE})
 
     project: str = ""

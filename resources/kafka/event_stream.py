@@ -51,6 +51,7 @@ class KafkaEventStream(EventStream, KafkaConnection):
     records that bear a schema's id are read by it.
     """
 
+    extras = ("kafka",)
     can: ClassVar[frozenset[str]] = frozenset({TRANSACTIONS})
 
     partitions: int = Field(default=1, ge=1)

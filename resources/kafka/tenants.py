@@ -47,6 +47,7 @@ class KafkaTenants(TenantStore, KafkaConnection):
     ACL is everybody's (``allow.everyone.if.no.acl.found``) keeps nobody apart, and is refused.
     """
 
+    extras = ("kafka",)
     fields: ClassVar[tuple[str, ...]] = ("bootstrap_servers", "username", "password", "prefix")
 
     prefix: str = Field("tenant.", pattern=r"^[A-Za-z0-9._-]+$")

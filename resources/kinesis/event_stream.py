@@ -59,6 +59,7 @@ class KinesisEventStream(EventStream):
     A stream that is not there is made with ``partitions`` shards.
     """
 
+    extras = ("aws",)
     table: str
     region: str | None = None
     endpoint_url: str | None = None

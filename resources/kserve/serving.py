@@ -52,9 +52,10 @@ class KServeServing(PodServing):
     ``namespace`` and ``service_account`` may hold ``{team}``, as there.
 
     ``address`` is where KServe's gateway has a group, such as ``https://{service}-{namespace}.models.example.com``;
-    without, callers reach the predictor's Service inside the cluster. Needs the extra ``kserve``.
+    without, callers reach the predictor's Service inside the cluster.
     """
 
+    extras = ("kserve",)
     _absent: ClassVar[str] = "install KServe 0.21 or newer, or bind serving to 'kubernetes'"
 
     runtime: str = ""

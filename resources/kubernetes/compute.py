@@ -31,10 +31,10 @@ class KubernetesCompute(Settings, Compute):
     """Runs each task as a Job that is named after its key, so that any caller finds it again; a pod for each worker.
 
     The image must hold Loopline and the teams' packages. What a task needs to know travels in the Job, and its answer
-    comes back by the pod's termination message: no store is needed, and no token in the pod. Needs the extra
-    ``kubernetes``.
+    comes back by the pod's termination message: no store is needed, and no token in the pod.
     """
 
+    extras = ("kubernetes",)
     can: ClassVar[frozenset[str]] = frozenset({"cancel", "gang"})
     open_fields: ClassVar[frozenset[str]] = frozenset({"env"})
     _link: Link | None = PrivateAttr(default=None)

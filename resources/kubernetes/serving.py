@@ -33,10 +33,10 @@ class KubernetesServing(PodServing):
     ``http_gateway`` (``namespace/name`` of a Gateway) each model gets an HTTPRoute, for requests to the ``hostnames``
     (to any, if none is named), and ``address`` is that gateway's; without, callers reach the group's Service inside the
     cluster. A version is refused whose package, ``memory_factor`` times its size in each worker, does not fit into
-    ``memory_gb`` beside what the group's servers hold. ``pod_template`` adds what a cluster asks of every pod. Needs
-    the extras ``kubernetes`` and ``object-store``.
+    ``memory_gb`` beside what the group's servers hold. ``pod_template`` adds what a cluster asks of every pod.
     """
 
+    extras = ("kubernetes",)
     _absent: ClassVar[str] = "install the Gateway API's definitions, or leave serving.http_gateway out"
 
     http_gateway: str = ""

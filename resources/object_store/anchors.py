@@ -15,6 +15,7 @@ class ObjectStoreAnchors(Anchors):
     give it a default retention (S3: Object Lock in compliance mode) and this identity no right to delete.
     """
 
+    extras = ("object-store",)
     url: str
     storage_options: dict[str, str] = Field(default_factory=dict)
     _objects: Objects | None = PrivateAttr(default=None)

@@ -46,6 +46,7 @@ class ObjectStoreEventSource(EventSource):
     rclone and gsutil write it).
     """
 
+    extras = ("object-store",)
     url: str
     storage_options: dict[str, str] = Field(default_factory=dict)
     state: str = ""

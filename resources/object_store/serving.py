@@ -48,6 +48,7 @@ class ObjectStoreServing(LocalServing):
     of them signed; ``store`` is then written the same on both sides. The rest is as for ``local``.
     """
 
+    extras: ClassVar[tuple[str, ...]] = ("object-store",)
     log_delay_seconds: ClassVar[float] = 2.0
 
     root: str = ""

@@ -28,6 +28,7 @@ class OpenLineage(Lineage):
     ``api_key`` is sent as a bearer token.
     """
 
+    extras = ("openlineage",)
     url: Annotated[str, AfterValidator(lambda url: checked_url(url) if url else url)] = ""
     endpoint: str = "api/v1/lineage"
     api_key: SecretStr = SecretStr("")

@@ -21,6 +21,7 @@ class PostgresEventSource(TableEventSource):
     ``statement_seconds``. The account needs SELECT and nothing else. One process looks each ``look_seconds`` at most.
     """
 
+    extras = ("postgres",)
     url: str
     statement_seconds: float = Field(45.0, gt=0)
     sessions: ClassVar[type[PostgresSession]] = PostgresSession

@@ -32,6 +32,7 @@ class PostgresLake(Lake):
     and PostgreSQL's autovacuum gives their space to others. Tables are no files, so they are not moved by ``migrate``.
     """
 
+    extras = ("postgres",)
     can: ClassVar[frozenset[str]] = frozenset({ERASES})
 
     url: str

@@ -42,6 +42,7 @@ class PostgresTenants(TenantStore):
     passwords: where it does not, no tenant is made.
     """
 
+    extras = ("postgres",)
     fields: ClassVar[tuple[str, ...]] = ("url", *SCHEMAS)
     url: str
     prefix: str = Field("tenant_", min_length=1)

@@ -32,6 +32,7 @@ class PysparkEngine(Settings, Engine):
     Loopline with the extra ``object-store``.
     """
 
+    extras = ("spark",)
     is_light: ClassVar[bool] = False
 
     def check_rows(self, rows: pa.Table, contract: RowContract) -> Checked:

@@ -35,6 +35,7 @@ class RedisOnlineStore(OnlineStore):
     ``tenant_store.redis`` allows: it must be so from the first write on, since keys are forgotten by lists.
     """
 
+    extras = ("redis",)
     url: Annotated[str, AfterValidator(of_server)] = "redis://localhost:6379/0"
     timeout_seconds: float = Field(1.0, gt=0)
     prefix: str = "loopline:"

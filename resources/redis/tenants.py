@@ -39,6 +39,7 @@ class RedisTenants(TenantStore):
     A server whose default user needs no password keeps nobody apart, and is refused.
     """
 
+    extras = ("redis",)
     fields: ClassVar[tuple[str, ...]] = ("url", "prefix")
 
     url: Annotated[str, AfterValidator(of_server)]

@@ -35,6 +35,7 @@ class RedisClusterOnlineStore(OnlineStore):
     ``timeout_seconds``; a write waits so long for each two thousand rows.
     """
 
+    extras = ("redis",)
     url: Annotated[str, AfterValidator(of_cluster)] = "redis://localhost:6379"
     seeds: tuple[str, ...] = ()
     timeout_seconds: float = Field(1.0, gt=0)

@@ -37,6 +37,7 @@ class S3Tenants(TenantStore):
     out. Without ``access_key_id`` the administrator is whom boto3's own chain finds.
     """
 
+    extras = ("aws",)
     fields: ClassVar[tuple[str, ...]] = ("url", "endpoint", "access_key_id", "secret_access_key")
 
     prefix: str = Field("loopline-tenant-", pattern=r"^[a-z0-9][a-z0-9-]{0,37}$")

@@ -17,8 +17,10 @@ class SageMakerCompute(Settings, ManagedCompute):
 
     The image must hold Loopline and the teams' packages. A task lies in the bucket, where SageMaker takes it from, and
     its answer comes back by the folder that SageMaker takes away when the container ends: neither needs credentials
-    in the container. Needs the extra ``aws``.
+    in the container.
     """
+
+    extras = ("aws",)
 
     def _open(self) -> Service:
         from loopline.resources.sagemaker.service import TrainingJobs

@@ -38,9 +38,10 @@ class SageMakerServing(ManagedServing):
     ``instances`` of ``instance_type`` run; where a policy of Application Auto Scaling changes their number it is
     ``autoscaled``. A container has ``starts_seconds`` to bring its models. ``metrics_seconds`` (10, 30, 60 …) lets
     SageMaker publish the server's ``/metrics`` in CloudWatch. ``endpoints`` names other endpoints for ``sagemaker`` and
-    ``sagemaker-runtime``, such as those of a VPC. Needs the extras ``aws`` and ``object-store``.
+    ``sagemaker-runtime``, such as those of a VPC.
     """
 
+    extras = ("aws",)
     invoked: ClassVar[bool] = True
     """Its servers answer to SageMaker's paths as well."""
 

@@ -22,6 +22,7 @@ class SnowflakeEventSource(TableEventSource):
     one process looks each ``look_seconds`` at most. ``endpoint`` is an address other than the account's own.
     """
 
+    extras = ("snowflake",)
     account: str = Field(min_length=1)
     user: str = ""
     database: str = Field(min_length=1)

@@ -32,6 +32,7 @@ class VaultSecrets(Secrets, RemoteKeys):
     ``transit_mount`` is where keys are that sign and never leave Vault (``transit://name``).
     """
 
+    extras = ("vault",)
     can: ClassVar[frozenset[str]] = frozenset({REMOTE})
 
     url: str = ""

@@ -16,9 +16,10 @@ class VertexCompute(Settings, ManagedCompute):
     """Runs each task as a custom job on the smallest machine type that has what it asks for.
 
     The image must hold Loopline and the teams' packages. A task lies in the bucket, which Vertex AI mounts into the
-    container, and its answer and log come back by the same folder: no client or key is needed in there. Needs the
-    extra ``vertex``.
+    container, and its answer and log come back by the same folder: no client or key is needed in there.
     """
+
+    extras = ("vertex",)
 
     def _open(self) -> Service:
         from loopline.resources.vertex.service import CustomJobs

@@ -36,10 +36,10 @@ class VertexServing(ManagedServing):
     chance, only leads from one set of machines to another. ``store`` is ``gs://bucket/prefix``, reached by
     ``service_account``, which may hold ``{team}``. ``instances`` of ``machine_type`` run, and up to ``most_instances``
     while their processors are busy. A container has ``starts_seconds`` to bring its models. ``endpoints`` names other
-    URLs for ``vertex`` and ``prediction``, such as those of Private Service Connect. Needs the extras ``vertex`` and
-    ``object-store``.
+    URLs for ``vertex`` and ``prediction``, such as those of Private Service Connect.
     """
 
+    extras = ("vertex", "object-store")
     invoked: ClassVar[bool] = True
     """Its servers answer to Vertex AI's path as well."""
 

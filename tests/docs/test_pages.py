@@ -13,10 +13,15 @@ import pytest
 from loopline.cli import loopline
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(ROOT.joinpath("docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.joinpath("docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]+\]\((?!https?://)(?P<file>[^)#]*)(#(?P<anchor>[^)]+))?\)")
 FENCE = re.compile(r"^```\w+\n# (?P<path>[\w./-]+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^(?:    |\$ )(loopline [a-z-][^#>|&;\n]+)|`(loopline [a-z-][^`]+)`", re.MULTILINE)
+TARGET = re.compile(r"(?:^(?:    |\$ )|`)make ([a-z-]+)", re.MULTILINE)
+PLACE = re.compile(r"`(\.?\w+/(?:[\w.-]+/)*(?:[\w-]+\.\w+)?)")
+"""A path, or the folders before what stands in angle brackets."""
+MADE = {"dist/", "build/"}
+"""What commands write, and Git does not know."""
 EXECUTED = "tutorials"
 """Pages below this folder make the files that they show."""
 
@@ -56,6 +61,22 @@ def test_commands_exist(page):
         options = {option for param in command.params for option in param.opts} | {"--help", "--version"}
         unknown = {word for word in words if word.startswith("--")} - options
         assert not unknown, f"{plain or quoted}: no {unknown}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_make_targets_exist(page):
+    """Every ``make`` that a page shows is a target of the Makefile."""
+    targets = re.findall(r"^([a-z-]+):", ROOT.joinpath("Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    unknown = set(TARGET.findall(page.read_text(encoding="utf-8"))) - set(targets)
+    assert not unknown, f"no target {', '.join(unknown)}"
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "MAINTAINING.md"])
+def test_places_for_changes_exist(name):
+    """Every file or folder that these pages send people to is there, up to what they name themselves."""
+    paths = set(PLACE.findall(ROOT.joinpath(name).read_text(encoding="utf-8"))) - MADE
+    assert len(paths) >= 10
+    assert [path for path in paths if not ROOT.joinpath(path).exists()] == []
 
 
 def test_the_readme_is_short_and_runs_early():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -136,3 +139,23 @@ def test_shared_options_may_stand_before_the_command(world, words, tmp_path, mon
     json.loads(done.stdout)
     assert (tmp_path / "other").exists()
     assert not (tmp_path / ".loopline").exists()
+
+
+VERSION = """
+import contextlib, sys
+from loopline.cli import loopline
+with contextlib.suppress(SystemExit):
+    loopline.main(["--version"])
+print(*sorted({"dagster", "mlflow", "numpy", "pydantic", "rich"} & sys.modules.keys()), file=sys.stderr)
+"""
+
+
+def test_the_version_names_what_it_runs_on():
+    """Each as it is installed, one a line; no library is imported for that."""
+    done = subprocess.run([sys.executable, "-c", VERSION], capture_output=True, text=True, check=True)
+    told = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    installed = {name: version(name) for name in ("loopline", "dagster", "mlflow-skinny", "mlflow")}
+    assert installed.items() <= told.items()
+    assert told.keys() == {*installed, "python", "platform"}
+    assert told["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+    assert done.stderr.strip() == ""
