@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 """How often it is looked up which version is live; also how long a turn waits for its first record."""
-LAST_LOOKS = 5
-"""So often in a row nothing may come until who works ``once`` has done."""
+LAST_LOOKS, JOIN_LOOKS = 5, 60
+"""So often in a row nothing may come until who works ``once`` has done: once it has partitions, and before."""
 READ = ("partition", "offset", "next", "key", "value")
 """What is looked at of each record by itself."""
 Answers = Mapping[str, "Sequence[Record]"]
@@ -89,14 +89,20 @@ class StreamScorer:
             LooplineError: trying again would not help, such as nothing being live.
         """
         idle = 0
-        while not stop.is_set() and not (once and idle >= LAST_LOOKS):
+        while not stop.is_set() and not (once and idle >= (LAST_LOOKS if self._joined else JOIN_LOOKS)):
+            joined = self._joined
             try:
-                idle = 0 if self.turn(LOOK_SECONDS) else idle + 1
+                idle = 0 if self.turn(LOOK_SECONDS) or joined != self._joined else idle + 1
             except Transient as error:
                 self.report(redacted(f"{type(error).__name__}: {error}"))
                 self.failures[type(error).__name__] += 1
                 self._start_over()
                 stop.wait(error.delay_seconds)
+
+    @property
+    def _joined(self) -> bool:
+        """Say whether the group has given this member its partitions, which may take seconds on a busy machine."""
+        return self.member.moves > 0
 
     def turn(self, wait_seconds: float) -> int:
         """Score what is there, log it, and commit answers, dead records and the place; gives the records done."""

@@ -148,6 +148,7 @@ def test_who_has_ended_and_was_not_waited_for_is_not_waited_for():
     marked = subprocess.Popen(sleeper, start_new_session=True, env={**os.environ, MARK: mark})
     try:
         assert reaper.alive(ended.pid)
+        until(lambda: MARK in psutil.Process(marked.pid).environ())  # a program that begins shows none for a moment
         began = time.monotonic()
         reaper.end({ended.pid}, grace_seconds=60)
         assert end_marked(mark, grace_seconds=60) == 1

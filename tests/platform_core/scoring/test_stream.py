@@ -231,6 +231,22 @@ def test_a_store_that_is_away_is_waited_for(shop: Any, scorer: Any, monkeypatch:
     assert rows(shop, "shop/ask.dead") == []
 
 
+def test_who_works_once_waits_for_its_partitions(shop: Any, scorer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group may need longer to let a member in than nothing may come afterwards."""
+    ask(shop, request(0))
+    scoring = scorer(shop)
+    take, waits, nothing = scoring.member.take, iter(range(9)), rows_of_none(shop)
+    monkeypatch.setattr(scoring.member, "take", lambda *given: take(*given) if next(waits, None) is None else nothing)
+    monkeypatch.setattr("loopline.platform_core.scoring.stream.LOOK_SECONDS", 0.0)
+    scoring.run(threading.Event(), once=True)
+    assert [answer["id"] for answer in said(shop)] == ["c0"]
+
+
+def rows_of_none(shop: Any) -> Any:
+    """Return no records, as they are taken from a stream."""
+    return shop.platform.event_stream.read("shop/ask", {}, 9).slice(0, 0)
+
+
 def test_a_look_up_that_outlives_its_turn(shop: Any, scorer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where another one failed it is stopped: its record is scored again, and stands in the log once."""
     store = type(shop.platform.online_store)
