@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import grimp
@@ -52,6 +52,10 @@ class Reach:
         """Return the import graph; a second, or two."""
         return grimp.build_graph("loopline", "tests", "scripts", "benchmarks", *TEAMS, cache_dir=None)
 
+    def __init__(self) -> None:
+        """Keep what was found of a path, for each group asks again."""
+        self._groups_of, self._below = cache(self._find_groups), cache(self._find_below)
+
     def groups(self, changed: Iterable[str]) -> dict[str, str]:
         """Return, by group that is reached, the first path that reaches it and how many others do."""
         found: dict[str, list[str]] = {}
@@ -78,7 +82,7 @@ class Reach:
         chain = () if test == module else self.graph.find_shortest_chain(test, module)
         return len(self.graph.modules) if chain is None else len(chain)
 
-    def _groups_of(self, path: str) -> set[str]:
+    def _find_groups(self, path: str) -> set[str]:
         found = set(AS_PROCESSES) if path.startswith(PRODUCT) else set()
         if path.endswith(".py") and module_of(path) in self.graph.modules:
             importers = {module.replace(".", "/") + ".py" for module in self._importers(path)}
@@ -99,9 +103,11 @@ class Reach:
             return set()
         found = {module, *self.graph.find_downstream_modules(module)}
         for conftest in [one for one in found if one.startswith("tests.") and one.endswith(".conftest")]:
-            folder = conftest.removesuffix("conftest")
-            found |= {one for one in self.graph.modules if one.startswith(folder)}
+            found |= self._below(conftest.removesuffix("conftest"))
         return found
+
+    def _find_below(self, folder: str) -> set[str]:
+        return {one for one in self.graph.modules if one.startswith(folder)}
 
     def _names(self, path: str) -> re.Pattern[str] | None:
         """Return what test files say that use a module without an import: a vendor's name, or a plugin's fixtures."""
