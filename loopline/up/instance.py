@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from loopline.asset_defs.runs.orphans import UNDER_WAY
 from loopline.up.dagster_home import STAMP
 
 ORPHAN = "whoever ran this run is gone: 'loopline up' ended before it did"
@@ -24,8 +25,7 @@ def main() -> None:
 
 def fail_orphans(instance: dg.DagsterInstance) -> int:
     """Mark runs as failed that were under way; their processes ended with the supervisor. Queued runs stay queued."""
-    under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    orphans = instance.get_runs(dg.RunsFilter(statuses=under_way))
+    orphans = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
     for run in orphans:
         instance.report_run_failed(run, ORPHAN)
     return len(orphans)

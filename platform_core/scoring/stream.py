@@ -89,20 +89,15 @@ class StreamScorer:
             LooplineError: trying again would not help, such as nothing being live.
         """
         idle = 0
-        while not stop.is_set() and not (once and idle >= (LAST_LOOKS if self._joined else JOIN_LOOKS)):
-            joined = self._joined
+        while not stop.is_set() and not (once and idle >= (LAST_LOOKS if self.member.moves else JOIN_LOOKS)):
+            moves = self.member.moves
             try:
-                idle = 0 if self.turn(LOOK_SECONDS) or joined != self._joined else idle + 1
+                idle = 0 if self.turn(LOOK_SECONDS) or self.member.moves != moves else idle + 1
             except Transient as error:
                 self.report(redacted(f"{type(error).__name__}: {error}"))
                 self.failures[type(error).__name__] += 1
                 self._start_over()
                 stop.wait(error.delay_seconds)
-
-    @property
-    def _joined(self) -> bool:
-        """Say whether the group has given this member its partitions, which may take seconds on a busy machine."""
-        return self.member.moves > 0
 
     def turn(self, wait_seconds: float) -> int:
         """Score what is there, log it, and commit answers, dead records and the place; gives the records done."""
