@@ -104,6 +104,7 @@ check: $(TOOLS) ## Style, types, arrows, spelling, dependencies, credentials
 	$(BIN)/loopline policy validate
 	$(BIN)/loopline policy test
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/loopline contract diff --since HEAD~1; fi
+	$(BIN)/python -m scripts.breaking
 
 peers: $(TOOLS) ## The environments of the projects that we are compared with
 	@for pins in benchmarks/peers/*.txt; do scripts/peer.sh $$(basename $$pins .txt); done
