@@ -47,7 +47,7 @@ demo: $(TOOLS)
 else
 demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story; ENVIRONMENT=aws, gcp, azure, aws-endpoint: on a cloud's emulators
 	@scripts/system-packages.sh run
-	$(BIN)/loopline demo
+	$(BIN)/loopline demo $(ARGS)
 endif
 
 up: $(INSTALLED) ## The same, left running to look at
