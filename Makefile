@@ -47,7 +47,7 @@ demo: $(TOOLS)
 else
 demo: $(INSTALLED) ## Two years of real orders through the whole loop, as a story; ENVIRONMENT=aws, gcp, azure, aws-endpoint: on a cloud's emulators
 	@scripts/system-packages.sh run
-	$(BIN)/loopline demo
+	$(BIN)/loopline demo $(ARGS)
 endif
 
 up: $(INSTALLED) ## The same, left running to look at
@@ -105,6 +105,7 @@ check: $(TOOLS) ## Style, types, arrows, spelling, dependencies, credentials, wo
 	$(BIN)/loopline policy validate
 	$(BIN)/loopline policy test
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/loopline contract diff --since HEAD~1; fi
+	$(BIN)/python -m scripts.breaking
 
 peers: $(TOOLS) ## The environments of the projects that we are compared with
 	@for pins in benchmarks/peers/*.txt; do scripts/peer.sh $$(basename $$pins .txt); done

@@ -65,8 +65,8 @@ def of(stage: Stage, teller: Teller, tally: Tally, trouble: str, asked: Asked = 
         **(likeness.told(stage, asked) if asked and not trouble else {}),
     }
     broken = _broken(facts, tally, trouble, dead_letters=stage.story.dead_letters)
-    page = _page(facts, broken, stage.story.rows, _picture(stage) if not trouble else [])
-    return Outcome(not broken, facts | {"held": not broken, "broken": broken}, page)
+    last = page(facts, broken, stage.story.rows, _picture(stage) if not trouble else [])
+    return Outcome(not broken, facts | {"held": not broken, "broken": broken}, last)
 
 
 def _landed(stage: Stage) -> dict[str, Any]:
@@ -187,13 +187,12 @@ def _known(value: float | None) -> str:
     return "unknown" if value is None else _shown(value, 3)
 
 
-def _page(facts: dict[str, Any], broken: list[str], rows: str, picture: list[str]) -> str:
+def page(facts: dict[str, Any], broken: list[str], rows: str, picture: list[str]) -> str:
+    """Return the story's last page, of facts; ``rows`` is what a row is called, ``picture`` the team's drawing."""
     named, lived = (_NAMES.get(facts[one], facts[one]) for one in ("metric", "metric_of_life"))
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in facts["dead_letters_by_reason"].items())
     lines = [
         "",
-        f"  {facts['rows']:,} {rows} of {facts['files']} files landed; {facts['dead_letters']:,} dead letters",
-        *([f"    ({reasons})"] if reasons else []),
+        *landed_lines(facts, rows),
         *_drift_lines(facts["drift"], named),
         *_drill_lines(facts["drill"], named),
         *(
@@ -206,13 +205,25 @@ def _page(facts: dict[str, Any], broken: list[str], rows: str, picture: list[str
             f"  {facts['skew']['rows']:,} answers asked again by the offline path, feature by feature: "
             f"{facts['skew']['differing']} differ"
         ),
-        f"  {facts['requests_served']:,} requests served, {facts['requests_failed']} failed",
+        served_line(facts),
         *_likeness_lines(facts),
         *(["", *(f"  {line}" for line in picture)] if picture else []),
         "",
         "  The story did not hold: " + "; ".join(broken) if broken else "  The story held.",
     ]
     return "\n".join(lines)
+
+
+def landed_lines(facts: dict[str, Any], rows: str) -> list[str]:
+    """Say how much landed, and why the rest did not."""
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in facts["dead_letters_by_reason"].items())
+    landed = f"  {facts['rows']:,} {rows} of {facts['files']} files landed; {facts['dead_letters']:,} dead letters"
+    return [landed, *([f"    ({reasons})"] if reasons else [])]
+
+
+def served_line(facts: dict[str, Any]) -> str:
+    """Say how many requests were answered."""
+    return f"  {facts['requests_served']:,} requests served, {facts['requests_failed']} failed"
 
 
 def _estimate_lines(estimated: dict[str, Any], named: str) -> list[str]:

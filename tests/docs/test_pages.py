@@ -14,6 +14,7 @@ from loopline.cli import loopline
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.joinpath("docs").rglob("*.md"))]
+INDEX = ROOT / "docs" / "README.md"
 LINK = re.compile(r"\[[^\]]+\]\((?!https?://)(?P<file>[^)#]*)(#(?P<anchor>[^)]+))?\)")
 FENCE = re.compile(r"^```\w+\n# (?P<path>[\w./-]+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^(?:    |\$ )(loopline [a-z-][^#>|&;\n]+)|`(loopline [a-z-][^`]+)`", re.MULTILINE)
@@ -82,8 +83,18 @@ def test_places_for_changes_exist(name):
 def test_the_readme_is_short_and_runs_early():
     """A stranger sees what to type on the first screen."""
     lines = ROOT.joinpath("README.md").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 120
+    assert len(lines) <= 110
     assert any("make demo" in line for line in lines[:30])
+
+
+def test_the_index_has_every_page_once():
+    """Of ``docs``; decisions have an index of their own."""
+    found = [INDEX.parent / link["file"] for link in LINK.finditer(INDEX.read_text(encoding="utf-8"))]
+    decisions = INDEX.with_name("decisions")
+    pages = {page for kind in ("*.md", "*.ipynb") for page in INDEX.parent.rglob(kind)} - {INDEX}
+    wanted = {page for page in pages if decisions not in page.parents} | {decisions / "README.md"}
+    listed = [page for page in found if INDEX.parent in page.resolve().parents]
+    assert sorted(listed) == sorted(wanted)
 
 
 def followed(words: list[str]) -> click.Command:
