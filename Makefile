@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
+SITE := .venv-docs
+SITE_TOOLS := $(SITE)/.installed
 # Of the tests: twice as many as CI's machine has cores, because they wait for servers that they start.
 WORKERS ?= 4
 TEAMS := $(addprefix -e ,$(wildcard plugins/*))
@@ -15,7 +17,7 @@ IN_PARALLEL = $$(command -v eatmydata) $(BIN)/python -m pytest -n $(WORKERS) --d
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-heavy quick flaky ci cluster images lowest pythons check peers bench habits format constraints clean
+.PHONY: help install demo up test test-heavy quick flaky ci cluster images lowest pythons check docs peers bench habits format constraints clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +36,12 @@ $(TOOLS): $(INSTALLED) sdk/python/pyproject.toml
 	@echo "Installing what the tests and checks need: a minute or two, 2 GB more"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' $(TEAMS) -e sdk/python
+	touch $@
+
+$(SITE_TOOLS): pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(SITE)/bin/uv pip install --quiet --python $(SITE)/bin/python -c constraints.txt --group docs
 	touch $@
 
 install: $(INSTALLED) ## Loopline and the demo's team into .venv, without test tools
@@ -107,6 +115,10 @@ check: $(TOOLS) ## Style, types, arrows, spelling, dependencies, credentials, wo
 	@if git rev-parse -q --verify HEAD~1 >/dev/null; then $(BIN)/loopline contract diff --since HEAD~1; fi
 	$(BIN)/python -m scripts.breaking
 
+docs: $(SITE_TOOLS) ## The documentation site, in build/site; any warning fails it
+	$(SITE)/bin/python scripts/docs_site.py
+	$(SITE)/bin/zensical build --strict --clean
+
 peers: $(TOOLS) ## The environments of the projects that we are compared with
 	@for pins in benchmarks/peers/*.txt; do scripts/peer.sh $$(basename $$pins .txt); done
 
@@ -125,7 +137,7 @@ format: $(TOOLS) ## Rewrite files to the style
 
 constraints: $(TOOLS) ## Resolve dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --extra dev --extra postgres --extra laptop pyproject.toml sdk/python/pyproject.toml -o constraints.txt
+		--no-emit-find-links --extra dev --extra postgres --extra laptop --group docs pyproject.toml sdk/python/pyproject.toml -o constraints.txt
 
 clean: ## Forget state and environment
-	rm -rf $(VENV) .loopline
+	rm -rf $(VENV) $(SITE) build .cache .loopline

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import psycopg2
@@ -31,6 +31,9 @@ from tests.repeats import repeats
 from tests.s3_server import S3Server
 from tests.waiting import until
 from tests.workers import LONGEST, Together
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 gc.disable()  # until all tests are there: of what is imported nothing goes, and to look for it took a fifth of the time
 # how long an example takes is the machine's affair, which others use as well
@@ -211,6 +214,18 @@ def own_redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Start Chromium for one module: while its driver runs, this thread has a loop, and nobody else may start one."""
+    path = needs("chromium", "chromium-browser", "google-chrome")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="module")

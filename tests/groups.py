@@ -290,9 +290,10 @@ GROUPS: dict[str, Group] = {
         prepare=EMULATORS,
     ),
     "pages": Group(
-        "pages in Chromium and under an HTML validator, their looks and weight, and traces",
-        240,
+        "pages in Chromium and under an HTML validator, their looks and weight, the documentation site, and traces",
+        300,
         (
+            "tests/docs/test_site.py",
             "tests/loopline/portal/test_in_chromium_clicks.py",
             "tests/loopline/portal/test_valid_html.py",
             "tests/loopline/portal/test_weight.py",
@@ -301,6 +302,7 @@ GROUPS: dict[str, Group] = {
             "tests/loopline/portal/test_in_chromium_looks.py",
             "tests/acme/test_traces.py",
         ),
+        prepare=("make .venv-docs/.installed",),
     ),
     "packages": Group(
         "what others install: the wheel, templates, a team and a vendor from outside, the SDK in Java",

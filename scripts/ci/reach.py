@@ -26,6 +26,8 @@ BY_FOLDER = {
     "scripts/lowest.sh": {"lowest"},
     "scripts/core-tests.sh": {"lowest"},
     "docs/tutorials/": {"tutorials"},
+    "docs/site.css": {"pages"},
+    "docs/site.js": {"pages"},
     "docs/": set(),
     "sdk/": set(),
     "README.md": set(),
@@ -39,6 +41,7 @@ BY_FOLDER = {
     "benchmarks/": set(),
     ".ci/": set(),
     "Makefile": set(),
+    "mkdocs.yml": {"pages"},
 }
 """By the beginning of a path that is no Python module of the graph; the first that fits decides."""
 _FIXTURE = re.compile(r"^@pytest\.fixture.*?^def (\w+)", re.MULTILINE | re.DOTALL)

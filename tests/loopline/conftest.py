@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,10 +33,6 @@ from loopline.platform_core.loop.ledger.ledger import Entry
 from loopline.platform_core.monitor.drift.profile import build_profile
 from loopline.platform_core.platform import Platform
 from loopline.platform_core.turn import start_rollout
-from tests.machine import needs
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 CORNER = Path(__file__).parent / "corner"
 T0 = datetime(2011, 3, 1, 12, 0, tzinfo=UTC)
@@ -237,15 +233,3 @@ def forget_modules() -> None:
     yield
     for name in [name for name in sys.modules if name.startswith(("broken_", "corner_", "paper_"))]:
         sys.modules.pop(name)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Start Chromium for one module: while its driver runs, this thread has a loop, and nobody else may start one."""
-    path = needs("chromium", "chromium-browser", "google-chrome")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
