@@ -17,7 +17,7 @@ IN_PARALLEL = $$(command -v eatmydata) $(BIN)/python -m pytest -n $(WORKERS) --d
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-heavy quick flaky ci cluster images lowest pythons check docs peers bench habits format constraints clean
+.PHONY: help install demo up test test-heavy quick flaky ci cluster images release lowest pythons check docs peers bench habits format constraints clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -91,6 +91,10 @@ cluster: $(TOOLS) ## A Kubernetes of its own with what the chart needs beside it
 
 images: $(TOOLS) ## Images of a release as OCI archives with a bill of materials, without Docker
 	$(BIN)/python -m scripts.images
+
+release: $(TOOLS) ## VERSION=x.y.z of a clean tree, into build/release: packages, images, chart, provenance; signed by RELEASE_KEY=file.pem
+	@test -n "$(VERSION)" || { echo "say which: make release VERSION=x.y.z" >&2; exit 2; }
+	$(BIN)/python -m scripts.release $(VERSION) $(if $(RELEASE_KEY),--key $(RELEASE_KEY))
 
 lowest: $(TOOLS) ## The lower bounds of pyproject.toml: the oldest versions that are allowed, under test
 	@scripts/system-packages.sh

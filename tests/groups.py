@@ -335,9 +335,10 @@ GROUPS: dict[str, Group] = {
         prepare=("scripts/peer.sh feast", "scripts/peer.sh kserve"),
     ),
     "releases": Group(
-        "what a platform engineer installs: images, alert rules under promtool, rights of Terraform's roles",
-        240,
+        "what a platform engineer installs: a release, images, alert rules under promtool, rights of Terraform's roles",
+        300,
         (
+            "tests/deploy/test_release.py::test_a_release_is_whole_and_its_sums_hold",
             "tests/deploy/test_images.py",
             "tests/deploy/test_alerts.py::test_rules_fire_on_what_they_are_for*",
             "tests/deploy/terraform/test_rights_aws.py",

@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,22 +44,51 @@ def write_layer(target: Path, files: Iterable[tuple[Path, str]]) -> Path:
 
 def write_image(target: Path, image: Image) -> Path:
     """Write the archive; it appears whole or not at all."""
-    part = target.with_suffix(".part")
-    with tarfile.open(part, "w") as archive:
+    with _archive(target) as archive:
         there = [{"digest": digest, "size": size} for digest, size in image.below]
         layers = [*there, *(_layer(archive, layer) for layer in image.layers)]
-        config = _blob(archive, _config(image, [layer["digest"] for layer in layers]))
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": f"{_KIND}.manifest.v1+json",
-            "config": {"mediaType": f"{_KIND}.config.v1+json", **config},
-            "layers": [{"mediaType": f"{_KIND}.layer.v1.tar", **layer} for layer in layers],
-        }
-        entry = {"mediaType": manifest["mediaType"], **_blob(archive, manifest), "annotations": _names(image.name)}
-        _add(archive, "index.json", json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode())
+        config = _config(image, [layer["digest"] for layer in layers])
+        kinds = (f"{_KIND}.config.v1+json", f"{_KIND}.layer.v1.tar")
+        _name(archive, kinds, config, layers, _names(image.name))
+    return target
+
+
+def write_artifact(target: Path, kinds: tuple[str, str], config: dict[str, Any], file: Path, tag: str) -> Path:
+    """Write an archive of one file that is no image and lies in registries as images do, such as a chart.
+
+    ``kinds`` are the media types of its config and of the file.
+    """
+    with _archive(target) as archive:
+        layers = [_layer(archive, file)]
+        _name(archive, kinds, config, layers, {"org.opencontainers.image.ref.name": tag})
+    return target
+
+
+@contextmanager
+def _archive(target: Path) -> Iterator[tarfile.TarFile]:
+    part = target.with_suffix(".part")
+    with tarfile.open(part, "w") as archive:
+        yield archive
         _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
     part.rename(target)
-    return target
+
+
+def _name(
+    archive: tarfile.TarFile,
+    kinds: tuple[str, str],
+    config: dict[str, Any],
+    layers: list[dict[str, Any]],
+    names: dict[str, str],
+) -> None:
+    """Write a manifest of what is in an archive, and the index that names it."""
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": f"{_KIND}.manifest.v1+json",
+        "config": {"mediaType": kinds[0], **_blob(archive, config)},
+        "layers": [{"mediaType": kinds[1], **layer} for layer in layers],
+    }
+    entry = {"mediaType": manifest["mediaType"], **_blob(archive, manifest), "annotations": names}
+    _add(archive, "index.json", json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode())
 
 
 def digest_and_size(layer: Path) -> tuple[str, int]:
@@ -71,6 +101,11 @@ def _of_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
     info.uid = info.gid = 0
     info.uname = info.gname = ""
     return info
+
+
+def _of_one_time(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.mtime, info.mode = 0, 0o644
+    return _of_root(info)
 
 
 def _names(name: str) -> dict[str, str]:
@@ -93,7 +128,7 @@ def _config(image: Image, digests: list[str]) -> dict[str, Any]:
 
 def _layer(archive: tarfile.TarFile, path: Path) -> dict[str, Any]:
     digest, size = digest_and_size(path)
-    archive.add(path, arcname=f"blobs/{digest.replace(':', '/')}")
+    archive.add(path, arcname=f"blobs/{digest.replace(':', '/')}", filter=_of_one_time)
     return {"digest": digest, "size": size}
 
 

@@ -117,11 +117,12 @@ def _layer(target: Path, files: Iterable[tuple[Path, str]]) -> Path:
     """Write a layer: links are followed, all belongs to root, and has one time and what rights it needs."""
     with tarfile.open(target, "w", format=tarfile.GNU_FORMAT, dereference=True) as tar:
         for path, name in files:
-            tar.add(path, arcname=name.lstrip("/"), filter=_same_everywhere)
+            tar.add(path, arcname=name.lstrip("/"), filter=same_everywhere)
     return target
 
 
-def _same_everywhere(info: tarfile.TarInfo) -> tarfile.TarInfo:
+def same_everywhere(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Give a file of an archive root as its owner, one time, and what rights it needs."""
     info.uid = info.gid = 0
     info.uname = info.gname = ""
     info.mtime = EPOCH_SECONDS

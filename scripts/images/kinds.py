@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def _lines(file: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
-TAG = "0.1.0"
+TAG: str = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text())["project"]["version"]
 """A release's images have its version as their tag, as the chart has."""
 PLATFORM_EXTRAS = "dagster-k8s,grpc,kafka,kubernetes,object-store,otel,postgres,redis"
 """What a cluster's processes may use; deploy/images/platform/Dockerfile installs the same."""

@@ -34,7 +34,7 @@ def commands(workflow: Path) -> list[str]:
 def test_pull_requests_run_what_ci_runs() -> None:
     """Each by the command that people use."""
     made = [command for command in commands(ROOT / ".github/workflows/ci.yml") if command.startswith("make ")]
-    assert made == ["make check", "make test", "make demo"]
+    assert made == ["make check", "make docs", "make test", "make demo"]
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import sysconfig
 import venv
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from scripts.release import packages
 
 ROOT = Path(__file__).parents[2]
 BESIDE = ("pip", "hatchling", "pytest")
@@ -84,16 +85,9 @@ def entries(distributions: set[str]) -> set[str]:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel."""
+    """Build the wheel as a release does: of the source distribution, beside it."""
     folder = tmp_path_factory.mktemp("wheel")
-    offline = ("--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", *offline, "--wheel-dir", str(folder), str(ROOT)],
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    packages(ROOT, folder, "0")
     return next(folder.glob("loopline-*.whl"))
 
 
@@ -102,12 +96,12 @@ def user(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> UserInstallat
     """Install the wheel where nobody has anything else of ours."""
     place = tmp_path_factory.mktemp("user")
     venv.create(place / "env", with_pip=False, symlinks=True)
-    packages = next((place / "env" / "lib").iterdir()) / "site-packages"
+    site = next((place / "env" / "lib").iterdir()) / "site-packages"
     for entry in entries(needed("loopline", *BESIDE) - {"loopline"}):
-        if not (packages / entry).exists():
-            packages.joinpath(entry).symlink_to(Path(sysconfig.get_path("purelib"), entry))
+        if not (site / entry).exists():
+            site.joinpath(entry).symlink_to(Path(sysconfig.get_path("purelib"), entry))
     folder = place / "work"
     folder.mkdir()
     installed = UserInstallation(place / "env", folder)
-    installed.install(str(wheel))
+    installed.install("--find-links", str(wheel.parent), "loopline")
     return installed
