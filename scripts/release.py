@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import base64
 import gzip
-import hashlib
 import io
 import json
 import os
@@ -20,7 +19,7 @@ import sys
 import tarfile
 import tempfile
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 import pathspec
 import yaml
 
-from scripts.cluster.oci import write_artifact
-from scripts.images.build import build, same_everywhere
+from loopline.platform_core.signing.statement import sum_of, sums
+from scripts.cluster.oci import same_everywhere, write_artifact
+from scripts.images.build import build
 from scripts.images.kinds import Kind, kinds
 
 if TYPE_CHECKING:
@@ -65,14 +65,24 @@ def main() -> None:
     parser.add_argument("--key", type=Path, help="a PEM file of Ed25519")
     parser.add_argument("--output", type=Path, help="the folder to write [build/release/VERSION]")
     given = parser.parse_args()
+    if not re.fullmatch(r"\d+\.\d+\.\d+", given.version):
+        sys.exit(
+            f"{given.version!r} is no version: name three numbers, such as 0.2.0; packages and chart have the same"
+        )
     if given.prepare:
+        if project(ROOT)["version"] == given.version:
+            sys.exit(f"the files name {given.version} already: name the next version")
         prepare(ROOT, given.version, datetime.now(UTC).date().isoformat())
         return
     folder = given.output or ROOT / "build" / "release" / given.version
     missing = unready(ROOT, given.version) + [f"{folder} is there: take it away"] * folder.exists()
     if missing:
         sys.exit("\n".join(["nothing is made:", *missing]))
-    for path in release(ROOT, given.version, folder, kinds().values(), given.key):
+    try:
+        signing = signing_key(given.key) if given.key else None
+    except (OSError, TypeError, ValueError) as error:
+        sys.exit(f"the key cannot be read: {error}")
+    for path in release(ROOT, given.version, folder, kinds().values(), signing):
         print(f"{path}  {path.stat().st_size:,} bytes")
 
 
@@ -102,15 +112,15 @@ def unready(root: Path, version: str) -> list[str]:
     return found
 
 
-def release(root: Path, version: str, folder: Path, images: Iterable[Kind], key: Path | None) -> list[Path]:
+def release(
+    root: Path, version: str, folder: Path, images: Iterable[Kind], key: Ed25519PrivateKey | None
+) -> list[Path]:
     """Make everything in a new folder; returns its files.
 
     Raises:
         subprocess.CalledProcessError: a package cannot be built.
         RuntimeError: a package is another one when it is built again.
-        TypeError: the key is none of Ed25519.
     """
-    signing = signing_key(key) if key else None
     folder.mkdir(parents=True)
     for project_folder in PROJECTS:
         packages(root / project_folder, folder, _git(root, "log", "-1", "--format=%ct"))
@@ -120,30 +130,36 @@ def release(root: Path, version: str, folder: Path, images: Iterable[Kind], key:
     modules = [root / name for name in _git(root, "ls-files", "deploy/terraform").splitlines()]
     archive(folder / f"loopline-terraform-{version}.tar.gz", modules, root / "deploy")
     folder.joinpath("notes.md").write_text(notes(root, version), encoding="utf-8")
-    envelope = provenance(root, version, sorted(folder.iterdir()), signing)
-    folder.joinpath("provenance.json").write_text(json.dumps(envelope, indent=1) + "\n", encoding="utf-8")
-    sums = "".join(f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
-    folder.joinpath(SUMS).write_text(sums, encoding="utf-8")
-    if signing:
-        folder.joinpath(f"{SUMS}.sig").write_bytes(signing.sign(sums.encode()))
+    made = sums(folder)
+    proof = folder / "provenance.json"
+    proof.write_text(json.dumps(provenance(root, version, made, key), indent=1) + "\n", encoding="utf-8")
+    listed = sorted((made | {proof.name: sum_of(proof)}).items())
+    text = "".join(f"{digest}  {name}\n" for name, digest in listed)
+    folder.joinpath(SUMS).write_text(text, encoding="utf-8")
+    if key:
+        folder.joinpath(f"{SUMS}.sig").write_bytes(key.sign(text.encode()))
     return sorted(folder.iterdir())
 
 
 def packages(project_folder: Path, folder: Path, epoch: str) -> None:
-    """Build a wheel and a source distribution by this environment's tools, twice; the wheel is made of the latter.
+    """Build a wheel and a source distribution, twice.
 
     Raises:
         RuntimeError: the second ones are others.
     """
-    command = [sys.executable, "-m", "uv", "build", "--quiet", "--no-build-isolation", "--no-create-gitignore"]
-    command += ["--python", sys.executable, "--out-dir"]
-    environment = os.environ | {"SOURCE_DATE_EPOCH": epoch}
+    build_packages(project_folder, folder, epoch)
     with tempfile.TemporaryDirectory() as again:
-        subprocess.run([*command, str(folder), str(project_folder)], check=True, env=environment)
-        subprocess.run([*command, again, str(project_folder)], check=True, env=environment)
-        for path in Path(again).iterdir():
-            if sha256(path) != sha256(folder / path.name):
-                raise RuntimeError(f"{path.name} is another one when it is built again")
+        build_packages(project_folder, Path(again), epoch)
+        for name, digest in sums(Path(again)).items():
+            if sum_of(folder / name) != digest:
+                raise RuntimeError(f"{name} is another one when it is built again")
+
+
+def build_packages(project_folder: Path, folder: Path, epoch: str) -> None:
+    """Build a source distribution by this environment's tools, and of it a wheel; ``epoch`` is their files' time."""
+    command = [sys.executable, "-m", "uv", "build", "--quiet", "--no-build-isolation", "--no-create-gitignore"]
+    command += ["--python", sys.executable, "--out-dir", str(folder), str(project_folder)]
+    subprocess.run(command, check=True, env=os.environ | {"SOURCE_DATE_EPOCH": epoch})
 
 
 def chart(root: Path, version: str, folder: Path) -> None:
@@ -167,12 +183,12 @@ def archive(target: Path, files: Iterable[Path], folder: Path) -> Path:
     return target
 
 
-def provenance(root: Path, version: str, files: Sequence[Path], key: Ed25519PrivateKey | None) -> dict[str, Any]:
-    """Return what was made of what, as SLSA's provenance v1 in a statement of in-toto; with a key, in a signed DSSE."""
+def provenance(root: Path, version: str, made: Mapping[str, str], key: Ed25519PrivateKey | None) -> dict[str, Any]:
+    """Return SLSA provenance v1 of what was made (sha256 by name) as an in-toto statement; with a key in a DSSE."""
     source = project(root).get("urls", {}).get("Repository", "urn:loopline:source")
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": path.name, "digest": {"sha256": sha256(path)}} for path in files],
+        "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in made.items()],
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
@@ -180,7 +196,7 @@ def provenance(root: Path, version: str, files: Sequence[Path], key: Ed25519Priv
                 "externalParameters": {"version": version},
                 "resolvedDependencies": [
                     {"uri": f"git+{source}", "digest": {"gitCommit": _git(root, "rev-parse", "HEAD")}},
-                    {"uri": f"{source}#constraints.txt", "digest": {"sha256": sha256(root / "constraints.txt")}},
+                    {"uri": f"{source}#constraints.txt", "digest": {"sha256": sum_of(root / "constraints.txt")}},
                 ],
             },
             "runDetails": {"builder": {"id": os.environ.get("BUILDER_ID", "urn:loopline:builder:local")}},
@@ -221,12 +237,6 @@ def project(root: Path) -> dict[str, Any]:
     """Return what ``pyproject.toml`` says of the project."""
     found: dict[str, Any] = tomllib.loads(root.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
     return found
-
-
-def sha256(path: Path) -> str:
-    """Return a file's digest."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _below(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import stat
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 _KIND = "application/vnd.oci.image"
+EPOCH_SECONDS = 315_532_800
+"""The time of every file that is the same whenever it is packed: 1980, the first that every tool can name."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def write_image(target: Path, image: Image) -> Path:
         layers = [*there, *(_layer(archive, layer) for layer in image.layers)]
         config = _config(image, [layer["digest"] for layer in layers])
         kinds = (f"{_KIND}.config.v1+json", f"{_KIND}.layer.v1.tar")
-        _name(archive, kinds, config, layers, _names(image.name))
+        _write_manifest(archive, kinds, config, layers, _names(image.name))
     return target
 
 
@@ -60,7 +63,7 @@ def write_artifact(target: Path, kinds: tuple[str, str], config: dict[str, Any],
     """
     with _archive(target) as archive:
         layers = [_layer(archive, file)]
-        _name(archive, kinds, config, layers, {"org.opencontainers.image.ref.name": tag})
+        _write_manifest(archive, kinds, config, layers, {"org.opencontainers.image.ref.name": tag})
     return target
 
 
@@ -73,7 +76,7 @@ def _archive(target: Path) -> Iterator[tarfile.TarFile]:
     part.rename(target)
 
 
-def _name(
+def _write_manifest(
     archive: tarfile.TarFile,
     kinds: tuple[str, str],
     config: dict[str, Any],
@@ -97,15 +100,18 @@ def digest_and_size(layer: Path) -> tuple[str, int]:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}", layer.stat().st_size
 
 
+def same_everywhere(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Give a file of an archive root as its owner, one time, and what rights it needs."""
+    info.mtime = EPOCH_SECONDS
+    if not info.mode & stat.S_ISVTX:
+        info.mode = 0o755 if info.isdir() or info.mode & stat.S_IXUSR else 0o644
+    return _of_root(info)
+
+
 def _of_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
     info.uid = info.gid = 0
     info.uname = info.gname = ""
     return info
-
-
-def _of_one_time(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    info.mtime, info.mode = 0, 0o644
-    return _of_root(info)
 
 
 def _names(name: str) -> dict[str, str]:
@@ -128,7 +134,7 @@ def _config(image: Image, digests: list[str]) -> dict[str, Any]:
 
 def _layer(archive: tarfile.TarFile, path: Path) -> dict[str, Any]:
     digest, size = digest_and_size(path)
-    archive.add(path, arcname=f"blobs/{digest.replace(':', '/')}", filter=_of_one_time)
+    archive.add(path, arcname=f"blobs/{digest.replace(':', '/')}", filter=same_everywhere)
     return {"digest": digest, "size": size}
 
 

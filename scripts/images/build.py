@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import stat
 import subprocess
 import sys
 import tarfile
@@ -22,13 +21,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from scripts.cluster import java_layer, python_layer
-from scripts.cluster.oci import Image, write_image
+from scripts.cluster.oci import Image, same_everywhere, write_image
 from scripts.images.contents import ENVIRONMENT, SITE, closure
 from scripts.images.kinds import Kind
 from scripts.images.sbom import write_sbom
 
-EPOCH_SECONDS = 315_532_800
-"""The time of every file: 1980, the first that every tool can name."""
 _NOTES = ("direct_url.json", "uv_cache.json", "REQUESTED", "INSTALLER", "RECORD")
 """What an installer leaves of where and how; RECORD lists these and compiled files."""
 OURS = {"loopline", "loopline-retail"}
@@ -119,16 +116,6 @@ def _layer(target: Path, files: Iterable[tuple[Path, str]]) -> Path:
         for path, name in files:
             tar.add(path, arcname=name.lstrip("/"), filter=same_everywhere)
     return target
-
-
-def same_everywhere(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Give a file of an archive root as its owner, one time, and what rights it needs."""
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    info.mtime = EPOCH_SECONDS
-    if not info.mode & stat.S_ISVTX:
-        info.mode = 0o755 if info.isdir() or info.mode & stat.S_IXUSR else 0o644
-    return info
 
 
 def pinned(kind: Kind) -> list[str]:

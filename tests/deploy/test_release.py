@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from loopline.platform_core.signing.statement import sum_of
 from scripts import release
 from tests.deploy.helm_chart import LEAST, NAMESPACE
 from tests.deploy.test_images import SMALL
@@ -101,20 +102,20 @@ def test_the_chart_is_helm_s_and_the_same_again(tmp_path: Path) -> None:
         manifest = json.load(tar.extractfile(f"blobs/{entry['digest'].replace(':', '/')}"))
         about = json.load(tar.extractfile(f"blobs/{manifest['config']['digest'].replace(':', '/')}"))
     assert (manifest["config"]["mediaType"], manifest["layers"][0]["mediaType"]) == release.HELM
-    assert manifest["layers"][0]["digest"] == f"sha256:{release.sha256(packed)}"
+    assert manifest["layers"][0]["digest"] == f"sha256:{sum_of(packed)}"
     assert (about["name"], about["version"]) == ("loopline", version)
 
 
 def test_provenance_names_what_was_made_of_what_and_is_signed(tree: Path, key: tuple[Path, Ed25519PrivateKey]) -> None:
     """SLSA's provenance in a statement of in-toto; with a key in an envelope whose signature another text has not."""
-    file = tree.joinpath("pyproject.toml")
-    plain = release.provenance(tree, VERSION, [file], None)
-    assert plain["subject"] == [{"name": "pyproject.toml", "digest": {"sha256": release.sha256(file)}}]
+    made = {"pyproject.toml": sum_of(tree / "pyproject.toml")}
+    plain = release.provenance(tree, VERSION, made, None)
+    assert plain["subject"] == [{"name": "pyproject.toml", "digest": {"sha256": sum_of(tree / "pyproject.toml")}}]
     assert plain["predicateType"] == "https://slsa.dev/provenance/v1"
     source, constraints = plain["predicate"]["buildDefinition"]["resolvedDependencies"]
     assert source["digest"] == {"gitCommit": git(tree, "rev-parse", "HEAD").strip()}
-    assert constraints["digest"] == {"sha256": release.sha256(tree / "constraints.txt")}
-    envelope = release.provenance(tree, VERSION, [file], release.signing_key(key[0]))
+    assert constraints["digest"] == {"sha256": sum_of(tree / "constraints.txt")}
+    envelope = release.provenance(tree, VERSION, made, release.signing_key(key[0]))
     payload = base64.b64decode(envelope["payload"])
     assert json.loads(payload) == plain
     kind = envelope["payloadType"].encode()
@@ -137,6 +138,20 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
         release.signing_key(path)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["0.2"], "name three numbers"),
+        ([release.project(ROOT)["version"], "--prepare"], "name the next version"),
+    ],
+)
+def test_a_version_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, words: list[str], told: str) -> None:
+    """Before anything is written."""
+    monkeypatch.setattr("sys.argv", ["release", *words])
+    with pytest.raises(SystemExit, match=told):
+        release.main()
+
+
 def test_a_release_is_whole_and_its_sums_hold(tmp_path: Path, key: tuple[Path, Ed25519PrivateKey]) -> None:
     """Of a clone, prepared and committed: every file is in the sums, and openssl verifies these by the public key."""
     tree = tmp_path / "tree"
@@ -145,7 +160,7 @@ def test_a_release_is_whole_and_its_sums_hold(tmp_path: Path, key: tuple[Path, E
     git(tree, "commit", "-qam", "Prepare")
     assert release.unready(tree, VERSION) == []
     folder = tmp_path / "release"
-    made = {path.name for path in release.release(tree, VERSION, folder, [SMALL], key[0])}
+    made = {path.name for path in release.release(tree, VERSION, folder, [SMALL], key[1])}
     assert made == {
         "SHA256SUMS",
         "SHA256SUMS.sig",

@@ -19,7 +19,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scripts.release import packages
+from scripts.release import build_packages
 
 ROOT = Path(__file__).parents[2]
 BESIDE = ("pip", "hatchling", "pytest")
@@ -87,7 +87,7 @@ def entries(distributions: set[str]) -> set[str]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel as a release does: of the source distribution, beside it."""
     folder = tmp_path_factory.mktemp("wheel")
-    packages(ROOT, folder, "0")
+    build_packages(ROOT, folder, "0")
     return next(folder.glob("loopline-*.whl"))
 
 
