@@ -61,14 +61,6 @@ class Link(asyncio.Protocol):
         if self._watch is None:
             self._watch = self._loop.call_at(deadline, self._look)
 
-    def send_all(self, commands: Sequence[tuple[Sequence[str | bytes | int], Answered]]) -> None:
-        """Write commands in one go, each with whom its reply is handed to."""
-        deadline = self._loop.time() + self._timeout_seconds
-        self._awaited += [(deadline, answered) for _, answered in commands]
-        self._transport.write(b"".join(hiredis.pack_command(tuple(command)) for command, _ in commands))
-        if self._watch is None:
-            self._watch = self._loop.call_at(deadline, self._look)
-
     def end(self, why: str) -> None:
         """End the connection at once."""
         self._why, self.is_open = why, False

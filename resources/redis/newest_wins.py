@@ -90,26 +90,30 @@ def packed(command: Command) -> list[bytes]:
     return [hiredis.pack_command(tuple(command))]
 
 
-def batches(head: str, rows: Mapping[Key, OnlineRow], keep: Keep | None) -> Iterator[Command]:
+def batches(
+    head: str, rows: Mapping[Key, OnlineRow], keep: Keep | None, tail: str = "", at_once: int = BATCH_KEYS
+) -> Iterator[Command]:
     """Yield the script's arguments: how many keys, the keys, their values, and with ``keep`` their milliseconds."""
     oldest_us = None if keep is None else keep.oldest_us
     ordered = ((key, row) for key, row in rows.items() if oldest_us is None or row.event_time_us >= oldest_us)
-    while batch := list(islice(ordered, BATCH_KEYS)):
+    while batch := list(islice(ordered, at_once)):
         expiry = () if oldest_us is None else [(row.event_time_us - oldest_us) // 1000 + 1 for _, row in batch]
-        yield (len(batch), *(head + key for key, _ in batch), *(pack(row) for _, row in batch), *expiry)
+        yield (len(batch), *(head + key + tail for key, _ in batch), *(pack(row) for _, row in batch), *expiry)
 
 
-def replacing_batches(head: str, replacements: Iterable[Replacement], keep: Keep | None) -> Iterator[Command]:
+def replacing_batches(
+    head: str, replacements: Iterable[Replacement], keep: Keep | None, tail: str = "", at_once: int = BATCH_KEYS
+) -> Iterator[Command]:
     """Yield the script's arguments: how many keys, the keys, values ("" for none), bounds, and their milliseconds."""
     oldest_us, left = None if keep is None else keep.oldest_us, iter(replacements)
-    while batch := list(islice(left, BATCH_KEYS)):
+    while batch := list(islice(left, at_once)):
         rows = [row for _, row, _ in batch]
         values = [b"" if row is None else pack(row) for row in rows]
         bounds = [pack(OnlineRow(until, ()))[:TIME_BYTES] for _, _, until in batch]
         expiry = (
             () if oldest_us is None else [(row.event_time_us - oldest_us) // 1000 + 1 if row else 1 for row in rows]
         )
-        yield (len(batch), *(head + key for key, _, _ in batch), *values, *bounds, *expiry)
+        yield (len(batch), *(head + key + tail for key, _, _ in batch), *values, *bounds, *expiry)
 
 
 def run(connection: Any, script: Command, asked: Iterable[Command]) -> tuple[int, list[Command]]:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, PrivateAttr
 
@@ -19,9 +19,7 @@ from loopline.resources.redis.url import of_cluster
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loopline.resources.redis_cluster.background import Background
-    from loopline.resources.redis_cluster.changing import Named
-    from loopline.resources.redis_cluster.scatter_gather import Aimed, Scattered
+    from loopline.resources.redis_cluster.client import Background, Client
 
 Asks = Sequence[tuple[str, Sequence[Key]]]
 
@@ -41,37 +39,39 @@ class RedisClusterOnlineStore(OnlineStore):
     timeout_seconds: float = Field(1.0, gt=0)
     prefix: str = Field("loopline:", pattern=r"^[^{}]*$")
     _backgrounds: dict[int, Background] = PrivateAttr(default_factory=dict)
-    _clusters: dict[asyncio.AbstractEventLoop, Scattered] = PrivateAttr(default_factory=dict)
+    _clients: dict[asyncio.AbstractEventLoop, Client] = PrivateAttr(default_factory=dict)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     def read(self, asks: Asks) -> list[list[OnlineRow | None]]:
-        """Fetch every row of every ask, one GET a row, from all servers at once."""
+        """Fetch every row of every ask, one MGET a slot, from all servers at once."""
         background = self._background()
-        return _rows(asks, background.wait(background.cluster.run(self._gets(asks))))
+        return background.wait(self._fetched(background.client, asks))
 
     async def fetch(self, asks: Asks) -> list[list[OnlineRow | None]]:
-        """Fetch rows as ``read`` does; what is asked in the same turn of the event loop travels together."""
-        return _rows(asks, await self._cluster().run(self._gets(asks)))
+        """Fetch rows as ``read`` does."""
+        return await self._fetched(self._client(), asks)
 
     def write(self, view: str, entity: str, rows: pa.Table, keep: Keep | None = None) -> int:
         """Keep the newest row of each entity, one key a command; a time-out may leave a part written."""
-        from loopline.resources.redis_cluster.changing import KEEPING, carry_out, written
+        from loopline.resources.redis.newest_wins import batches
+        from loopline.resources.redis_cluster.changing import KEEPING, carry_out
 
         background = self._background()
-        wishes = written(self._named(view), newest(entity, rows).items(), keep)
-        return background.wait(carry_out(background.cluster, KEEPING, wishes))
+        commands = batches(self._head(view), newest(entity, rows), keep, "}", at_once=1)
+        return background.wait(carry_out(background.client, KEEPING, commands))
 
     def replace(self, view: str, entity: str, rows: pa.Table, void: pa.Table, keep: Keep | None = None) -> int:
         """Put rows in place of what is void, one key a command; a time-out may leave a part done."""
-        from loopline.resources.redis_cluster.changing import REPLACING, carry_out, replaced
+        from loopline.resources.redis.newest_wins import replacing_batches
+        from loopline.resources.redis_cluster.changing import REPLACING, carry_out
 
         background = self._background()
-        wishes = replaced(self._named(view), replacing(entity, rows, void, keep), keep)
-        return background.wait(carry_out(background.cluster, REPLACING, wishes))
+        commands = replacing_batches(self._head(view), replacing(entity, rows, void, keep), keep, "}", at_once=1)
+        return background.wait(carry_out(background.client, REPLACING, commands))
 
     def drop(self, view: str) -> None:
         """Forget a view; each server walks over its keys without stopping for long."""
-        self._forget(f"{self.prefix}{view}:{{")
+        self._forget(self._head(view))
 
     @contextmanager
     def set_apart(self, name: str) -> Iterator[RedisClusterOnlineStore]:
@@ -87,57 +87,44 @@ class RedisClusterOnlineStore(OnlineStore):
         """Let every connection go."""
         if (background := self._backgrounds.pop(os.getpid(), None)) is not None:
             background.close()
-        while self._clusters:
-            loop, cluster = self._clusters.popitem()
+        while self._clients:
+            loop, client = self._clients.popitem()
             if not loop.is_closed():
-                loop.call_soon_threadsafe(cluster.close)
+                asyncio.run_coroutine_threadsafe(client.close(), loop)
 
     def _forget(self, begin: str) -> None:
         from loopline.resources.redis.online_store import escaped
         from loopline.resources.redis_cluster.changing import forget
 
         background = self._background()
-        background.wait(forget(background.cluster, f"{escaped(begin)}*"))
+        background.wait(forget(background.client, f"{escaped(begin)}*"))
 
-    def _named(self, view: str) -> Named:
-        head = f"{self.prefix}{view}:"
-        return lambda key: f"{head}{{{key}}}"
+    def _head(self, view: str) -> str:
+        return f"{self.prefix}{view}:{{"
 
-    def _gets(self, asks: Asks) -> list[Aimed]:
-        from loopline.resources.redis_cluster.scatter_gather import Aimed
-        from loopline.resources.redis_cluster.slots import slot_of
-
-        names = [name for view, keys in asks for name in map(self._named(view), keys)]
-        return [Aimed(slot_of(name), ("GET", name)) for name in names]
+    async def _fetched(self, client: Client, asks: Asks) -> list[list[OnlineRow | None]]:
+        names = [f"{head}{key}}}" for view, keys in asks for head in [self._head(view)] for key in keys]
+        values = iter(await client.values(names))
+        return [[None if v is None else unpack(v) for v in islice(values, len(keys))] for _, keys in asks]
 
     def _background(self) -> Background:
         """Return this process's own loop in a thread."""
         here = os.getpid()
         if here not in self._backgrounds:
-            from loopline.resources.redis_cluster.background import Background
+            from loopline.resources.redis_cluster.client import Background
 
             with self._lock:
                 if here not in self._backgrounds:
-                    self._backgrounds[here] = Background(self._new())
+                    self._backgrounds[here] = Background(self.url, self.seeds, self.timeout_seconds)
         return self._backgrounds[here]
 
-    def _cluster(self) -> Scattered:
+    def _client(self) -> Client:
         """Return what the event loop that runs asks with."""
         loop = asyncio.get_running_loop()
-        if loop not in self._clusters:
-            for ended in [old for old in self._clusters if old.is_closed()]:
-                del self._clusters[ended]
-            self._clusters[loop] = self._new()
-        return self._clusters[loop]
+        if loop not in self._clients:
+            from loopline.resources.redis_cluster.client import Client
 
-    def _new(self) -> Scattered:
-        from loopline.resources.redis_cluster.scatter_gather import Scattered
-
-        return Scattered(self.url, self.seeds, self.timeout_seconds)
-
-
-def _rows(asks: Asks, said: Sequence[Any]) -> list[list[OnlineRow | None]]:
-    from loopline.resources.redis_cluster.changing import raised
-
-    values = iter(raised(said))
-    return [[None if v is None else unpack(v) for v in islice(values, len(keys))] for _, keys in asks]
+            for ended in [old for old in self._clients if old.is_closed()]:
+                del self._clients[ended]
+            self._clients[loop] = Client(self.url, self.seeds, self.timeout_seconds)
+        return self._clients[loop]
