@@ -145,7 +145,7 @@ class ChangingShop:
         self.sources = {name: Source(name, f"{name}.yaml", arrives) for name in COLUMNS}
         model = Model("returns", VIEWS, returned, fit=None, training="as_known")  # type: ignore[arg-type]
         self.team = Team("shop", self.folder, (model,))
-        self.truth = Truth()
+        self.truth = Truth(self.streams)
 
     def at(self, hour: float, *steps: Step, whole_below: int = 10_000) -> None:
         """Let steps happen at an hour, land and materialize."""
@@ -246,8 +246,9 @@ class Word(NamedTuple):
 
 @dataclass
 class Truth:
-    """The steps as they were, and what anyone would say who looks through them."""
+    """The steps as they were, and what anyone would say; an order sent again after its deletion is new on a stream."""
 
+    again_is_new: bool = False
     words: dict[str, list[Word]] = field(default_factory=lambda: {"orders": [], "outcomes": []})
     letters: list[Word] = field(default_factory=list)
     files: list[tuple[float, str, str, str]] = field(default_factory=list)
@@ -295,28 +296,11 @@ class Truth:
             if o.hour + 1 <= hour:
                 labels[o.customer, o.hour] = max(o.amount, labels.get((o.customer, o.hour), 0.0))
         return {
-            (who, event, self._known("spending", who, event), self._known("basket", who, event), label)
+            (who, event, self.known("spending", who, event), self.known("basket", who, event), label)
             for (who, event), label in labels.items()
         }
 
-    def was_wrong(self, view: str, customer: int, event: float, now: float, *, again_is_new: bool = False) -> bool:
-        """Say whether a view's row of a moment differs from now's as orders were wrong, or taken back and are not.
-
-        An order that is sent again after it was deleted was taken back, but on a stream, where it is new.
-        """
-        then = max((hour for hour in self.hours if hour <= event), default=-1.0)
-        known, held = self.holds("orders", then), self.holds("orders", now)
-        place = max((at for who, at in self.rows(view, then) if who == customer and at <= event), default=event)
-        under = (n for n, one in known.items() if one.customer == customer and one.hour <= place)
-        if view == "basket":
-            under = (n for n in under if known[n].hour == place)
-        wrong = any(held.get(n) != known[n] for n in under)
-        before = {n for hour in self.hours if hour <= then for n in self.holds("orders", hour)}
-        back = [held[n] for n in before - known.keys() if n in held and not again_is_new]
-        wrong |= any(one.customer == customer and one.hour <= event for one in back)
-        return wrong and self._known(view, customer, event) != self.newest(view, now, event).get(customer)
-
-    def _known(self, view: str, customer: int, event: float) -> float | None:
+    def known(self, view: str, customer: int, event: float) -> float | None:
         """Return what a view was last materialized to by a moment."""
         done = [hour for hour in self.hours if hour <= event]
         return self.newest(view, done[-1], event).get(customer) if done else None

@@ -1,4 +1,4 @@
-"""Distances of two samples as Evidently measures them (Wasserstein, Jensen-Shannon), and what chance alone gives."""
+"""Distances of two samples as Evidently measures them: Wasserstein, Jensen-Shannon."""
 
 from __future__ import annotations
 
@@ -56,21 +56,6 @@ def wasserstein(a: ArrayLike, b: ArrayLike) -> float:
     return _normed(pooled[order], order < len(left))
 
 
-def split_null(a: ArrayLike, b: ArrayLike, quantile: float = 0.99, draws: int = 200, seed: int = 0) -> float:
-    """Return what ``wasserstein`` reaches in ``quantile`` of random splits of both samples into the same sizes.
-
-    A distance above it is not explained by chance. The same ``seed`` gives the same figure. A side counts as at
-    most ``ENOUGH`` rows, which makes the null of larger ones a little too high, never too low.
-    """
-    random = np.random.default_rng(seed)
-    left, right = (_at_most(ENOUGH, finite(side), random) for side in (a, b))
-    if not len(left) or not len(right):
-        return 0.0
-    pooled = np.sort(np.concatenate([left, right]))
-    mine = np.arange(len(pooled)) < len(left)
-    return float(np.quantile([_normed(pooled, random.permutation(mine)) for _ in range(draws)], quantile))
-
-
 def js_distance(p_counts: ArrayLike, q_counts: ArrayLike) -> float:
     """Measure the Jensen-Shannon distance of two counts over the same categories: 0..√ln 2; 0 if a side is empty.
 
@@ -92,10 +77,6 @@ def js_distances(p: Floats, q: Floats) -> Floats:
 def _relative_entropy(p: Floats, q: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(p > 0, p * np.log(p / q), 0.0)
-
-
-def _at_most(rows: int, values: Floats, random: np.random.Generator) -> Floats:
-    return values if len(values) <= rows else random.choice(values, rows, replace=False)
 
 
 def _normed(pooled: Floats, mine: NDArray[np.bool_]) -> float:

@@ -47,22 +47,35 @@ def tell(
         assert found == shop.truth.examples(hour), f"training set at {hour}"
         made = shop.pin("without_corrected") if pinned_at is None else None
         found = set() if made is None else examples(shop.rows(made))
-        wanted = right(shop.truth, hour, again_is_new=shop.streams) if pinned_at is None else set()
+        wanted = right(shop.truth, hour) if pinned_at is None else set()
         same = found <= wanted if shop.streams else found == wanted  # some before a deletion are left out, though right
         assert same, f"training set without corrected at {hour}"
     for made, rows in shop.pins:
         assert shop.rows(made).equals(rows)
 
 
-def right(
-    truth: Truth, now: float, *, again_is_new: bool = False
-) -> set[tuple[int, float, float | None, float | None, float]]:
+def right(truth: Truth, now: float) -> set[tuple[int, float, float | None, float | None, float]]:
     """Return the examples whose features rested on no order that holds otherwise now, where that changes them."""
     return {
         each
         for each in truth.examples(now)
-        if not any(truth.was_wrong(view.name, each[0], each[1], now, again_is_new=again_is_new) for view in VIEWS)
+        if not any(was_wrong(truth, view.name, each[0], each[1], now) for view in VIEWS)
     }
+
+
+def was_wrong(truth: Truth, view: str, customer: int, event: float, now: float) -> bool:
+    """Say whether a view's row of a moment differs from now's as orders were wrong, or taken back and are not."""
+    then = max((hour for hour in truth.hours if hour <= event), default=-1.0)
+    known, held = truth.holds("orders", then), truth.holds("orders", now)
+    place = max((at for who, at in truth.rows(view, then) if who == customer and at <= event), default=event)
+    under = (n for n, one in known.items() if one.customer == customer and one.hour <= place)
+    if view == "basket":
+        under = (n for n in under if known[n].hour == place)
+    wrong = any(held.get(n) != known[n] for n in under)
+    before = {n for hour in truth.hours if hour <= then for n in truth.holds("orders", hour)}
+    back = [held[n] for n in before - known.keys() if n in held and not truth.again_is_new]
+    wrong |= any(one.customer == customer and one.hour <= event for one in back)
+    return wrong and truth.known(view, customer, event) != truth.newest(view, now, event).get(customer)
 
 
 def as_records(history: History) -> History:
