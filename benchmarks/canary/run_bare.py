@@ -18,8 +18,9 @@ import yaml
 from benchmarks.canary import home as homes
 from benchmarks.canary.stopwatch import Side, ask, measure
 from benchmarks.turns import end
+from loopline.platform_core.foundation.ports import HOST
 from loopline.up import dagster_home
-from loopline.up.ports import HOST, answers, free_port
+from loopline.up.ports import answers, free_port
 
 
 def main(home: Path, times: int) -> None:

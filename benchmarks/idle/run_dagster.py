@@ -14,7 +14,8 @@ import yaml
 
 from benchmarks.idle.spent import MODELS, watched
 from benchmarks.turns import end
-from loopline.up.ports import HOST, answers, free_port
+from loopline.platform_core.foundation.ports import HOST
+from loopline.up.ports import answers, free_port
 
 LOCATION = "benchmarks.idle.location"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers import ROOT
-from loopline.resources.subprocess.gang import free_ports
+from loopline.platform_core.foundation.ports import free_ports
 
 LIBS = ROOT / ".peers" / "kafka" / "libs"
 JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")

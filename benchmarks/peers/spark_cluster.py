@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.peers import ROOT
-from loopline.resources.subprocess.gang import free_ports
+from loopline.platform_core.foundation.ports import free_ports
 
 HOST = "127.0.0.1"
 START_SECONDS = 600

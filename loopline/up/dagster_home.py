@@ -10,8 +10,8 @@ from typing import Any
 
 from loopline.platform_core.environment import quotas, sites
 from loopline.platform_core.foundation.names import PLATFORM
+from loopline.platform_core.foundation.ports import HOST
 from loopline.platform_core.plugins import names
-from loopline.up.ports import HOST
 
 MODULE = "loopline.asset_defs.code_location"
 WORK_TAG = "loopline/work"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Iterator
-from itertools import chain, repeat
+from itertools import chain
 
-HOST = "127.0.0.1"
+from loopline.platform_core.foundation.ports import HOST, PORTS
+
 TRIES = 20
 
 
@@ -51,11 +53,11 @@ def answers(port: int) -> bool:
 
 def _free_ports(wanted: int) -> Iterator[int]:
     """Yield free ports: from the wanted one on, then any."""
-    for candidate in chain(range(wanted, wanted + TRIES) if wanted else (), repeat(0, TRIES)):
-        listener = _bound(candidate, socket.SOCK_STREAM)
+    drawn = random.SystemRandom().sample(PORTS, TRIES)
+    for port in chain(range(wanted, wanted + TRIES) if wanted else (), drawn):
+        listener = _bound(port, socket.SOCK_STREAM)
         if listener is not None:
-            with listener:
-                port = int(listener.getsockname()[1])
+            listener.close()
             yield port
 
 

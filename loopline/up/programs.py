@@ -10,8 +10,8 @@ from enum import IntEnum
 from pathlib import Path
 
 from loopline.platform_core.environment import home
+from loopline.platform_core.foundation.ports import HOST
 from loopline.platform_core.sites import SITE
-from loopline.up.ports import HOST
 from loopline.up.program import Program
 from loopline.up.sweep import MARK
 from loopline.web_tls import VARIABLES

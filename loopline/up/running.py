@@ -14,10 +14,11 @@ from loopline.platform_core import environment as environments
 from loopline.platform_core import sites
 from loopline.platform_core.alarms.pages import DAGSTER_URL
 from loopline.platform_core.errors import Refused
+from loopline.platform_core.foundation.ports import HOST
 from loopline.platform_core.platform import Platform
 from loopline.up import dagster_home, lock, start
 from loopline.up.app import App
-from loopline.up.ports import HOST, HeldPorts
+from loopline.up.ports import HeldPorts
 from loopline.up.program import Event
 from loopline.up.programs import Programs, child_environment
 from loopline.up.supervisor import Supervisor

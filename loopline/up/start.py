@@ -19,9 +19,10 @@ from loopline.platform_core import environment as environments
 from loopline.platform_core.contracts.serving import SHADOW, Serving
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.foundation.names import PLATFORM
+from loopline.platform_core.foundation.ports import HOST
 from loopline.up import dagster_home
 from loopline.up.app import App
-from loopline.up.ports import HOST, answers
+from loopline.up.ports import answers
 from loopline.up.program import Event, last_line, spawn
 from loopline.up.programs import INFERENCE, WEB, Programs, code_server_name
 from loopline.up.supervisor import Supervisor

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,17 +18,17 @@ import msgspec
 
 from loopline.platform_core import worker
 from loopline.platform_core.foundation.files import write
+from loopline.platform_core.foundation.ports import HOST, free_ports
 from loopline.platform_core.specs.gang import Gang
 from loopline.platform_core.worker import Failure, Job
 
 MODULE = "loopline.resources.subprocess.gang"
-_HOST = "127.0.0.1"
 
 
 def main(folder: Path, workers: int) -> None:
     """Run the folder's job on so many workers, and leave what came of it."""
     job = msgspec.json.decode(folder.joinpath(worker.JOB).read_bytes(), type=Job)
-    addresses = tuple(f"{_HOST}:{port}" for port in free_ports(workers))
+    addresses = tuple(f"{HOST}:{port}" for port in free_ports(workers))
     alive, kept_open = os.pipe()  # its other end closes when this process ends, however it ends
     ranks = [_start(folder, job, Gang(rank, addresses), alive) for rank in range(workers)]
     os.close(alive)
@@ -87,18 +86,6 @@ def end_forked() -> None:
     """End what killed workers have forked, and this process, whose answer is there: it would hold the key."""
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports of this machine on which nobody listens."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((_HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def _start(folder: Path, job: Job, gang: Gang, alive: int) -> Rank:

@@ -13,8 +13,9 @@ import yaml
 
 from loopline.graphql import Dagster
 from loopline.platform_core.errors import NotFound, Refused, StoreUnavailable
+from loopline.platform_core.foundation.ports import HOST
 from loopline.up import dagster_home, lock
-from loopline.up.ports import HOST, HeldPorts, answers, free_port
+from loopline.up.ports import HeldPorts, answers, free_port
 from loopline.up.program import last_line
 
 
