@@ -221,7 +221,6 @@ GROUPS: dict[str, Group] = {
             "tests/platform_core/monitor/test_joint.py::test_quiet_windows_reach_the_threshold_*",
             "tests/platform_core/monitor/test_blocks.py::test_a_panel_in_which_nothing_new_happens_is_quiet",
             "tests/platform_core/monitor/test_fairness.py::test_a_gap_at_the_bound_alarms_*",
-            "tests/platform_core/monitor/test_distance.py::test_a_random_split_exceeds_the_null_rarely*",
             "tests/platform_core/specs/test_sequential.py::test_a_candidate_at_its_bound_*",
             "tests/platform_core/specs/test_sequential.py::test_a_gap_between_two_means_*",
             "tests/platform_core/specs/test_paired_judges.py::test_at_*",
