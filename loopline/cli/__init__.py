@@ -82,9 +82,9 @@ COMMANDS = {
     "scorecard": ("loopline.cli.installation.scorecard:scorecard", "DORA metrics, service levels, cost, reuse."),
     "lake": ("loopline.cli.data.lake:lake", "Lake maintenance: merge small files, remove old versions."),
     "migrate": ("loopline.cli.data.migrate:migrate", "Migrate lake, registry, ledger and online rows elsewhere."),
-    "new": ("loopline.cli.installation.new:new", "Begin from a template: a team, a model, a vendor."),
+    "new": ("loopline.cli.installation.new:new", "Begin from a template: a team, a model, a vendor, a kind."),
     "update": ("loopline.cli.installation.new:update", "Bring what a template made to the template's newest version."),
-    "plugin": ("loopline.cli.installation.plugin:plugin", "Check that the installed teams load and are consistent."),
+    "plugin": ("loopline.cli.installation.plugin:plugin", "Installed plugins: list them, check the teams among them."),
     "workspace": ("loopline.cli.installation.workspace:workspace", "Print Dagster's workspace file of the teams."),
 }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopline.platform_core import targets
 from loopline.platform_core.errors import InvalidSpec, NotFound, Refused
 from loopline.templates import repositories
 from loopline.templates.apart import apart, commit
@@ -91,6 +92,17 @@ def create_team(folder: Path, answers: Mapping[str, Any], model: str) -> list[Ma
     return [create("team", folder, answers), create("model", folder, whole)]
 
 
+def create_kind(name: str, folder: Path) -> Made:
+    """Render a distribution with a kind of models, which begins as a regression between two bounds.
+
+    Raises:
+        InvalidSpec: ``name`` is no name, or that of a kind that is installed. Refused: the folder is not empty.
+    """
+    if name in targets.installed():
+        raise InvalidSpec(f"a kind of models {name!r} is installed already", "give another name")
+    return create("kind", folder, {"kind": name, "class_name": "".join(part.title() for part in name.split("_"))})
+
+
 def update(folder: Path, shipped: Path = repositories.SHIPPED) -> list[Updated]:
     """Bring every part of a project that a template made to its template's newest version.
 
@@ -151,12 +163,12 @@ def _updated(copy: Path, parts: Sequence[Path]) -> Iterator[Updated]:
 
 
 def _answers_file(kind: str, answers: Mapping[str, Any]) -> str:
-    package = f"src/{answers['team' if kind != 'vendor' else 'vendor']}"
+    package = f"src/{answers[kind if kind in {'vendor', 'kind'} else 'team']}"
     return f"{package}/models/{answers['model']}.{ANSWERS}" if kind == "model" else f"{package}/{ANSWERS}"
 
 
 def _check(answers: Mapping[str, Any]) -> None:
-    for name in ("team", "model", "source", "entity", "vendor"):
+    for name in ("team", "model", "source", "entity", "vendor", "kind"):
         value = answers.get(name, "fine")
         if not str(value).isidentifier() or keyword.iskeyword(value) or value != str(value).lower():
             raise InvalidSpec(f"{name} {value!r} is no name", "use lower-case letters, digits and underscores")

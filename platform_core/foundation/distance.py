@@ -53,7 +53,12 @@ def wasserstein(a: ArrayLike, b: ArrayLike) -> float:
         return 0.0
     pooled = np.concatenate([left, right])
     order = np.argsort(pooled)
-    return _normed(pooled[order], order < len(left))
+    pooled, mine = pooled[order], order < len(left)
+    first = np.cumsum(mine)
+    second = np.arange(1, len(pooled) + 1) - first
+    gap = np.abs(first / first[-1] - second / second[-1])
+    area = float(gap[:-1] @ np.diff(pooled))
+    return area / unit(float(np.std(right)), float(np.abs(right).max()))
 
 
 def js_distance(p_counts: ArrayLike, q_counts: ArrayLike) -> float:
@@ -77,13 +82,3 @@ def js_distances(p: Floats, q: Floats) -> Floats:
 def _relative_entropy(p: Floats, q: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(p > 0, p * np.log(p / q), 0.0)
-
-
-def _normed(pooled: Floats, mine: NDArray[np.bool_]) -> float:
-    """Integrate the gap of both distributions over sorted values; ``mine`` marks the rows of the first sample."""
-    first = np.cumsum(mine)
-    second = np.arange(1, len(pooled) + 1) - first
-    gap = np.abs(first / first[-1] - second / second[-1])
-    area = float(gap[:-1] @ np.diff(pooled))
-    own = pooled[~mine]
-    return area / unit(float(np.std(own)), float(np.abs(own).max()))

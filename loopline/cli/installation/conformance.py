@@ -26,11 +26,12 @@ def conformance(wanted: tuple[str, ...]) -> Answer:
 
     Each works on a place of its own in its real account, such as a folder or a prefix called loopline-kit-<time>, which
     is gone afterwards; what a killed run left is cleared away by the next one. Told is each promise: kept, broken, or
-    not claimed by the vendor; and how often each method of the contract was called, for what that may cost. Ends with 1
-    when a promise is broken, or a kit could not run.
+    not claimed by the vendor; and how often each method of the contract was called, for what that may cost. 'loopline
+    plugin list' shows what the last run found. Ends with 1 when a promise is broken, or a kit could not run.
     """
     from loopline.platform_core import environment
     from loopline.platform_core.testing.parts import run_notes
+    from loopline.platform_core.testing.promised import record
     from loopline.platform_core.testing.promised.conformance import hold
 
     home, file = environment.home(), environment.environment_file()
@@ -41,7 +42,9 @@ def conformance(wanted: tuple[str, ...]) -> Answer:
         held: list[Held] = []
         with run_notes.noted(home, note) as problems:
             for contract in names:
-                held += [hold(contract, vendor, note.name, said) for vendor in _bound(contract).values()]
+                for vendor in _bound(contract).values():
+                    held.append(hold(contract, vendor, note.name, said))
+                    record.keep(home, held[-1], vendor)
             problems += [one.problem for one in held]
     well = all(one.well and not (wanted and one.left_out) for one in held) and not stays
     data = {"place": note.name, "held": held, "cleared": cleared, "left": stays, "well": well}

@@ -1,4 +1,4 @@
-"""Commands ``loopline new`` and ``loopline update``: a team, model or vendor from a template, and its updates."""
+"""Commands ``loopline new`` and ``loopline update``: a plugin, or a team's next model, from a template, and updates."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ new = LazyGroup(
         "vendor": (
             "loopline.cli.installation.new:vendor",
             "A distribution with a vendor of a contract, and the contract's kit.",
+        ),
+        "kind": (
+            "loopline.cli.installation.new:kind",
+            "A distribution with a kind of models, and the kit of kinds.",
         ),
     },
     "Begin from a template; 'loopline update' brings it to the template's newest version later.",
@@ -69,6 +73,17 @@ def vendor(name: str, contract: str, into: Path) -> Answer:
     from loopline.templates import create_vendor
 
     made = create_vendor(name, contract, into / name)
+    return _made([made], f"pip install -e {into / name} && pytest {into / name}")
+
+
+@command("kind")
+@click.argument("name")
+@click.option("--into", type=FOLDER, default=".", help="Folder in which the kind's folder is made [here].")
+def kind(name: str, into: Path) -> Answer:
+    """Make a distribution for NAME, a kind of models; as it comes it keeps the promises of every kind."""
+    from loopline.templates import create_kind
+
+    made = create_kind(name, into / name)
     return _made([made], f"pip install -e {into / name} && pytest {into / name}")
 
 

@@ -24,7 +24,7 @@ def call(tmp_path, monkeypatch):
     return run
 
 
-def test_a_team_then_a_model_then_a_vendor(call, tmp_path):
+def test_a_team_then_a_model_then_a_vendor_then_a_kind(call, tmp_path):
     """Each says what it wrote and what to type next; a model takes source and entity from its team."""
     code, made = call("new", "team", "shop", "--source", "baskets", "--entity", "member")
     assert (code, made["next"]) == (0, "pip install -e plugins/shop && loopline plugin check shop")
@@ -35,6 +35,8 @@ def test_a_team_then_a_model_then_a_vendor(call, tmp_path):
     assert "from shop.features import member_history, baskets, the_row" in text
     code, vendor = call("new", "vendor", "shelf", "--contract", "lake")
     assert (code, vendor["next"]) == (0, "pip install -e shelf && pytest shelf")
+    code, kind = call("new", "kind", "rating", "--into", "kinds")
+    assert (code, kind["next"]) == (0, "pip install -e kinds/rating && pytest kinds/rating")
 
 
 def test_errors_name_the_problem_and_the_fix_and_leave_nothing_behind(call, tmp_path):

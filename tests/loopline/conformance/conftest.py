@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 SHELF = Path(__file__).parents[2] / "acme" / "vendor" / "src"
-COMMAND = (sys.executable, "-c", "from loopline.cli import main; main()", "conformance")
+COMMAND = (sys.executable, "-c", "from loopline.cli import main; main()")
 BENT = '''
 import time
 from acme_shelf import ShelfOnlineStore
@@ -74,9 +74,17 @@ class Place:
 
     def start(self, file: Path, *more: str) -> subprocess.Popen[str]:
         """Start the command."""
-        command = [*COMMAND, "--output", "json", "--home", str(self.home), "--environment", str(file), *more]
-        variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(self.site), str(SHELF)])}
-        return subprocess.Popen(command, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        command = [*COMMAND, "conformance", "--output", "json", "--home", str(self.home), "--environment", str(file)]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([*command, *more], env=self._variables(), text=True, **streams)
+
+    def plugins(self, *more: str) -> str:
+        """Return what ``loopline plugin list`` prints."""
+        command = [*COMMAND, "plugin", "list", "--home", str(self.home), *more]
+        return subprocess.run(command, env=self._variables(), text=True, capture_output=True, check=True).stdout
+
+    def _variables(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": os.pathsep.join([str(self.site), str(SHELF)])}
 
     def held(self, file: Path, *more: str) -> tuple[int, dict[str, Any]]:
         """Run the command to its end: its exit code, and what it says."""
@@ -86,8 +94,9 @@ class Place:
         return process.returncode, json.loads(out)
 
     def files(self) -> list[str]:
-        """List all that lies in the home."""
-        return sorted(str(path.relative_to(self.home)) for path in self.home.rglob("*"))
+        """List all that lies in the home, but for the record of what runs found."""
+        found = sorted(str(path.relative_to(self.home)) for path in self.home.rglob("*"))
+        return [name for name in found if not (name == "conformance" or name.startswith("conformance/last"))]
 
 
 @pytest.fixture

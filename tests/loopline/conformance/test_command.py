@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -44,6 +47,24 @@ def test_a_broken_promise_is_named_in_our_words(place: Place, verdicts: Verdicts
     assert broken["where"].startswith("online_store.py:")
     assert broken["why"].startswith("assert store.read(")
     assert place.files() == before
+
+
+def test_the_last_run_stands_beside_the_plugin(place: Place) -> None:
+    """Counts of promises and the kit's release, once it ran; a run of another release of the plugin is called that."""
+    assert re.search(r"^bent +1 +vendor +online_store.NoReplacing +not tested here +-$", place.plugins(), re.MULTILINE)
+    place.held(place.shelf("NoReplacing"))
+    counts = rf"9 kept, 2 not claimed +{version('loopline')} on 20\d\d-\d\d-\d\d$"
+    assert re.search(rf"^bent +1 +vendor +online_store.NoReplacing +{counts}", place.plugins(), re.MULTILINE)
+    (metadata,) = place.site.glob("*.dist-info/METADATA")
+    metadata.write_text(metadata.read_text().replace("Version: 1", "Version: 2"))
+    assert "9 kept, 2 not claimed, of release 1" in place.plugins()
+    listed = {one["name"]: one for one in json.loads(place.plugins("--output", "json"))["plugins"]}
+    one = listed["online_store.NoReplacing"]
+    assert (one["distribution"], one["release"], one["record"]["release"]) == ("bent", "2", "1")
+    assert one["record"]["promises"]["10"] == "not claimed"
+    assert listed["retail"]["brings"] == "team"
+    assert "online_store.sqlite" not in listed
+    assert "online_store.sqlite" in place.plugins("--all")
 
 
 def test_what_is_not_claimed_is_not_broken(place: Place, verdicts: Verdicts) -> None:

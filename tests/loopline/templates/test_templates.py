@@ -79,6 +79,13 @@ def installed(folder: Path) -> None:
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
 
+def own_tests(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the tests that came with a project, on its code."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    env = {"PYTHONPATH": str(folder / "src"), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    return subprocess.run(command, cwd=folder, env=env, check=False, capture_output=True, text=True)
+
+
 def test_a_fresh_team_passes_plugin_check(shop):
     """Nothing needs mending before a team from the template is sound, its second model included."""
     templates.create("model", shop, {**SHOP, "model": "second"})
@@ -92,17 +99,33 @@ def test_a_fresh_team_passes_plugin_check(shop):
 
 def test_a_fresh_team_passes_its_own_tests(shop):
     """The tests that come with a team hold on what comes with it, and fail when a feature counts wrongly."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
-    env = {"PYTHONPATH": str(shop / "src"), "PATH": "/usr/bin:/bin", "HOME": str(shop)}
-    assert subprocess.run(command, cwd=shop, env=env, check=False, capture_output=True).returncode == 0
+    assert own_tests(shop).returncode == 0
     features = shop / "src" / "shop" / "features.py"
     features.write_text(features.read_text().replace("settled=nw.len()", "settled=nw.len() + 1"))
-    assert subprocess.run(command, cwd=shop, env=env, check=False, capture_output=True).returncode == 1
+    assert own_tests(shop).returncode == 1
+
+
+def test_a_fresh_kind_of_models_keeps_the_promises_of_every_kind(tmp_path):
+    """The kit passes as it comes, and finds what is no longer kept."""
+    folder = tmp_path / "rating"
+    templates.create_kind("rating", folder)
+    done = own_tests(folder)
+    assert done.returncode == 0, done.stdout
+    module = folder / "src" / "rating" / "__init__.py"
+    module.write_text(module.read_text().replace(".clip(self.lowest, self.highest)", " * 2"))
+    assert "test_5_raw_is_so_many_numbers_a_row" in own_tests(folder).stdout
+
+
+def test_a_kind_that_is_installed_is_not_made_again(tmp_path):
+    """Nobody could say which is meant."""
+    with pytest.raises(InvalidSpec, match="'regression' is installed already"):
+        templates.create_kind("regression", tmp_path / "regression")
 
 
 def test_what_is_made_is_formatted(shop, tmp_path):
     """What people get follows the style that they are asked for."""
     templates.create_vendor("shelf", "online_store", tmp_path / "work" / "shelf")
+    templates.create_kind("rating", tmp_path / "work" / "rating")
     ruff = Path(sys.executable).parent / "ruff"
     style = ["--line-length", "120", str(tmp_path / "work")]
     for check in (["format", "--check"], ["check", "--select", "E,F,B,UP"]):
@@ -128,9 +151,7 @@ def test_the_kit_of_a_fresh_vendor_says_what_is_missing(tmp_path):
     """Its tests run, and every promise is unkept: none passes by accident."""
     folder = tmp_path / "shelf"
     templates.create_vendor("shelf", "online_store", folder)
-    env = {"PYTHONPATH": str(folder / "src"), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
-    done = subprocess.run(command, cwd=folder, env=env, check=False, capture_output=True, text=True)
+    done = own_tests(folder)
     assert "NotImplementedError" in done.stdout
     assert " passed" not in done.stdout.splitlines()[-1]
 
@@ -228,7 +249,7 @@ def test_bad_names_and_taken_folders_are_refused(shop, tmp_path):
         templates.create("team", shop, SHOP)
     with pytest.raises(Refused, match="there already"):
         templates.create("model", shop, {**SHOP, "model": "outcome"})
-    with pytest.raises(NotFound, match="use one of model, team, vendor"):
+    with pytest.raises(NotFound, match="use one of kind, model, team, vendor"):
         templates.create("pipeline", tmp_path / "x", SHOP)
     with pytest.raises(NotFound, match="loopline new"):
         templates.update(tmp_path / "cache")
