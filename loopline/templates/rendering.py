@@ -100,7 +100,12 @@ def create_kind(name: str, folder: Path) -> Made:
     """
     if name in targets.installed():
         raise InvalidSpec(f"a kind of models {name!r} is installed already", "give another name")
-    return create("kind", folder, {"kind": name, "class_name": "".join(part.title() for part in name.split("_"))})
+    return create("kind", folder, {"kind": name, "class_name": class_name(name)})
+
+
+def class_name(name: str) -> str:
+    """Return a name of a template's answers as a class has it."""
+    return "".join(part.title() for part in name.split("_"))
 
 
 def update(folder: Path, shipped: Path = repositories.SHIPPED) -> list[Updated]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopline.platform_core.contracts import CONTRACTS, Vendor
 from loopline.platform_core.errors import NotFound
-from loopline.templates.rendering import Made, create
+from loopline.templates.rendering import Made, class_name, create
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def create_vendor(name: str, contract: str, folder: Path) -> Made:
         "vendor": name,
         "contract": contract,
         "base": base.__name__,
-        "class_name": "".join(part.title() for part in name.split("_")) + base.__name__,
+        "class_name": class_name(name) + base.__name__,
         "imports": "\n".join(_imports(base)),
         "methods": "\n\n".join(_stub(getattr(base, name)) for name in _abstract(base)),
         "kit": kit,

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from loopline.cli.installation.plugin import GROUPS
+from loopline.cli.installation.plugin import groups
 from tests.docs.page import Page
 
 ROOT = Path(__file__).parents[2]
+GROUPS = groups()
 FIELDS = ["brings", "does", "licence", "where"]
 TEXT = Page("plugins.md").text
 ENTRIES = {

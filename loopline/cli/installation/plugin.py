@@ -37,13 +37,6 @@ plugin = LazyGroup(
     "Installed plugins: list them, check the teams among them.",
 )
 OWN = "loopline"
-GROUPS = {
-    "loopline.teams": "team",
-    "loopline.vendors": "vendor",
-    "loopline.targets": "kind of models",
-    "loopline.demos": "demo",
-}
-"""Each entry point group with what a plugin brings by it."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +71,24 @@ def list_plugins(every: bool) -> Answer:
     return Answer({"plugins": told}, "\n".join(lines))
 
 
+def groups() -> dict[str, str]:
+    """Return each entry point group with what a plugin brings by it."""
+    from loopline.demo import found
+    from loopline.platform_core import environment, plugins, targets
+
+    return {
+        plugins.TEAMS: "team",
+        environment.VENDORS: "vendor",
+        targets.GROUP: "kind of models",
+        found.GROUP: "demo",
+    }
+
+
 def _plugins(home: Path) -> Iterator[Plugin]:
     from loopline.platform_core.foundation.distributions import entry_points
     from loopline.platform_core.testing.promised import record
 
-    for group, brings in GROUPS.items():
+    for group, brings in groups().items():
         for point in entry_points(group):
             found = record.last(home, point.name) if brings == "vendor" else None
             yield Plugin(point.dist.name if point.dist else "", record.release(point), brings, point.name, found)

@@ -56,9 +56,8 @@ def release(point: EntryPoint) -> str:
 
 
 def _names(point: EntryPoint, vendor: type[Vendor]) -> bool:
-    """Say whether an entry point names a class, which its package may define in another module than it is named in."""
-    package = vendor.__module__.partition(".")[0]
-    return point.module.partition(".")[0] == package and point.load() is vendor
+    """Say whether an entry point names a class, which may lie in a module below its own; none is loaded."""
+    return point.attr == vendor.__qualname__ and f"{vendor.__module__}.".startswith(f"{point.module}.")
 
 
 def _file(home: Path, name: str) -> Path:
