@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes ready what a Kubernetes of the tests' own needs, once: Debian's etcd, containerd, runc and network plugins, and
-# Kubernetes' programs, built from the Go modules that scripts/cluster/go.mod pins, and what enforces network policies,
-# which scripts/cluster/policies/go.mod pins, into a cache outside of this clone (LOOPLINE_CACHE, else ~/.cache/loopline).
-# Ten minutes of two cores where nothing is there, nothing afterwards.
+# Kubernetes' programs, built from the Go modules that scripts/cluster/go.mod pins, what enforces network policies and
+# Envoy Gateway with its chart, which policies/go.mod and gateway/go.mod beside it pin, into a cache outside of this clone
+# (LOOPLINE_CACHE, else ~/.cache/loopline). Some minutes of two cores where nothing is there, nothing afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,6 +10,7 @@ version=v1.35.4
 python=${PYTHON:-.venv/bin/python}
 programs=$("$python" -c 'from scripts.cluster.settings import programs; print(programs())')
 policies=$("$python" -c 'from scripts.cluster.settings import policies; print(policies())')
+gateway=$("$python" -c 'from scripts.cluster.settings import gateway; print(gateway())')
 
 declare -A packages=([etcd]=etcd-server [containerd]=containerd [runc]=runc [iptables]=iptables [ipset]=ipset
     [conntrack]=conntrack [ip]=iproute2 [openssl]=openssl [gcc]=gcc)
@@ -35,7 +36,7 @@ build() {
     local sources=$1 target=$2 what=$3 flags=$4
     shift 4
     command -v go >/dev/null || {
-        echo "go is missing: install Go 1.25 or newer, of which the tests' cluster is built" >&2
+        echo "go is missing: install Go 1.26.7 or newer, of which the tests' cluster is built" >&2
         exit 1
     }
     mkdir -p "$target"
@@ -57,4 +58,12 @@ commands=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-pro
 [ -e "$policies/.made" ] ||
     build scripts/cluster/policies "$policies" "kube-router, which enforces network policies," "" \
         github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
+[ -e "$gateway/.made" ] ||
+    build scripts/cluster/gateway "$gateway" "Envoy Gateway, which carries requests by routes," "" \
+        github.com/envoyproxy/gateway/cmd/envoy-gateway
+if [ ! -e "$gateway/chart" ]; then
+    module=$(cd scripts/cluster/gateway && go list -m -f '{{.Dir}}' github.com/envoyproxy/gateway)
+    cp -r --no-preserve=mode "$module/charts/gateway-helm" "$gateway/copied"
+    mv -T "$gateway/copied" "$gateway/chart"
+fi
 "$python" -m scripts.cluster.images

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripts.cluster import python_layer, seed
+from scripts.cluster import python_layer, seed, settings
 from scripts.cluster.node import PAUSE
 from scripts.cluster.oci import Image, write_image, write_layer
 from scripts.cluster.settings import HERE
@@ -24,6 +25,8 @@ RELEASED = build.image_name(PLATFORM, TAG)
 """What ``make images`` builds."""
 NAME = "loopline.local/loopline:1"
 """The same with what the kits' tasks import."""
+GATEWAY = "loopline.local/gateway:1"
+"""What the pods of a gateway run, for clusters that have one."""
 _KITS = ("pytest",)
 _MADE_BY = (
     *(HERE / name for name in ("images.py", "python_layer.py", "oci.py")),
@@ -72,6 +75,17 @@ def with_team(folder: Path, images: Images, team: str, source: Path) -> Images:
     layer = write_layer(folder / f"{team}-layer.tar", [(site, SITE)])
     image = _on(images.seed, image_of(team), images.own, layer)
     return replace(images, archives=(*images.archives, write_image(folder / f"{team}.tar", image)))
+
+
+def gateway(folder: Path) -> Path:
+    """Write the image ``GATEWAY``: Envoy, and the program that tells it of routes, on what every image stands on."""
+    envoy = Path(sysconfig.get_path("purelib"), "envoy", "_bin", "envoy")
+    programs = [(one, f"usr/local/bin/{one.name}") for one in (envoy, settings.gateway() / "envoy-gateway")]
+    made = _on(base(), GATEWAY, write_layer(folder / "gateway-layer.tar", programs))
+    path = {"PATH": "/usr/local/bin"}
+    return write_image(
+        folder / "gateway.tar", replace(made, entrypoint=("/usr/local/bin/envoy-gateway",), environment=path)
+    )
 
 
 def image_of(team: str) -> str:

@@ -20,7 +20,7 @@ from scripts.cluster.forward import opened
 from scripts.cluster.images import Images
 from scripts.cluster.inside import READY, Start
 from scripts.cluster.seed import plant
-from scripts.cluster.settings import HERE, Place, policies, programs
+from scripts.cluster.settings import HERE, Place, gateway, policies, programs
 
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
 PROGRAMS = ("etcd", "containerd", "ctr", "runc", "iptables", "ipset", "conntrack", "ip", "openssl")
@@ -54,6 +54,7 @@ def missing() -> list[str]:
     """List the programs that are not there; ``scripts/cluster.sh`` brings all of them."""
     built = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
     wanted = [programs() / name for name in built] + [policies() / "kube-router"]
+    wanted += [gateway() / "envoy-gateway", gateway() / "chart"]
     return [name for name in PROGRAMS if not shutil.which(name)] + [one.name for one in wanted if not one.exists()]
 
 

@@ -36,6 +36,11 @@ def policies() -> Path:
     return _built("policies", HERE / "policies")
 
 
+def gateway() -> Path:
+    """Return the folder of Envoy Gateway's program and chart, filled by the same script."""
+    return _built("gateway", HERE / "gateway")
+
+
 def _built(name: str, sources: Path) -> Path:
     parts = b"".join(sources.joinpath(part).read_bytes() for part in ("go.mod", "go.sum", "tools.go"))
     return cache() / name / hashlib.sha256(parts).hexdigest()[:16]

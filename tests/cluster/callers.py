@@ -60,8 +60,8 @@ class Caller:
             self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         self._connection.request("POST", f"/v2/models/{self.model}/infer", body)
         reply = self._connection.getresponse()
-        said = reply.read()
-        return reply.status, json.loads(said) if said else {}
+        said, is_ours = reply.read(), reply.headers.get_content_type() == "application/json"
+        return reply.status, json.loads(said) if is_ours else {"error": said.decode()}
 
     def _forget(self) -> None:
         if self._connection is not None:

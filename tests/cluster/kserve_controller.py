@@ -13,7 +13,7 @@ import copy
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -31,19 +31,18 @@ _SCALED = ("maxReplicas", "scaleTarget", "scaleMetric", "autoScaling")
 _OF_KSERVE = {*_SCALED, "model", "name", "labels", "annotations", "minReplicas", "deploymentStrategy", "logger"}
 _FIELDS_OF_THE_MODEL = {"modelFormat", "runtime", "protocolVersion", "storageUri", "runtimeVersion", "storage"}
 
-
-Routes = dict[str, list[tuple[str, int]]]
-"""Hosts, and the Services behind each with their weights."""
-
-
-def _nowhere(_: Routes) -> None:
-    """Have no gateway."""
+INGRESS = {"namespace": "gateways", "name": "public"}
+"""The Gateway that routes name, as the ConfigMap of KServe's own controller would say."""
 
 
 class KServeController:
-    """Looks after the InferenceServices of a namespace; ``step`` is one look at all of them."""
+    """Looks after the InferenceServices of a namespace; ``step`` is one look at all of them.
 
-    def __init__(self, api: client.ApiClient, namespace: str) -> None:
+    Where ``has_gateway`` an InferenceService is ready once the Gateway has taken its routes.
+    """
+
+    def __init__(self, api: client.ApiClient, namespace: str, *, has_gateway: bool = False) -> None:
+        self._has_gateway = has_gateway
         self._namespace, self._core, self._apps = namespace, client.CoreV1Api(api), client.AppsV1Api(api)
         dynamic = DynamicClient(api)
         self._services = dynamic.resources.get(api_version="serving.kserve.io/v1beta1", kind="InferenceService")
@@ -54,24 +53,14 @@ class KServeController:
             "HTTPRoute": dynamic.resources.get(api_version="gateway.networking.k8s.io/v1", kind="HTTPRoute"),
         }
         self._put: dict[tuple[str, str], str] = {}
-        self._addresses: dict[str, str] = {}
-        self._routed: dict[str, list[tuple[str, int]]] = {}
+        self._routed: set[str] = set()
 
-    def step(self, gateway: Callable[[Routes], None] = _nowhere) -> None:
-        """Look at every InferenceService once; ``gateway`` is told each host's Services and their weights first."""
-        routes: Routes = {}
-        said: list[tuple[Object, Object]] = []
+    def step(self) -> None:
+        """Look at every InferenceService once."""
         for found in self._services.get(namespace=self._namespace).items:
             one = found.to_dict()
-            if self._goes(one):
-                continue
-            status, name = self._reconcile(one), one["metadata"]["name"]
-            said.append((one, status))
-            if name in self._routed:
-                routes[host(name, self._namespace)] = self._routed[name]
-        gateway(routes)
-        for one, status in said:
-            self._say(one, status)
+            if not self._goes(one):
+                self._say(one, self._reconcile(one))
 
     def forget(self, but: str) -> None:
         """Delete every InferenceService but one; what was made of them goes with them."""
@@ -90,7 +79,7 @@ class KServeController:
         metadata = one["metadata"]
         goes = bool(metadata.get("deletionTimestamp"))
         if goes:
-            self._routed.pop(metadata["name"], None)
+            self._routed.discard(metadata["name"])
         wanted = [] if goes else [FINALIZER]
         if (metadata.get("finalizers") or []) != wanted:
             self._hold(metadata["name"], wanted)
@@ -100,15 +89,6 @@ class KServeController:
         body, kind = {"metadata": {"name": name, "finalizers": finalizers}}, "application/merge-patch+json"
         with suppress(client.ApiException):  # it may be gone
             self._services.patch(body=body, namespace=self._namespace, content_type=kind)
-
-    def address(self, service: str) -> str:
-        """Return a Service's address inside the cluster; none any more, where it has gone."""
-        if service not in self._addresses:
-            try:
-                self._addresses[service] = self._core.read_namespaced_service(service, self._namespace).spec.cluster_ip
-            except client.ApiException:
-                return "0.0.0.0"
-        return self._addresses[service]
 
     def _reconcile(self, one: Object) -> Object:
         """Make what an InferenceService asks for, and return its status."""
@@ -139,10 +119,10 @@ class KServeController:
         deployed = self._deployed(part)
         stable = _ready(deployed)
         if stable["status"] == "True":  # while it is not, routes stay as they are
-            self._routed[name] = self._weights(one, statuses)
-            for route in _routes(one, self._routed[name], _grpc_port(runtimes[part], predictor)):
+            self._routed.add(name)
+            for route in _routes(one, self._weights(one, statuses), _grpc_port(runtimes[part], predictor)):
                 self._apply(route)
-        conditions = [stable, {"type": "IngressReady", "status": str(name in self._routed)}]
+        conditions = [stable, {"type": "IngressReady", "status": str(self._is_routed(name))}]
         ready = all(each["status"] == "True" for each in conditions)  # whatever canaries are
         conditions += [{"type": "Ready", "status": str(ready)}, {"type": "Stopped", "status": "False"}]
         if statuses:
@@ -155,6 +135,15 @@ class KServeController:
             "canaryStatuses": statuses,
             "modelStatus": {"copies": copies},
         }
+
+    def _is_routed(self, name: str) -> bool:
+        """Say whether a service's route is there, as it is now, for whoever carries requests by it."""
+        if name not in self._routed or not self._has_gateway:
+            return name in self._routed
+        route = self._kinds["HTTPRoute"].get(name=name, namespace=self._namespace).to_dict()
+        said = [one for parent in route.get("status", {}).get("parents", []) for one in parent["conditions"]]
+        taken = {one["type"] for one in said if one["status"] == "True" and _is_of(one, route)}
+        return {"Accepted", "ResolvedRefs"} <= taken
 
     def _runtime(self, predictor: Object) -> Object:
         wanted = predictor["model"]["runtime"]
@@ -223,7 +212,6 @@ class KServeController:
             if one.metadata.name not in wanted:
                 self._core.delete_namespaced_service(one.metadata.name, self._namespace)
                 self._put.pop(("Service", one.metadata.name), None)
-                self._addresses.pop(one.metadata.name, None)
 
     def _weights(self, one: Object, statuses: list[Object]) -> list[tuple[str, int]]:
         """Give the stable part what canaries that are ready leave."""
@@ -306,6 +294,11 @@ def _grpc_port(runtime: Object, predictor: Object) -> int:
     return next((port["containerPort"] for port in ports if "grpc" in port["name"]), 0)
 
 
+def _is_of(condition: Object, found: Object) -> bool:
+    """Say whether a condition is of an object as it is now."""
+    return bool(condition.get("observedGeneration") == found["metadata"]["generation"])
+
+
 def _routes(one: Object, weights: list[tuple[str, int]], grpc_port: int) -> list[Object]:
     """Return the routes of an InferenceService's host and of its predictor's; both weigh alike."""
     metadata = one["metadata"]
@@ -326,23 +319,21 @@ def _routes(one: Object, weights: list[tuple[str, int]], grpc_port: int) -> list
     for route in (f"{name}-predictor", name):
         described = {"name": route, "namespace": namespace, "ownerReferences": [_owner(one)]}
         described["annotations"] = metadata.get("annotations", {})
-        spec = {"hostnames": [host(route, namespace)], "rules": rules}
+        spec = {"parentRefs": [INGRESS], "hostnames": [host(route, namespace)], "rules": rules}
         kind = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
         made.append({**kind, "metadata": described, "spec": spec})
     return made
 
 
 @contextmanager
-def controlling(
-    controller: KServeController, gateway: Callable[[Routes], None] = _nowhere
-) -> Iterator[list[BaseException]]:
-    """Let a controller look again and again; ``gateway`` is told where requests go. Gives what went wrong last."""
+def controlling(controller: KServeController) -> Iterator[list[BaseException]]:
+    """Let a controller look again and again. Gives what went wrong last."""
     ended, wrong = threading.Event(), []
 
     def run() -> None:
         while not ended.is_set():
             try:
-                controller.step(gateway)
+                controller.step()
             except (client.ApiException, OSError) as error:  # the next look may meet a better moment
                 wrong[:] = [error]
             ended.wait(PERIOD_SECONDS)

@@ -1,4 +1,4 @@
-"""KServe's resource definitions for the tests' Kubernetes, and a loose one of the Gateway API's routes."""
+"""KServe's resource definitions for the tests' Kubernetes, and that of the Gateway API's routes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import yaml
 from kubernetes import client
 
 from benchmarks.peers import ROOT, interpreter
+from tests.cluster import gateway
 
 KINDS = ("inferenceservices.serving.kserve.io", "servingruntimes.serving.kserve.io")
 _MODELS = ROOT / "tests" / "resources" / "kserve" / "kserve_models.py"
@@ -41,13 +42,8 @@ def made() -> list[dict[str, Any]]:
 
 
 def install(api: client.ApiClient) -> None:
-    """Install them, and wait until the API server answers for them."""
-    _install(api, [*definitions(), _routes()])
-
-
-def install_routes(api: client.ApiClient) -> None:
-    """Install the Gateway API's routes alone."""
-    _install(api, [_routes()])
+    """Install them and that of routes, and wait until the API server answers for them."""
+    _install(api, [*definitions(), *gateway.definitions("HTTPRoute")])
 
 
 def remove_routes(api: client.ApiClient) -> None:
@@ -74,26 +70,3 @@ def _install(api: client.ApiClient, wanted: list[dict[str, Any]]) -> None:
 def _established(extensions: client.ApiextensionsV1Api, name: str) -> bool:
     conditions = extensions.read_custom_resource_definition(name).status.conditions or ()
     return any(one.type == "Established" and one.status == "True" for one in conditions)
-
-
-def _routes() -> dict[str, Any]:
-    """Return a definition of HTTPRoutes that lets everything be in them."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": anything},
-        "subresources": {"status": {}},
-    }
-    names = {"kind": "HTTPRoute", "plural": "httproutes", "singular": "httproute"}
-    group = _ROUTES.partition(".")[2]
-    note = {"api-approved.kubernetes.io": "unapproved, of the tests"}
-    spec = {"group": group, "scope": "Namespaced", "names": names, "versions": [version]}
-    metadata = {"name": _ROUTES, "annotations": note}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": metadata,
-        "spec": spec,
-    }

@@ -17,8 +17,8 @@ from scripts.cluster.outside import Cluster, missing, obstacle, running
 
 NUMBERS = count(1)
 OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT = 8333, 30080, 30081, 30082
-WALK_PORT, WEB_PORT = 30090, 30030
-PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT, WALK_PORT, WEB_PORT)
+WEB_PORT = 30030
+PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT, WEB_PORT)
 """Ports of the node that tests reach from outside."""
 
 

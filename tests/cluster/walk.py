@@ -31,13 +31,12 @@ from loopline.resources.kubernetes.serving import KubernetesServing
 from loopline.resources.object_store.objects import Objects
 from scripts.cluster import images
 from scripts.cluster.outside import Cluster
-from tests.cluster import installed_chart, kserve_definitions
+from tests.cluster import installed_chart
 from tests.cluster.callers import Caller
+from tests.cluster.gateway import gateway
 from tests.cluster.installed_chart import NAMESPACE, TEAM, Installation
 from tests.cluster.killing import running
-from tests.cluster.kserve_gateway import run_gateway
-from tests.cluster.kubernetes_cluster import WALK_PORT
-from tests.cluster.model_routes import ModelRoutes, followed
+from tests.cluster.kubernetes_cluster import GATEWAY_PORT
 
 REF = ModelRef(TEAM, "cracks")
 SERVING, CODE = f"{NAMESPACE}-serving", f"{NAMESPACE}-{TEAM}"
@@ -241,22 +240,17 @@ class Walk:
 
 @contextmanager
 def behind_a_gateway(cluster: Cluster, api: client.ApiClient, installation: Installation) -> Iterator[Walk]:
-    """Put a gateway before the installation, which brings each model's route to it."""
-    core, port = client.CoreV1Api(api), cluster.ports[str(WALK_PORT)]
-    kserve_definitions.install_routes(api)
-    run_gateway(core, "walk", WALK_PORT)
+    """Put a gateway before the installation, which makes each model's route."""
+    core, port = client.CoreV1Api(api), cluster.ports[str(GATEWAY_PORT)]
     ledger = Ledger.open(installation.outside.ledger)
-    found = Walk(installation, core, Dagster(f"{installation.web}/graphql"), ledger, port)
-    with followed(ModelRoutes(api, SERVING, f"http://127.0.0.1:{port}")):
-        yield found
-    if kept := os.environ.get("LOOPLINE_WALK_SHOWN"):
-        Path(kept).write_text(installed_chart.shown(core, 200))
+    with gateway(cluster, api, GATEWAY_PORT):
+        yield Walk(installation, core, Dagster(f"{installation.web}/graphql"), ledger, port)
+        if kept := os.environ.get("LOOPLINE_WALK_SHOWN"):
+            Path(kept).write_text(installed_chart.shown(core, 200))
     ledger.close()
     apps = client.AppsV1Api(api)
     for group in apps.list_namespaced_deployment(SERVING).items:
         apps.delete_namespaced_deployment(group.metadata.name, SERVING)
-    kserve_definitions.remove_routes(api)
-    core.delete_namespaced_pod("walk", "default", grace_period_seconds=0)
 
 
 def _recorded(entry: Entry) -> float:

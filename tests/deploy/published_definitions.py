@@ -11,11 +11,11 @@ from pathlib import Path
 import yaml
 
 
-class _Plain(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class Plain(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Reads a lone ``=`` as the word that it is."""
 
 
-_Plain.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
+Plain.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
 
 
 _GENERATOR = "sigs.k8s.io/controller-tools/cmd/controller-gen@v0.19.0"
@@ -29,7 +29,7 @@ def definitions(modules: Mapping[str, str], groups: frozenset[str] = frozenset()
         )
         assert done.returncode == 0, done.stdout + done.stderr
         for path in sorted(Path(json.loads(done.stdout)["Dir"]).glob(files)):
-            for one in yaml.load_all(path.read_text(), _Plain):
+            for one in yaml.load_all(path.read_text(), Plain):
                 if one and (not groups or one["spec"]["group"] in groups):
                     yield {name: value for name, value in one.items() if name != "status"}
 

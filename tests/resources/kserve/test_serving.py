@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kubernetes import client
 
-from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.contracts.serving import DesiredState, Serving
 from loopline.platform_core.errors import Refused
 from loopline.platform_core.testing.parts import endpoints
 from loopline.platform_core.testing.parts.endpoints import Answered, Ask, ask_over_http, come_to, new_model, served
@@ -21,22 +21,23 @@ from loopline.resources.kubernetes.endpoint_manifests import object_name
 from scripts.cluster.outside import Cluster
 from tests.cluster import kserve_definitions
 from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start, told
+from tests.cluster.gateway import gateway
 from tests.cluster.kserve_controller import KServeController, controlling, host
-from tests.cluster.kserve_gateway import Gateway, run_gateway
 from tests.cluster.kubernetes_cluster import GATEWAY_PORT
+
+CARRIED_SECONDS = 10
+UNKNOWN = (404, 503)
+"""What a gateway answers of a host that it has no route of, and of one that has no pods."""
 
 
 @pytest.fixture(scope="module")
-def kserve(
-    cluster: Cluster, kubernetes_api: client.ApiClient, kubernetes_core: client.CoreV1Api, team_namespace: str
-) -> Iterator[KServeController]:
-    """Install KServe's definitions, and let the stand-in look after a namespace and tell a gateway of routes."""
-    kserve_definitions.install(kubernetes_api)
-    run_gateway(kubernetes_core)
-    controller = KServeController(kubernetes_api, team_namespace)
-    with controlling(controller, Gateway(f"http://127.0.0.1:{cluster.ports[str(GATEWAY_PORT)]}", controller)):
-        yield controller
-    kserve_definitions.remove_routes(kubernetes_api)  # other tests' cluster has no Gateway API
+def kserve(cluster: Cluster, kubernetes_api: client.ApiClient, team_namespace: str) -> Iterator[KServeController]:
+    """Install KServe's definitions, and let the stand-in look after a namespace behind a gateway."""
+    with gateway(cluster, kubernetes_api, GATEWAY_PORT):
+        kserve_definitions.install(kubernetes_api)
+        controller = KServeController(kubernetes_api, team_namespace, has_gateway=True)
+        with controlling(controller):
+            yield controller
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +69,9 @@ def divided(
 ) -> KServeServing:
     """Give a serving whose models' versions are apart; callers outside reach it by the gateway."""
     assert kserve
-    gateway = {"address": f"http://127.0.0.1:{cluster.ports[str(GATEWAY_PORT)]}"}
+    outside = {"address": f"http://127.0.0.1:{cluster.ports[str(GATEWAY_PORT)]}"}
     settings = {"apart": ["kit.*"], "settle_seconds": 2, "memory_gb": 0.4}
-    serving = bind_pods("kserve", KServeServing, gateway, address="http://inside", **settings)
+    serving = bind_pods("kserve", KServeServing, outside, address="http://inside", **settings)
     assert isinstance(serving, KServeServing)
     return serving
 
@@ -104,8 +105,21 @@ class TestVersionsApart(ServingKit):
 
     @pytest.fixture
     def ask(self) -> Ask:
-        """Ask the gateway, under the host of the model's InferenceService."""
-        return ask_by_host
+        """Ask the gateway, under the host of the model's InferenceService, from when it first answers.
+
+        A gateway says that it has accepted a route a moment before it carries requests by it.
+        """
+        answered: set[str] = set()
+
+        def ask(serving: Serving, model: str, key: str, amount: float) -> Answered:
+            end = time.monotonic() + CARRIED_SECONDS
+            while (found := ask_by_host(serving, model, key, amount)).status in UNKNOWN and model not in answered:
+                assert time.monotonic() < end, f"{model}: {found}"
+                time.sleep(0.1)  # between two requests
+            answered.add(model)
+            return found
+
+        return ask
 
 
 def ask_by_host(serving: KServeServing, model: str, key: str, amount: float) -> Answered:
