@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +13,17 @@ import yaml
 from scripts.cluster import images, settings
 from scripts.cluster.node import import_image
 from scripts.cluster.outside import Cluster
-from tests.cluster.installed_chart import merged
+from tests.cluster.installed_chart import GATEWAY, merged
 from tests.deploy.published_definitions import Plain, apply, remove
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from kubernetes import client
 
-NAMESPACE, NAME = "gateways", "public"
+NAMESPACE, NAME = GATEWAY.split("/")
 RELEASE = "envoy-gateway"
 _GROUP, _OWN = "gateway.networking.k8s.io", "gateway.envoyproxy.io"
-_READY_SECONDS = 120
+_SECONDS = 120
 _SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}}
 
 
@@ -48,13 +48,13 @@ def gateway(cluster: Cluster, api: client.ApiClient, port: int) -> Iterator[None
     for one in reversed(_objects()):
         kind = kinds.get(api_version=one["apiVersion"], kind=one["kind"])
         kind.delete(name=NAME, namespace=NAMESPACE)
-        _until(lambda kind=kind: NAME not in {each.metadata.name for each in kind.get().items}, f"end of {one['kind']}")
+        until(lambda kind=kind: NAME not in {each.metadata.name for each in kind.get().items}, _SECONDS)
     with helm.Config(kubeconfig_path=cluster.kubeconfig, namespace=NAMESPACE) as signed_in:
         signed_in.uninstall(RELEASE)
     remove(api, definitions())
     core = client.CoreV1Api(api)
     core.delete_namespace(NAMESPACE)  # and wait: other tests make one of the same name
-    _until(lambda: NAMESPACE not in {one.metadata.name for one in core.list_namespace().items}, "end of the namespace")
+    until(lambda: NAMESPACE not in {one.metadata.name for one in core.list_namespace().items}, _SECONDS)
 
 
 def install(cluster: Cluster, api: client.ApiClient, port: int) -> None:
@@ -76,9 +76,7 @@ def install(cluster: Cluster, api: client.ApiClient, port: int) -> None:
         kind = kinds.get(api_version=one["apiVersion"], kind=one["kind"])
         kind.server_side_apply(body=one, namespace=NAMESPACE, field_manager="tests")
     gateways = kinds.get(api_version=f"{_GROUP}/v1", kind="Gateway")
-    _until(
-        lambda: _is_programmed(gateways.get(name=NAME, namespace=NAMESPACE).to_dict()), "gateway that takes requests"
-    )
+    until(lambda: _is_programmed(gateways.get(name=NAME, namespace=NAMESPACE).to_dict()), _SECONDS)
 
 
 def _values(port: int) -> dict[str, Any]:
@@ -121,10 +119,3 @@ def _object(version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
 def _is_programmed(found: dict[str, Any]) -> bool:
     conditions = found.get("status", {}).get("conditions", [])
     return any(one["type"] == "Programmed" and one["status"] == "True" for one in conditions)
-
-
-def _until(ready: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + _READY_SECONDS
-    while not ready():
-        assert time.monotonic() < end, f"no {what} within {_READY_SECONDS} s"
-        time.sleep(0.2)  # between two looks

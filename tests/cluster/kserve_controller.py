@@ -20,6 +20,8 @@ from typing import Any
 from kubernetes import client
 from kubernetes.dynamic import DynamicClient
 
+from tests.cluster import gateway
+
 Object = dict[str, Any]
 CONTAINER = "kserve-container"
 SCALER = "serving.kserve.io/autoscalerClass"
@@ -31,7 +33,7 @@ _SCALED = ("maxReplicas", "scaleTarget", "scaleMetric", "autoScaling")
 _OF_KSERVE = {*_SCALED, "model", "name", "labels", "annotations", "minReplicas", "deploymentStrategy", "logger"}
 _FIELDS_OF_THE_MODEL = {"modelFormat", "runtime", "protocolVersion", "storageUri", "runtimeVersion", "storage"}
 
-INGRESS = {"namespace": "gateways", "name": "public"}
+INGRESS = {"namespace": gateway.NAMESPACE, "name": gateway.NAME}
 """The Gateway that routes name, as the ConfigMap of KServe's own controller would say."""
 
 
