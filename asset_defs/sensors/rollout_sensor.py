@@ -7,11 +7,13 @@ import dagster as dg
 from loopline.asset_defs.keys import CAUSE_TAG, CYCLE_JOB, CYCLE_TAG, MODEL_TAG, ROLLOUT_JOB
 from loopline.asset_defs.redacting import redacting
 from loopline.asset_defs.runs.runs import LOOK_SECONDS, in_progress
+from loopline.platform_core.alarms import events
+from loopline.platform_core.contracts.serving import IMAGES
 from loopline.platform_core.errors import LooplineError
 from loopline.platform_core.experiments import running as experiment
 from loopline.platform_core.foundation.names import ModelRef
 from loopline.platform_core.loop.deployments import deployments
-from loopline.platform_core.loop.rollouts import rollouts
+from loopline.platform_core.loop.rollouts import image_canary, rollouts
 from loopline.platform_core.loop.rollouts.rollouts import RolloutRecord
 from loopline.platform_core.loop.rollouts.step_log import StepLog
 from loopline.platform_core.platform import Platform
@@ -37,6 +39,7 @@ def rollout_sensor(team: Team) -> dg.SensorDefinition:
         StepLog.of(platform).keep({record.ref.dotted for record in everyones})
         records = [record for record in everyones if record.ref.team == team.name]
         requests, said = _unfinished(context.instance, platform, team)
+        said += _images(platform, team)
         said.insert(0, f"{len(records)} rollouts bake or are watched")
         for record in records:
             try:
@@ -48,6 +51,22 @@ def rollout_sensor(team: Team) -> dg.SensorDefinition:
         return dg.SensorResult(run_requests=wanted, skip_reason=None if wanted else "; ".join(said))
 
     return rollout
+
+
+def _images(platform: Platform, team: Team) -> list[str]:
+    """Take the next step of each endpoint whose servers are to run another container image, and return what is said."""
+    if IMAGES not in platform.serving.can:
+        return []
+    said, live = [], deployments.deployments(platform.ledger, team.name)
+    for model in team.models:
+        if model.name in live:
+            try:
+                ref = live[model.name].ref
+                said.append(image_canary.look(platform, ref, model, platform.clock.now()))
+                events.image_refused(platform, ref, image_canary.refusal(platform, ref))
+            except LooplineError as error:  # one model's trouble is not another's
+                said.append(str(error))
+    return [one for one in said if one]
 
 
 def _unfinished(

@@ -17,6 +17,7 @@ from loopline.inference_server import door
 from loopline.platform_core import environment
 from loopline.platform_core.contracts.base import Vendor
 from loopline.platform_core.contracts.online_store import OnlineStore
+from loopline.platform_core.contracts.serving import IMAGE_VARIABLE
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.platform_core.foundation import clock, logs
 from loopline.platform_core.foundation.clock import Clock, WallClock
@@ -138,6 +139,7 @@ def assemble(chosen: Settings) -> Application:
     log = PredictionLog(chosen.root, worker.name, keep=chosen.keep, room=room)
     kept = log.write if chosen.gateway is None else noting(log.write)
     inference = Inference(chosen.store, holding(kept), chosen.clock, most_rows=chosen.limits.rows)
+    inference.image = os.environ.get(IMAGE_VARIABLE)
     if chosen.quotas.requests_per_second is not None:
         from loopline.gateway.quota import Rate
 

@@ -43,6 +43,16 @@ def drift(
     raise_alarm(platform, found)
 
 
+def image_refused(platform: Platform, ref: ModelRef, reason: str) -> None:
+    """Say why a model's servers do not run the image that the environment file names; "" where they may."""
+    cause = f"image:{ref}"
+    if not reason:
+        clear(platform, cause, "the environment file names another image, or it is tried again")
+        return
+    fix = f"mend the image and give it another tag, or try the same again: 'loopline model refresh {ref}'"
+    raise_alarm(platform, Alarm(cause, "warning", reason, fix, ref))
+
+
 def skew(platform: Platform, ref: ModelRef, reason: str, *, share: float | None = None) -> None:
     """Say what the skew check says of the versions that answer; "" when served and offline agree.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -29,6 +29,10 @@ SCALE_TO_ZERO = "scale_to_zero"
 """It ends what answers for a model that nobody asks, and starts it for the next request."""
 GRPC = "grpc"
 """Its endpoints speak the Open Inference Protocol over gRPC as well."""
+IMAGES = "images"
+"""It lets servers of a new container image answer beside those of the one before, until the image is judged."""
+IMAGE_VARIABLE = "LOOPLINE_IMAGE"
+"""The environment variable that tells a server which container image it runs in."""
 MOST_AHEAD = timedelta(days=1)
 """How far ahead of its answer a request may be dated: a server refuses more, and monitors leave such rows out.
 
@@ -117,6 +121,42 @@ class ObservedState:
 
 
 @dataclass(frozen=True)
+class ServerImages:
+    """Container images of an endpoint's servers.
+
+    ``wanted`` is what the environment file names, ``stable`` what the servers run. A ``candidate`` ("" for none) runs
+    in one more server, which answers callers once it is ``ready``; ``problem`` says what keeps it from that.
+    ``refused`` is the image that was taken back last. ``models`` share the servers, and with them the images.
+    """
+
+    wanted: str
+    stable: str
+    candidate: str = ""
+    refused: str = ""
+    ready: bool = False
+    problem: str = ""
+    models: frozenset[str] = frozenset()
+
+    @property
+    def is_outdated(self) -> bool:
+        """Say whether an image is wanted that no server runs, and that was not taken back."""
+        return self.wanted not in {self.stable, self.candidate, self.refused}
+
+    def asked(self) -> ServerImages:
+        """Return what is to run once the image that is wanted was asked for."""
+        settled = self.wanted in {self.stable, self.refused}
+        return replace(self, candidate="" if settled else self.wanted)
+
+    def settled(self, image: str, *, promote: bool) -> ServerImages:
+        """Return what is to run once an image was judged; nothing changes where it is not the candidate."""
+        if self.candidate != image:
+            return self
+        if promote:
+            return replace(self, stable=image, candidate="", refused="")
+        return replace(self, candidate="", refused=image)
+
+
+@dataclass(frozen=True)
 class ServerUse:
     """What a process that answers has used since its start.
 
@@ -157,6 +197,11 @@ class Serving(Vendor):
 
     And where ``abilities`` of a model name it instead of ``canary``:
       12. ``split``: with a candidate, about ``percent`` of the requests are answered by it, whoever asks.
+
+    And where ``can`` names it:
+      13. ``images``: after ``apply`` with another image in the environment file one server of it answers callers beside
+          those of the image before, and rows of the log tell them apart. ``settle_image`` gives it to all servers, or
+          to none: then ``apply`` asks for it no more until ``retry_image``. Every request is answered meanwhile.
 
     3 holds where ``can`` names ``canary``. What a vendor can may differ by model: ``abilities`` says it.
     """
@@ -201,6 +246,9 @@ class Serving(Vendor):
             ``beside_ms`` (float64) is in rows of a shadow whose prediction was timed: what the same prediction takes
             the version that answered the caller, timed next to it in the same process. Null in all others, and where a
             vendor does not time it; the column may be missing.
+
+            ``image`` names the container image of the server that answered; null where it runs in none. The column may
+            be missing in logs of before it was kept.
 
             ``raw`` (list of float64) are all numbers of a row, of a model that gives more than one; null in all others.
             The column may be missing in logs of before it was kept.
@@ -250,6 +298,16 @@ class Serving(Vendor):
     def usage(self) -> Sequence[ServerUse]:
         """Say what the processes that answer have used; a vendor that cannot tell says nothing of any."""
         return ()
+
+    def images(self, model: str) -> ServerImages | None:  # noqa: ARG002 - vendors that can need it
+        """Say which images an endpoint's servers run; None where nothing runs, or the vendor lacks ``images``."""
+        return None
+
+    def settle_image(self, model: str, image: str, *, promote: bool) -> None:
+        """Give the candidate's ``image`` to all servers, or take it back; nothing where it is not the candidate."""
+
+    def retry_image(self, model: str) -> None:
+        """Forget that an image was refused: the next ``apply`` asks for it again."""
 
     def let_go(self, model: str) -> bool:  # noqa: ARG002 - vendors that can need it
         """End what answers for a model that is no more; asked twice, or of one that never was, it changes nothing.

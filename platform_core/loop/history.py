@@ -46,6 +46,9 @@ REASONS = (
     "rollout.promoted",
     "rollout.watched",
     "rollout.rolled_back",
+    "image.started",
+    "image.promoted",
+    "image.rolled_back",
     "cycle.closed",
 )
 """Kinds of entries that explain why a version is live."""

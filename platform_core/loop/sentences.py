@@ -236,6 +236,16 @@ def _arrival(entry: Entry) -> str:
     return f"arrival {done} by {entry.actor} from {entry.details['source']}: {entry.reason}"
 
 
+def _image(entry: Entry) -> str:
+    done = {
+        "image.started": "answers beside {before}",
+        "image.passed": "passed",
+        "image.promoted": "is in every server, in the place of {before}",
+        "image.rolled_back": "is taken back to {before}" + (f" by {entry.actor}" if entry.actor != "platform" else ""),
+    }[entry.kind]
+    return f"image {entry.details['image']} {done.format(before=entry.details['before'])}: {entry.reason}"
+
+
 _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "arrival.withdrawn": _arrival,
     "arrival.restored": _arrival,
@@ -267,6 +277,10 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "rollout.promoted": _rollout,
     "rollout.watched": _rollout,
     "rollout.rolled_back": _rollout,
+    "image.started": _image,
+    "image.passed": _image,
+    "image.promoted": _image,
+    "image.rolled_back": _image,
     "deployment.changed": _changed,
     "deployment.arrived": _arrived,
     "endpoint.watched": _watched,

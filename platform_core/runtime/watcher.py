@@ -76,18 +76,22 @@ class Watcher:
             self._looked_ns = 0  # what has not been read has not been seen
             _LOG.exception("desired states cannot be read, and are tried again; such models stay as they are")
             return AFTER_FAILURE_SECONDS
-        return POLL_SECONDS if self.ready else _GLANCE_SECONDS
+        return POLL_SECONDS if self._tried.is_set() else _GLANCE_SECONDS
 
     async def settled(self, seconds: float) -> None:
-        """Wait until ``ready``, at most so long."""
+        """Wait until every state was tried once, at most so long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._tried.wait()
 
     @property
     def ready(self) -> bool:
-        """Say whether every state was tried once."""
-        return self._tried.is_set()
+        """Say whether every state was tried once, and there is a model that answers, if any is wanted.
+
+        A server that can load none of its models is asked by nobody: others, of another image, may answer for them.
+        """
+        models = self._inference.models.values()
+        return self._tried.is_set() and (not models or any(state.route is not None for state in models))
 
     async def _beat(self) -> None:
         """Show now and then that the loop goes round, in which requests are answered; and tell what is still untold."""

@@ -149,6 +149,7 @@ def _answered(  # noqa: PLR0913, PLR0917 - what a row of the log says
         "beside_ms": [None] * count,
         "asked_at": [now] * count,
         "raw": raw or [None] * count,
+        "image": [None] * count,
     }
     wanted = log_table.schema()
     rows = pa.table([_column(columns[field.name], field.type) for field in wanted], schema=wanted)

@@ -56,7 +56,7 @@ def answers(
             continue
         prediction = VersionPrediction(gathered[place], recipe.keys(begun[place].request), *predicted)
         inference.freshness.count(model, prediction.gathered.uses)
-        records.append(record(begun[place], prediction, now_us, seconds))
+        records.append(record(begun[place], prediction, now_us, seconds, inference.image))
         try:
             found[place] = answer(model, begun[place], prediction)
         except LooplineError as error:

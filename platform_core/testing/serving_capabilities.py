@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from loopline.platform_core.contracts.serving import (
     CANARY,
     GRPC,
+    IMAGES,
     SCALE_TO_ZERO,
     SHADOW,
     SHADOW_ROLE,
     SPLIT,
     DesiredState,
+    ServerImages,
     Serving,
 )
 from loopline.platform_core.testing.parts.endpoints import (
@@ -159,3 +162,61 @@ class CapabilitiesKit:
             roles = [ask(serving, model, "the-same", 1.0).role for _ in range(ASKED)]
             assert set(roles) <= {"stable", "candidate"}
             assert abs(roles.count("candidate") / ASKED - percent / 100) < (0.2 if 0 < percent < 100 else 1e-9)
+
+    @pytest.fixture
+    def another_image(self) -> str:
+        """Name another image that servers can run, of a vendor that claims ``images``."""
+        return ""
+
+    @claimed(IMAGES, by="serving")
+    def test_13_a_new_image_answers_beside_the_one_before(
+        self, serving: Serving, ask: Ask, another_image: str, tmp_path: Path
+    ) -> None:
+        """Until it is settled: taken back, it is asked for no more until it is tried again; promoted, it is all."""
+        assert another_image, "give the fixture another_image: which other image can servers run?"
+        model, newer = new_model(), serving.model_copy(update={"image": another_image})
+        state = DesiredState(model, 1, served(tmp_path, "1"))
+        come_to(serving, state)
+        before = _images(serving, model)
+        assert (before.candidate, before.is_outdated) == ("", False)
+        assert _images(newer, model).is_outdated
+
+        def answered_by() -> set[str]:
+            after = serving.end(model)
+            for n in range(ASKED):
+                assert ask(serving, model, f"key-{n}", 1.0).status == HTTPStatus.OK
+            return set(logged_after(serving, model, after, ASKED)[0]["image"].to_pylist())
+
+        def tried() -> None:
+            newer.apply(state)
+            assert patiently(lambda: _images(newer, model).ready), _images(newer, model)
+            assert (_images(newer, model).stable, _images(newer, model).candidate) == (before.stable, another_image)
+            assert patiently(lambda: answered_by() == {before.stable, another_image})
+
+        tried()
+        newer.settle_image(model, another_image, promote=False)
+        newer.apply(state)
+        after = _images(newer, model)
+        assert (after.stable, after.candidate, after.is_outdated) == (before.stable, "", False)
+        assert patiently(lambda: answered_by() == {before.stable})
+        newer.retry_image(model)
+        tried()
+        newer.settle_image(model, "an image that is not on trial", promote=True)
+        assert _images(newer, model).candidate == another_image
+        newer.settle_image(model, another_image, promote=True)
+        assert (_images(newer, model).stable, _images(newer, model).candidate) == (another_image, "")
+        assert patiently(lambda: answered_by() == {another_image})
+        serving.apply(state)
+        serving.settle_image(model, before.stable, promote=True)
+        assert patiently(lambda: answered_by() == {before.stable})
+
+
+def patiently(met: Callable[[], bool]) -> bool:
+    """Wait until something is so that takes a vendor a minute: another server has to start."""
+    return any(wait_until(met) for _ in range(9))
+
+
+def _images(serving: Serving, model: str) -> ServerImages:
+    images = serving.images(model)
+    assert images is not None
+    return images

@@ -16,7 +16,7 @@ from loopline.resources.kserve.own_server import OwnServer
 from loopline.resources.kserve.runtimes import ForeignRuntimes, Runtime
 from loopline.resources.kserve.versions import Versions
 from loopline.resources.kubernetes.by_team import of_its_team
-from loopline.resources.kubernetes.endpoint_manifests import BUDGET, GRPC_PORT, Manifest, object_name
+from loopline.resources.kubernetes.endpoint_manifests import BUDGET, GRPC_PORT, object_name
 from loopline.resources.kubernetes.pod_serving import PodServing
 from loopline.resources.object_store.grouped import filled
 from loopline.resources.object_store.groups import VERSIONS, SinkByGroup
@@ -154,8 +154,9 @@ class KServeServing(PodServing):
         scheme = "https" if self.tls else "http"
         return f"{(address or f'{scheme}://{self._inside(model)[0]}').rstrip('/')}/v2/models/{model}"
 
-    def _objects_of(self, model: str) -> list[Manifest]:
-        return manifests(self, self.group(model))
+    def _make(self, model: str) -> None:
+        for one in manifests(self, self.group(model)):
+            self.put(one)
 
     def _gone_with(self, model: str, *, last: bool) -> list[tuple[str, str]]:
         group = self.group(model)

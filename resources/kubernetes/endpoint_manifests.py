@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from loopline.platform_core.contracts.serving import IMAGE_VARIABLE, ServerImages
+from loopline.resources.kubernetes import server_images
 from loopline.resources.kubernetes.names import SERVING
 from loopline.resources.kubernetes.quantities import cores, gigabytes
 from loopline.resources.object_store.grouped import GROUP_VARIABLE
@@ -47,9 +49,10 @@ def labels(group: str) -> dict[str, str]:
     return {**SERVING, "app.kubernetes.io/instance": object_name(group)}
 
 
-def manifests(serving: KubernetesServing, group: str, model: str) -> list[Manifest]:
-    """Return every object of a group, and the route of a model of it."""
-    found = [_deployment(serving, group), _service(group), budget(group)]
+def manifests(serving: KubernetesServing, group: str, model: str, images: ServerImages | None = None) -> list[Manifest]:
+    """Return every object of a group, its Deployment first, and the route of a model of it."""
+    images = images or ServerImages(serving.image, serving.image)
+    found = [_deployment(serving, group, images), _service(group), budget(group)]
     if serving.replicas_max > serving.replicas:
         found.append(_autoscaler(serving, group))
     if serving.http_gateway:
@@ -65,7 +68,8 @@ def named(objects: list[Manifest], namespace: str, group: str) -> list[Manifest]
     return objects
 
 
-def _deployment(serving: KubernetesServing, group: str) -> Manifest:
+def _deployment(serving: KubernetesServing, group: str, images: ServerImages) -> Manifest:
+    serving = serving.model_copy(update={"image": images.candidate or images.stable})
     spec: Manifest = {
         "selector": {"matchLabels": labels(group)},
         "minReadySeconds": serving.min_ready_seconds,
@@ -77,7 +81,8 @@ def _deployment(serving: KubernetesServing, group: str) -> Manifest:
     }
     if serving.replicas_max <= serving.replicas:  # otherwise the number is the autoscaler's
         spec["replicas"] = serving.replicas
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": object_name(group)}, "spec": spec}
+    found = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": object_name(group)}, "spec": spec}
+    return server_images.laid(found, images)
 
 
 def pod(serving: PodServing, group: str, place: str = "") -> Manifest:
@@ -182,7 +187,8 @@ def _relay(serving: PodServing, group: str) -> Manifest:
 
 
 def _container(serving: PodServing, group: str, name: str, module: str, *arguments: str) -> Manifest:
-    variables = {GROUP_VARIABLE: group, "HOME": _SCRATCH, "LOOPLINE_HOME": f"{_SCRATCH}/loopline", **serving.env}
+    known = {GROUP_VARIABLE: group, IMAGE_VARIABLE: serving.image}
+    variables = {**known, "HOME": _SCRATCH, "LOOPLINE_HOME": f"{_SCRATCH}/loopline", **serving.env}
     pod = {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return {
         "name": name,

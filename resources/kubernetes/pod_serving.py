@@ -22,7 +22,6 @@ from loopline.resources.kubernetes.endpoint_manifests import (
     GRPC_PORT,
     HTTP_PORT,
     ROOT,
-    Manifest,
     labels,
 )
 from loopline.resources.kubernetes.link import Link, api_message, is_unknown_path
@@ -156,10 +155,9 @@ class PodServing(GroupedServing):
     def _gone_with(self, model: str, *, last: bool) -> list[tuple[str, str]]:
         """Return API version and kind (``apps/v1 Deployment``), and name, of what goes with a model."""
 
+    @abc.abstractmethod
     def _make(self, model: str) -> None:
-        """Put the objects of a model's group."""
-        for one in self._objects_of(model):
-            self.put(one)
+        """Put every object of a model's group."""
 
     def _delete(self, kind: str, name: str) -> None:
         """Delete an object; one that is not there, or of a kind that the cluster does not know, is no trouble.
@@ -190,10 +188,6 @@ class PodServing(GroupedServing):
                 f"Kubernetes refuses to delete the {word} {name} in {self.namespace}: {api_message(error)}",
                 "let this account delete what it makes; then ask again",
             ) from error
-
-    @abc.abstractmethod
-    def _objects_of(self, model: str) -> list[Manifest]:
-        """Return every object of a model's group."""
 
     @abc.abstractmethod
     def _inside(self, model: str) -> tuple[str, str]:

@@ -6,11 +6,13 @@ What changes seldom (interpreter, dependencies) is unpacked once and kept; the p
 from __future__ import annotations
 
 import json
+import py_compile
 import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass, replace
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from scripts.cluster import python_layer, seed, settings
 from scripts.cluster.node import PAUSE
@@ -75,6 +77,22 @@ def with_team(folder: Path, images: Images, team: str, source: Path) -> Images:
     layer = write_layer(folder / f"{team}-layer.tar", [(site, SITE)])
     image = _on(images.seed, image_of(team), images.own, layer)
     return replace(images, archives=(*images.archives, write_image(folder / f"{team}.tar", image)))
+
+
+def with_file(folder: Path, images: Images, name: str, place: str, text: str) -> Images:
+    """Return images with one more: the release's with a module of our package written otherwise.
+
+    With its compiled one, which Python takes without a look at the source.
+    """
+    assert images.own is not None
+    file, below = folder / f"{name}.txt", Path(SITE, "loopline", place)
+    file.write_text(text)
+    compiled = folder / f"{name}.pyc"
+    py_compile.compile(str(file), str(compiled), str(below), invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+    cached = below.parent / "__pycache__" / f"{below.stem}.{sys.implementation.cache_tag}.pyc"
+    layer = write_layer(folder / f"{name}-layer.tar", [(file, str(below)), (compiled, str(cached))])
+    image = _on(images.seed, image_of(name), images.own, layer)
+    return replace(images, archives=(*images.archives, write_image(folder / f"{name}.tar", image)))
 
 
 def gateway(folder: Path) -> Path:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cluster.images import Images, with_loopline, with_team
+from loopline.platform_core.testing.parts import model_packages
+from scripts.cluster.images import Images, with_file, with_loopline, with_team
 from scripts.cluster.outside import Cluster, missing, obstacle, running
 
 NUMBERS = count(1)
@@ -20,6 +21,14 @@ OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT = 8333, 30080, 30081, 3008
 WEB_PORT = 30030
 PORTS = (OBJECT_STORE_PORT, HTTP_PORT, GRPC_PORT, GATEWAY_PORT, WEB_PORT)
 """Ports of the node that tests reach from outside."""
+
+MODELS = "platform_core/testing/parts/model_packages.py"
+"""Which file of our package holds the estimators of tests' models."""
+BAD_IMAGES = {
+    "without-models": 'raise ImportError("this image lacks what models need")\n',
+    "failing": Path(model_packages.__file__).read_text().replace("(x[:, 0] < 0).any()", "(x[:, 0] > 0).any()"),
+}
+"""Images in which tests' models cannot be loaded, or fail for callers whose first feature is above 0."""
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +58,8 @@ def images_built(base: Path) -> Images:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
             made = with_team(folder, with_loopline(folder), "kiln", Path(__file__).with_name("kiln"))
+            for name, text in BAD_IMAGES.items():
+                made = with_file(folder, made, name, MODELS, text)
             done.write_text(json.dumps([str(made.seed), *map(str, made.archives)]))
     seed, *archives = map(Path, json.loads(done.read_text()))
     return Images(seed, tuple(archives))

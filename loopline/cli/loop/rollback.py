@@ -25,11 +25,14 @@ WAIT_SECONDS, POLL_SECONDS = 30.0, 0.1
 @click.argument("model")
 @click.option("--reason", default="taken back by hand", show_default=True, help="Why; kept in the ledger.")
 @click.option("--by", metavar="NAME", help="Who; you when left out.")
-def rollback(model: str, reason: str, by: str | None) -> Answer:
+@click.option("--image", is_flag=True, help="Take back the servers' new container image that is on trial instead.")
+def rollback(model: str, reason: str, by: str | None, image: bool) -> Answer:
     """Take MODEL one step back at once: end its rollout, else return to the version before.
 
     The endpoint is asked first, and waited for. Where Loopline runs, it shows the change in the registry afterwards.
     """
+    if image:
+        return _image_back(model, reason, by)
     with opened() as platform, progress(f"taking {model} back"):
         ref, by = referenced(platform, model), person(by)
         now = roll_back(platform, ref, by, reason, platform.clock.now(), registry_later=_runs(platform))
@@ -39,6 +42,15 @@ def rollback(model: str, reason: str, by: str | None) -> Answer:
         said += f"; its endpoint is asked to and does not answer so yet: see 'loopline model status {ref}'"
     data = {"model": ref, "stable": now.stable, "candidate": now.candidate, "percent": now.percent}
     return Answer(data | {"generation": now.generation, "answers": answers}, said)
+
+
+def _image_back(model: str, reason: str, by: str | None) -> Answer:
+    from loopline.platform_core.loop.rollouts import image_canary
+
+    with opened(only=("serving",)) as platform, progress(f"taking the new image of {model} back"):
+        ref = referenced(platform, model)
+        image = image_canary.take_back(platform, ref, person(by), reason, platform.clock.now())
+    return Answer({"model": ref, "image": image}, f"{ref}: image {image} is taken back")
 
 
 def _runs(platform: Platform) -> bool:

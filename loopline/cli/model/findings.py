@@ -24,13 +24,15 @@ def live(platform: Platform, ref: ModelRef) -> dict[str, Any]:
 
     found = deployment(platform.ledger, ref)
     if found is None:
-        return {"stable": None, "candidate": None, "shadow": None, "percent": 0, "generation": None, "endpoint": None}
+        nothing = dict.fromkeys(("stable", "candidate", "shadow", "generation", "endpoint", "image"))
+        return {**nothing, "percent": 0}
     sides = {"stable": found.stable, "candidate": found.candidate, "shadow": found.shadow}
     return {
         **{name: served and _served(platform, ref, served) for name, served in sides.items()},
         "percent": found.percent,
         "generation": found.generation,
         "endpoint": _endpoint(platform, ref),
+        "image": _image(platform, ref),
     }
 
 
@@ -40,6 +42,23 @@ def _served(platform: Platform, ref: ModelRef, served: Served) -> dict[str, Any]
 
     erased = erasures.persons_of(platform.ledger, ref, served.version)
     return {"version": served.version, "cycle": served.cycle, "erased_persons": erased}
+
+
+def _image(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:
+    """Return which container images the endpoint's servers run; None where they run in none, or nobody can say."""
+    from loopline.platform_core.loop.rollouts import image_canary
+
+    if not platform.environment.is_here(ref.team):
+        return None
+    try:
+        images = platform.serving.images(ref.dotted)
+    except LooplineError:  # the endpoint's own line says it
+        return None
+    if images is None:
+        return None
+    refusal = image_canary.refusal(platform, ref)
+    found = {name: getattr(images, name) for name in ("wanted", "stable", "candidate", "refused", "ready", "problem")}
+    return {**found, "refusal": refusal}
 
 
 def last_cycle(platform: Platform, ref: ModelRef) -> dict[str, Any] | None:

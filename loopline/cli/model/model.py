@@ -83,6 +83,7 @@ def _text(found: Mapping[str, Any]) -> str:
         ("shadow", f"version {shadow['version']}" if shadow else None),
         ("erased", _erased(found)),
         ("endpoint", _endpoint(found["endpoint"])),
+        ("image", _image(found["image"])),
         ("cycle", _cycle(found["cycle"])),
         ("rollout", _rollout(found["rollout"])),
         ("drift", _drift(found["drift"])),
@@ -108,6 +109,18 @@ def _endpoint(endpoint: Mapping[str, Any] | None) -> str | None:
         return None
     state = "ready" if endpoint["ready"] else endpoint["problem"] or "not ready"
     return f"{endpoint['url']} ({state})"
+
+
+def _image(image: Mapping[str, Any] | None) -> str | None:
+    """Say which image the servers run, and what became of the one that is wanted."""
+    if not image:
+        return None
+    if image["candidate"]:
+        state = "ready" if image["ready"] else image["problem"] or "starting"
+        return f"{image['candidate']} on trial beside {image['stable']} ({state})"
+    if image["refusal"]:
+        return f"{image['stable']}; {image['refusal']}"
+    return f"{image['stable']}" + ("" if image["wanted"] == image["stable"] else f"; {image['wanted']} is to follow")
 
 
 def _cycle(cycle: Mapping[str, Any] | None) -> str | None:

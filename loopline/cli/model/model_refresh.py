@@ -1,4 +1,4 @@
-"""Command ``loopline model refresh``: applies endpoints' desired states again."""
+"""Command ``loopline model refresh``: applies endpoints' desired states and images again."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from loopline.cli.subject import opened, referenced
 @click.argument("name", metavar="[MODEL]", required=False)
 @click.option("--team", metavar="TEAM", help="Every model of this team that was deployed.")
 def refresh(name: str | None, team: str | None) -> Answer:
-    """Ask the endpoint of MODEL, or of each of a team's models, anew: as this environment file says now.
+    """Apply this environment file to the endpoint of MODEL, or of each of a team's models: image, size, settings.
 
-    It is how a new image, or another size, reaches endpoints at once instead of with the next version. Versions stay as
-    they are. On a cluster one pod is replaced after the other: where the first of the new ones does not answer, the
-    others stay, and `loopline model status` says why. Run it where the team's code location runs: its environment file
-    names the team's image.
+    Versions stay as they are. On a cluster one pod is replaced after the other. Of another image one pod answers beside
+    the others until the loop has judged it by the model's own judges: it goes on to all pods, or is taken back, and
+    `loopline model status` says which. The loop asks for a new image by itself; this command asks at once, and tries an
+    image again that was taken back. Run it where the team's code location runs: its environment file names the team's
+    image.
     """
     from loopline.platform_core.errors import LooplineError
     from loopline.platform_core.loop.deployments import deployments
@@ -30,6 +31,7 @@ def refresh(name: str | None, team: str | None) -> Answer:
         live = () if name else deployments.deployments(platform.ledger, str(team)).values()
         for ref in [referenced(platform, name)] if name else [one.ref for one in live]:
             try:
+                platform.serving.retry_image(ref.dotted)
                 deployments.carry_out(platform, ref)
                 asked.append(ref)
             except LooplineError as error:

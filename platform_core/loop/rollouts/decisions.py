@@ -120,8 +120,8 @@ def _watched(judging: Judging) -> Decision:
     if live is None or live.shadow is None or not live.watches(record.version):
         return Decision("end_watch", 100, "its endpoint was changed meanwhile")
     compared = judging.compared(live.shadow)
-    findings = tuple(_finding_of(judge, compared) for judge in rule.judges)
-    harm, doubts = ([_finding_text(f) for f in findings if which(f)] for which in (_is_harm, _is_doubt))
+    findings = tuple(finding_of(judge, compared) for judge in rule.judges)
+    harm, doubts = ([finding_text(f) for f in findings if which(f)] for which in (_is_harm, _is_doubt))
     if harm and compared.candidate.requests >= rule.min_requests:
         reason = f"found after its promotion: {'; '.join(harm)}"
         return _decision("roll_back", 0, reason, findings, compared)
@@ -143,19 +143,19 @@ def _is_doubt(finding: Finding) -> bool:
 
 def _judge(judging: Judging, compared: Compared) -> Decision:
     record, rule = judging.record, judging.rule
-    findings = tuple(_finding_of(judge, compared) for judge in rule.judges)
+    findings = tuple(finding_of(judge, compared) for judge in rule.judges)
     harm = [f for f in findings if f.harm]
     if harm:
-        return _decision("roll_back", 0, "; ".join(_finding_text(f) for f in harm), findings, compared)
+        return _decision("roll_back", 0, "; ".join(finding_text(f) for f in harm), findings, compared)
     waits = [judging.blocked(), arrival.unmet(record, compared.candidate, rule)]
     waits += [f.detail for f in findings if f.detail.startswith(_RAISED)]
     waits += _unpaired(judging, findings, compared)
     doubts = [f for f in findings if f.in_doubt]
     if doubts and judging.patience_ended():
-        worse = "; ".join(_finding_text(f) for f in doubts)
+        worse = "; ".join(finding_text(f) for f in doubts)
         said = f"still in doubt after {rule.patience:g} bake times: {worse}"
         return _decision("roll_back", 0, said, findings, compared)
-    waits += [f"in doubt: {_finding_text(f)}" for f in doubts]
+    waits += [f"in doubt: {finding_text(f)}" for f in doubts]
     if not judging.is_baked:
         waits.append(f"bakes until {judging.baked_at():%Y-%m-%d %H:%M:%S} UTC")
     if any(waits):
@@ -179,7 +179,7 @@ def _unpaired(judging: Judging, findings: tuple[Finding, ...], compared: Compare
 _RAISED = "raised "
 
 
-def _finding_of(judge: Judge, compared: Compared) -> Finding:
+def finding_of(judge: Judge, compared: Compared) -> Finding:
     """Ask one judge; one that raises finds no harm, but the rollout does not go on."""
     try:
         return judge.find(compared.candidate, compared.stable)
@@ -187,7 +187,8 @@ def _finding_of(judge: Judge, compared: Compared) -> Finding:
         return Finding(judge.name, None, judge.at_most, harm=False, detail=f"{_RAISED}{type(error).__name__}: {error}")
 
 
-def _finding_text(finding: Finding) -> str:
+def finding_text(finding: Finding) -> str:
+    """Say what a judge found, beside its bound."""
     value = "none" if finding.value is None else f"{finding.value:.4g}"
     return f"{finding.judge} {value} above {finding.bound:.4g} ({finding.detail})"
 

@@ -41,10 +41,10 @@ class StepLog:
         self._kept: OrderedDict[str, _Read] = OrderedDict()
 
     @classmethod
-    def of(cls, platform: Platform) -> StepLog:
-        """Return the one of a platform, of which a process has one."""
+    def of(cls, platform: Platform, kind: str = "rollout") -> StepLog:
+        """Return the one of a platform, of which a process has one, for a kind of steps."""
         with _MADE:
-            return _OF.setdefault(platform, cls())
+            return _OF.setdefault(platform, {}).setdefault(kind, cls())
 
     def read(self, serving: Serving, model: str, since: str | None) -> tuple[pa.Table, str]:
         """Return all rows since a cursor, and the cursor behind them, as ``Serving.predictions``."""
@@ -72,7 +72,7 @@ class StepLog:
 
 
 _MADE = threading.Lock()
-_OF: WeakKeyDictionary[Platform, StepLog] = WeakKeyDictionary()
+_OF: WeakKeyDictionary[Platform, dict[str, StepLog]] = WeakKeyDictionary()
 
 
 def _on(known: _Read, newer: pa.Table, cursor: str) -> _Read:

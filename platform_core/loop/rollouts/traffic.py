@@ -66,11 +66,24 @@ def compare(rows: pa.Table, cursor: str, sides: Sides) -> Compared:
     return Compared(replace(mine, pairs=pairs.of(without_client_errors(rows), sides.versions)), reference, cursor)
 
 
+def by_image(rows: pa.Table, cursor: str, image: str) -> Compared:
+    """Tell in rows of the log what servers of an image answered callers, and what all others did."""
+    import pyarrow.compute as pc
+
+    own = pc.fill_null(pc.equal(rows["image"], image), fill_value=False)
+    return Compared(_traffic(fair(rows.filter(own))), _traffic(fair(rows.filter(pc.invert(own)))), cursor)
+
+
 def of(rows: pa.Table, version: str, *, shadow: bool = False) -> Traffic:
     """Return one version's traffic with callers, or as a shadow; what callers do wrong is no request and no error."""
     import pyarrow.compute as pc
 
-    own = fair(rows.filter(pc.equal(rows["version"], version)), shadow=shadow)
+    return _traffic(fair(rows.filter(pc.equal(rows["version"], version)), shadow=shadow))
+
+
+def _traffic(own: pa.Table) -> Traffic:
+    import pyarrow.compute as pc
+
     own = own.sort_by([(name, "ascending") for name in ORDER])
     requests = own.filter(pc.equal(own["row"], 0))  # many rows of one request fail and wait together, and are one case
     return Traffic(

@@ -75,6 +75,8 @@ class Inference:
     most_ahead_us: int = MOST_AHEAD // timedelta(microseconds=1)
     admit: Callable[[], None] | None = None
     """Counts each request, and refuses one too many by ``BadRequest`` with status 429; None counts nothing."""
+    image: str | None = None
+    """The container image in which this server runs, if it runs in one; the log names it."""
 
     async def infer(self, model: str, request: InferRequest, version: str = "") -> Answer:
         """Answer a request.
@@ -94,7 +96,8 @@ class Inference:
             found = recipe.lookups(begun.request, await self.store.fetch(asks)) if asks else []
             predicted = await gather_and_predict(begun.version, begun.request, found, begun.event_time_us)
             self.freshness.count(model, predicted.gathered.uses)
-            self.log(model, record(begun, predicted, self.clock.now_us(), time.perf_counter() - started))
+            seconds = time.perf_counter() - started
+            self.log(model, record(begun, predicted, self.clock.now_us(), seconds, self.image))
             if begun.request.explain:
                 run = asyncio.get_running_loop().run_in_executor
                 return await run(THREADS, answer, model, begun, predicted)
@@ -155,8 +158,8 @@ class Inference:
         return state.route
 
 
-def record(begun: Begun, predicted: VersionPrediction, logged_at_us: int, seconds: float) -> Record:
-    """Write down a request and what was said of it in so many seconds."""
+def record(begun: Begun, predicted: VersionPrediction, logged_at_us: int, seconds: float, image: str | None) -> Record:
+    """Write down a request and what was said of it in so many seconds, by a server of an image."""
     gathered, served = predicted.gathered, begun.version.served
     return Record(
         request_id=begun.request.id,
@@ -174,6 +177,7 @@ def record(begun: Begun, predicted: VersionPrediction, logged_at_us: int, second
         stale=gathered.stale,
         asked_at_us=begun.asked_at_us,
         raw=predicted.raw,
+        image=image,
     )
 
 

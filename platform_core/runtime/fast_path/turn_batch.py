@@ -117,7 +117,7 @@ class TurnBatch:
         now_us, seconds = self._inference.clock.now_us(), (time.perf_counter() - started) / max(1, len(batch))
         for one in batch:
             self._inference.freshness.count(one.model, one.prediction.gathered.uses)
-            one.record = record(one.begun, one.prediction, now_us, seconds)
+            one.record = record(one.begun, one.prediction, now_us, seconds, self._inference.image)
             records[one.model].append(one.record)
         for model, several in records.items():
             try:

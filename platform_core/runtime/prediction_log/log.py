@@ -42,7 +42,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     ``stale`` and ``asked_at_us`` are None in frames of before they were kept; a new field comes last and has a default.
     A shadow's record names in ``source`` the one that it repeats (its file, and the offset behind it), and has a
     latency only where its prediction was timed alone; then ``beside_ms`` is that of the version that answered, timed
-    next to it, where that version is at hand.
+    next to it, where that version is at hand. ``image`` is that of the server that answered, where it runs one.
     """
 
     request_id: str
@@ -62,6 +62,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     source: tuple[str, int] | None = None
     beside_ms: float | None = None
     raw: list[list[float]] | None = None
+    image: str | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode

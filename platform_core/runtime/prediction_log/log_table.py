@@ -91,6 +91,7 @@ def schema() -> pa.Schema:
         "asked_at": instant,
         "beside_ms": pa.float64(),
         "raw": pa.list_(pa.float64()),
+        "image": text,
     }
     return pa.schema(list(types.items()))
 
@@ -125,6 +126,7 @@ def table(records: Sequence[Record]) -> pa.Table:
         "asked_at": repeated("asked_at_us"),
         "beside_ms": repeated("beside_ms"),
         "raw": list(chain.from_iterable(map(_raw, records))),
+        "image": repeated("image"),
     }
     wanted = schema()
     return pa.table([pa.array(columns[field.name], field.type) for field in wanted], schema=wanted)

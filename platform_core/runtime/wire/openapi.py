@@ -37,7 +37,9 @@ def _server() -> Json:
     return {
         "/v2": {"get": _operation("what the server is", _answers(_ref("Server")))},
         "/v2/health/live": {"get": _operation("whether the process lives", live)},
-        "/v2/health/ready": {"get": _operation("whether every model was tried", ready | {"503": ready["200"]})},
+        "/v2/health/ready": {
+            "get": _operation("whether every model was tried, and any answers", ready | {"503": ready["200"]})
+        },
         "/metrics": {"get": _operation("counters", metrics)},
         "/v2/models": {"get": _operation("which models there are", _answers(_ref("Models")))},
         "/v2/models/stats": {"get": _operation("how much each was asked", _answers(_ref("Statistics")))},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, ClassVar, Self
@@ -17,11 +18,14 @@ from pydantic import Field, PrivateAttr
 from loopline.platform_core.contracts.serving import (
     CANARY,
     GRPC,
+    IMAGES,
     SCALE_TO_ZERO,
+    SHADOW,
     SPLIT,
     DesiredState,
     ObservedState,
     Served,
+    ServerImages,
 )
 from loopline.platform_core.errors import StoreUnavailable
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
@@ -171,3 +175,72 @@ class ScalingServing(InMemoryServing):
     def grpc_endpoint(self, model: str) -> str:
         """Return an address that nobody answers."""
         return f"in-memory:9000#{model}"
+
+
+class ImagedServing(InMemoryServing):
+    """Has servers of container images; while one of a candidate is there, it answers every second request.
+
+    One of a ``broken`` image does not come to answer, one of a ``failing`` image answers with errors.
+    """
+
+    can: ClassVar[frozenset[str]] = frozenset({CANARY, SHADOW, IMAGES})
+
+    image: str = "loopline:1"
+    broken: frozenset[str] = frozenset()
+    failing: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
+    """Models that share their servers."""
+    away: frozenset[str] = frozenset()
+    """Images whose server is on its way to another node."""
+    _images: dict[str, ServerImages] = PrivateAttr(default_factory=dict)
+
+    def apply(self, state: DesiredState) -> None:
+        """Take a state, and ask for the image."""
+        super().apply(state)
+        self._put(state.model, replace(self._of(state.model), wanted=self.image).asked())
+
+    def images(self, model: str) -> ServerImages | None:
+        """Say which image is on trial."""
+        found = self._of(model)
+        ready = found.ready and found.candidate not in self.away
+        return replace(found, wanted=self.image, ready=ready) if model in self._states else None
+
+    def settle_image(self, model: str, image: str, *, promote: bool) -> None:
+        """End the trial."""
+        self._put(model, self._of(model).settled(image, promote=promote))
+
+    def retry_image(self, model: str) -> None:
+        """Forget the image that was refused."""
+        self._put(model, replace(self._of(model), refused=""))
+
+    def answer(
+        self,
+        model: str,
+        key: str,
+        scores: Mapping[str, float | None],
+        latency_ms: float = 1.0,
+        features: Mapping[str, float | str | None] | None = None,
+    ) -> Served:
+        """Answer by a server of either image."""
+        images, log = self._of(model), self._log.setdefault(model, [])
+        before = len(log)
+        image = images.candidate if images.ready and before % 2 else images.stable
+        chosen = super().answer(model, key, {} if image in self.failing else scores, latency_ms, features)
+        for row in log[before:]:
+            row["image"] = image
+        return chosen
+
+    def _of(self, model: str) -> ServerImages:
+        return next((self._images[one] for one in self.beside | {model} if one in self._images), self._fresh())
+
+    def _fresh(self) -> ServerImages:
+        return ServerImages(self.image, self.image)
+
+    def _put(self, model: str, images: ServerImages) -> None:
+        ready = bool(images.candidate) and images.candidate not in self.broken
+        problem = "ImportError: no module of that name" if images.candidate in self.broken else ""
+        shared = self.beside | {model}
+        put = replace(
+            images, ready=ready, problem=problem, models=frozenset(shared) if images.candidate else frozenset()
+        )
+        self._images.update(dict.fromkeys(shared, put))

@@ -40,3 +40,27 @@ def test_no_other_team_s_endpoints_are_asked_for(world) -> None:
     assert world.json("model", "refresh", "--team", "other") == {"asked": [], "failed": {}}
     for named in ((), ("returns", "--team", "corner")):
         assert "name MODEL, or --team TEAM" in world.run("model", "refresh", *named).output
+
+
+def test_another_image_is_asked_for_and_taken_back(world) -> None:
+    """It is on trial beside the one before; taken back by a person, it is tried again when it is asked for again."""
+    world.roll_out("first")
+    assert status(world) == "loopline:1"
+    text = world.environment.read_text()
+    world.environment.write_text(text.replace("serving: {vendor: kept}", "serving: {vendor: kept, image: 'shop:2'}"))
+    assert status(world) == "loopline:1; shop:2 is to follow"
+    world.json("model", "refresh", "returns")
+    assert status(world) == "shop:2 on trial beside loopline:1 (ready)"
+    back = ("rollback", "returns", "--image", "--by", "ada", "--reason", "odd logs")
+    assert world.json(*back) == {"model": "corner/returns", "image": "shop:2"}
+    assert status(world) == "loopline:1; image shop:2 was taken back: odd logs"
+    assert "image shop:2 is taken back to loopline:1 by ada: odd logs" in world.run("history", "returns").output
+    assert "no new image of corner/returns is on trial" in world.json(*back, code=1)["problem"]
+    world.json("model", "refresh", "--team", "corner")
+    assert status(world) == "shop:2 on trial beside loopline:1 (ready)"
+
+
+def status(world) -> str:
+    """Return what the status says of the image."""
+    lines = world.run("model", "status", "returns").output.splitlines()
+    return next(line for line in lines if line.split()[:1] == ["image"]).split(maxsplit=1)[1]

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import PrivateAttr
 
 from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
-from loopline.platform_core.testing.fakes.serving import InMemoryServing
+from loopline.platform_core.testing.fakes.serving_vendors import ImagedServing
 
 STATE: dict[str, Any] = {}
 """Emptied by the fixture before each test."""
@@ -29,9 +29,10 @@ class KeptRegistry(InMemoryRegistry):
         """Keep the packages."""
 
 
-class KeptServing(InMemoryServing):
+class KeptServing(ImagedServing):
     """States that are still there when the next command opens the endpoint."""
 
+    _images: dict = kept("images")
     _states: dict = kept("states")
     _asked: dict = kept("asked")
     _seen: dict = kept("seen")

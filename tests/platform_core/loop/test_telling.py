@@ -13,6 +13,7 @@ from loopline.platform_core.loop.sentences import sentence, tell
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 OBSERVED = {"number": 7, "verdict": {"rows": 1520, "since": "", "until": ""}}
 DATED = {"number": 7, "verdict": {"rows": 1520, "since": "2011-03-01T09:00:00+00:00", "until": "2011-03-08"}}
+IMAGES = {"image": "shop:2", "before": "shop:1"}
 REALISED = {"predictions": 1000, "labelled": 700, "roc_auc": 0.70412, "recall": None}
 
 
@@ -41,6 +42,10 @@ REALISED = {"predictions": 1000, "labelled": 700, "roc_auc": 0.70412, "recall": 
          "the endpoint is at generation 7: version 2 answers everywhere"),
         ({"kind": "endpoint.watched", "details": {"up_seconds": 86390.4, "down_seconds": 9.6}},
          "the endpoint was seen ready for 86,390 s and not ready for 10 s"),
+        ({"kind": "image.started", "details": IMAGES, "reason": "another one is named"},
+         "image shop:2 answers beside shop:1: another one is named"),
+        ({"kind": "image.rolled_back", "details": IMAGES, "reason": "odd logs", "actor": "ada"},
+         "image shop:2 is taken back to shop:1 by ada: odd logs"),
         ({"kind": "loop.thawed", "team": "retail", "model": "m", "actor": "ada", "reason": "over"},
          "retail/m thawed by ada: over"),
     ],

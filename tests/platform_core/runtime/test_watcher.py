@@ -110,6 +110,18 @@ async def test_ready_after_the_first_look(watched, package):
 
 
 @running
+async def test_a_server_that_can_load_nothing_is_not_ready(watched, package):
+    """Until one model answers: servers of another image may answer for them meanwhile. Without models it is ready."""
+    await watched.until(lambda: watched.watcher.ready)
+    watched.ask_for(1, package / "nothing")
+    await watched.until(lambda: MODEL in watched.inference.models)
+    assert not watched.watcher.ready
+    watched.ask_for(1, package, model="other.model")
+    await watched.until(lambda: watched.watcher.ready)
+    assert watched.inference.models[MODEL].route is None
+
+
+@running
 async def test_changes_in_quick_succession_end_at_the_last(watched, package):
     """However fast they come: file systems tell times in steps of some milliseconds."""
     for last in range(10, 110, 10):
@@ -220,7 +232,7 @@ async def test_a_torn_state_that_could_not_be_reported_is_reported_later(watched
     watched.worker.full = True
     (desired_folder(watched.root) / f"{MODEL}.json").write_text("{")
 
-    await watched.until(lambda: watched.watcher.ready)
+    await watched.until(lambda: MODEL in watched.inference.models)
     watched.worker.full = False
     await watched.until(lambda: "no desired state" in watched.problem())
 

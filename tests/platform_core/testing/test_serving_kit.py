@@ -16,6 +16,7 @@ from loopline.platform_core.contracts.serving import SHADOW_ROLE, DesiredState, 
 from loopline.platform_core.errors import StoreUnavailable, Unsupported
 from loopline.platform_core.testing.fakes.serving import InMemoryServing
 from loopline.platform_core.testing.fakes.serving_vendors import (
+    ImagedServing,
     OneVersionServing,
     ScalingServing,
     SlowServing,
@@ -31,6 +32,7 @@ from loopline.platform_core.testing.serving_capabilities import Idle
 from tests.platform_core.testing.mutant import mutant, pairs
 from tests.waiting import until
 
+ANOTHER = "loopline:2"
 CALLS = count()
 SCORES = {str(n): n / 10 for n in range(1, 10)}
 
@@ -115,6 +117,16 @@ class TestSplitServing(InMemoryKit):
     """One that splits requests by chance."""
 
     made = SplitServing
+
+
+class TestImagedServing(InMemoryKit):
+    """One whose servers run container images."""
+
+    made = ImagedServing
+
+    @pytest.fixture
+    def another_image(self) -> str:
+        return ANOTHER
 
 
 class Changing(InMemoryServing):
@@ -254,7 +266,8 @@ def seen(observed):
     return replace(observed, problem="")
 
 
-made, scaling, split = (partial(mutant, base) for base in (InMemoryServing, ScalingServing, SplitServing))
+bases = (InMemoryServing, ScalingServing, SplitServing, ImagedServing)
+made, scaling, split, imaged = (partial(mutant, base) for base in bases)
 one_version = partial(mutant, OneVersionServing)
 CAUGHT = {
     "test_1_apply_brings_the_generation_without_a_failed_request": [Interrupting, Stubborn],
@@ -356,6 +369,22 @@ CAUGHT = {
         # who asks decides, so that one entity meets one version alone
         split("ByEntity", _takes=lambda _up, own, state, key: InMemoryServing._takes(own, state, key)),
     ],
+    "test_13_a_new_image_answers_beside_the_one_before": [
+        # replaces all servers at once
+        imaged("AtOnce", apply=lambda up, own, s: (up.apply(s), own.settle_image(s.model, own.image, promote=True))),
+        # the image that was refused is asked for again by itself
+        imaged("Stubborn", apply=lambda up, own, s: (own.retry_image(s.model), up.apply(s))),
+        # a server that is taken back goes on
+        imaged("Eternal", settle_image=lambda up, _, m, image, promote: up.settle_image(m, image, promote=True)),
+        # whatever is settled is the candidate
+        imaged("Unasked", settle_image=lambda up, own, m, _i, promote: up.settle_image(m, own.image, promote=promote)),
+        # rows do not say who answered
+        imaged("Nameless", answer=afterwards(lambda log, _: write(log, image=None))),
+        # nobody meets the candidate
+        imaged("Unasked", answer=afterwards(lambda log, _: write(log[-1:], image="loopline:1"))),
+        # callers are answered with errors while another server comes
+        imaged("Failing", answer=lambda up, own, m, k, s, *a, **o: up.answer(m, k, {} if own._of(m).candidate else s)),
+    ],
 }
 
 
@@ -363,6 +392,7 @@ CAUGHT = {
 def test_the_kit_catches(mutant, test, tmp_path):
     """A vendor that breaks one promise fails the promise's test."""
     possible = {"serving": mutant(), "ask": ask_in_memory, "ask_grpc": ask_in_memory, "idle": let_idle}
+    possible["another_image"] = ANOTHER
     wanted = inspect.signature(getattr(ServingKit, test)).parameters
     assert_catches(ServingKit, test, **{name: possible[name] for name in wanted if name in possible}, tmp_path=tmp_path)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from loopline.platform_core.contracts.serving import ServerImages
 from loopline.platform_core.errors import InvalidEnvironment
 from loopline.resources.kserve.serving import KServeServing
+from loopline.resources.kubernetes import server_images
 from loopline.resources.kubernetes.endpoint_manifests import manifests, object_name
 from loopline.resources.kubernetes.pod_serving import PodServing
 from loopline.resources.kubernetes.serving import KubernetesServing
@@ -19,6 +23,24 @@ def serving(**settings: object) -> KubernetesServing:
 def kinds(**settings: object) -> dict[str, dict]:
     """Return the objects of a group by kind."""
     return {one["kind"]: one for one in manifests(serving(**settings), "retail", "retail.cancellations")}
+
+
+def pod(image: str, *, ready: bool = True, restarts: int = 0) -> SimpleNamespace:
+    """Return a pod as the API's client gives it."""
+    ended = SimpleNamespace(reason="OOMKilled", exit_code=137) if restarts else None
+    status = SimpleNamespace(
+        name="server",
+        restart_count=restarts,
+        ready=True,
+        last_state=SimpleNamespace(terminated=ended),
+        state=SimpleNamespace(waiting=None),
+    )
+    conditions = [SimpleNamespace(type="Ready", status=str(ready), message="")]
+    return SimpleNamespace(
+        metadata=SimpleNamespace(name="p", namespace="n", deletion_timestamp=None),
+        spec=SimpleNamespace(containers=[SimpleNamespace(image=image)]),
+        status=SimpleNamespace(conditions=conditions, container_statuses=[status], init_container_statuses=None),
+    )
 
 
 def test_names_of_groups_are_names_of_objects() -> None:
@@ -52,7 +74,6 @@ def test_a_team_s_endpoints_are_at_its_own_place(kind: type[PodServing]) -> None
     assert own.of_team("far_east.one").namespace == "mlops-far-east", "no name of Kubernetes has an underscore"
     assert own.of_team("north.two") is north
     assert north.of_team("north.one") is north
-    assert {one["metadata"]["namespace"] for one in north._objects_of("north.one")} == {"mlops-north"}
     shared = kind(**given, namespace="all")
     assert shared.of_team("north.one") is shared
     with pytest.raises(ValueError, match=r"endpoint_group must hold {team} as well"):
@@ -128,3 +149,56 @@ def test_secrets_are_files_of_the_pod_s_own_user() -> None:
         places = {one["mountPath"]: mounted[one["name"]] for one in container["volumeMounts"] if one["name"] in mounted}
         assert {path: one["secretName"] for path, one in places.items()} == {"/etc/keys": "keys", "/etc/tls": "tls"}
         assert all(one["readOnly"] for one in container["volumeMounts"] if one["name"] in mounted)
+
+
+def test_another_image_has_one_pod_until_it_is_settled() -> None:
+    """The rollout goes no further by itself; what the Deployment says of its images is read again from it."""
+
+    def deployment(images: ServerImages) -> dict:
+        return manifests(serving(replicas=3), "retail", "retail.m", images)[0]
+
+    first = deployment(ServerImages("loopline:1", "loopline:1"))
+    plain = server_images.read(first, "loopline:1")
+    assert plain == ServerImages("loopline:1", "loopline:1")
+    assert (first["spec"]["minReadySeconds"], "progressDeadlineSeconds" in first["spec"]) == (10, False)
+
+    trial = deployment(server_images.read(first, "loopline:2").asked())
+    pods = trial["spec"]["template"]["spec"]
+    assert {one["image"] for one in [*pods["initContainers"], *pods["containers"]]} == {"loopline:2"}
+    assert {"name": "LOOPLINE_IMAGE", "value": "loopline:2"} in pods["containers"][0]["env"]
+    assert trial["spec"]["minReadySeconds"] == server_images.TRIAL_SECONDS < trial["spec"]["progressDeadlineSeconds"]
+    assert trial["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    tried = server_images.read(trial, "loopline:2")
+    assert (tried.stable, tried.candidate) == ("loopline:1", "loopline:2")
+    assert tried.asked() == tried
+
+    taken = deployment(tried.settled("loopline:2", promote=False))
+    refused = server_images.read(taken, "loopline:2").asked()
+    assert (refused.stable, refused.candidate, refused.refused) == ("loopline:1", "", "loopline:2")
+    assert taken["spec"] == first["spec"]
+    everywhere = server_images.read(deployment(tried.settled("loopline:2", promote=True)), "loopline:2")
+    assert everywhere == ServerImages("loopline:2", "loopline:2")
+
+
+@pytest.mark.parametrize(
+    ("pods", "ready", "problem"),
+    [
+        ([], False, "servers say so"),
+        ([pod("loopline:1")], False, "servers say so"),
+        ([pod("loopline:1"), pod("loopline:2")], True, ""),
+        ([pod("loopline:2", ready=False)], False, "servers say so"),
+        (
+            [pod("loopline:2", restarts=3)],
+            False,
+            "the server of p ended with OOMKilled (exit code 137), and was started again 3 times",
+        ),
+    ],
+)
+def test_what_a_pod_of_another_image_does(pods: list[SimpleNamespace], ready: bool, problem: str) -> None:
+    """One that ended and was started again does not count as one that answers."""
+    tried = ServerImages("loopline:2", "loopline:1", "loopline:2")
+    link = SimpleNamespace(
+        call=lambda *_, **__: SimpleNamespace(items=[]), core=SimpleNamespace(list_namespaced_event=0)
+    )
+    seen = server_images.seen(tried, link, pods, "servers say so", {"retail.m"})
+    assert (seen.ready, seen.problem, seen.models) == (ready, problem, {"retail.m"})

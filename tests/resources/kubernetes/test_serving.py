@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from kubernetes import client
 
+from loopline.platform_core.contracts.registry import Publication
 from loopline.platform_core.contracts.serving import DesiredState
+from loopline.platform_core.environment import Environment
 from loopline.platform_core.errors import Refused
+from loopline.platform_core.foundation.names import ModelRef
+from loopline.platform_core.loop.deployments import deployments
+from loopline.platform_core.loop.rollouts import image_canary
+from loopline.platform_core.platform import Platform
+from loopline.platform_core.specs import ErrorRate, Model, Rollout
+from loopline.platform_core.testing.fakes.registry import InMemoryRegistry
 from loopline.platform_core.testing.parts.endpoints import ask_over_http, come_to, logged_after, new_model, served
 from loopline.platform_core.testing.serving import ServingKit
 from loopline.resources.kubernetes.endpoint_manifests import KINDS, labels, object_name
 from loopline.resources.kubernetes.serving import KubernetesServing
+from loopline.stories.many_models import LATE
+from scripts.cluster import images
 from scripts.cluster.outside import Cluster
 from tests.cluster.endpoints_in_pods import START_SECONDS, Bind, expose, reached, start, told
+from tests.platform_core.ledgers import new_ledger
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +60,11 @@ class TestKubernetesServing(ServingKit):
         """The vendor outside of the cluster, with two pods behind a Service."""
         return shared
 
+    @pytest.fixture
+    def another_image(self) -> str:
+        """The release's own, in which tests' models are as well."""
+        return images.RELEASED
+
 
 def test_a_pod_that_is_killed_loses_no_request_and_no_record(
     shared: KubernetesServing, kubernetes_core: client.CoreV1Api, tmp_path: Path
@@ -65,6 +83,45 @@ def test_a_pod_that_is_killed_loses_no_request_and_no_record(
     assert {(answer.status, answer.version) for answer in answers} == {(200, "1")}
     rows = logged_after(shared, model, None, len(answers))[0]
     assert sorted(rows["request_id"].to_pylist()) == sorted(answer.request_id for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("image", "failed", "words"),
+    [("failing", True, "ErrorRate 1 above 0.05"), ("without-models", False, "this image lacks what models need")],
+)
+def test_the_loop_takes_an_image_back(
+    shared: KubernetesServing, tmp_path: Path, image: str, failed: bool, words: str
+) -> None:
+    """One pod of it answers with errors, until they prove harm; one that can load no model is asked by nobody."""
+    ref = ModelRef(*new_model().split("."))
+    rule = Rollout(bake_minutes=0.5, min_requests=20, judges=(ErrorRate(0.05),))
+    model = Model(ref.model, (), LATE, None, rollout=rule)
+    registry = InMemoryRegistry()
+    version = served(tmp_path, "1")
+    registry.publish(Publication(ref.dotted, version.package, None, pa.table({})))
+    bindings = {"serving": shared, "registry": registry}
+    platform = Platform(Environment("test", tmp_path / "test.yaml", bindings, new_ledger(tmp_path), None, tmp_path))
+    why = {"actor": "ada", "reason": "first", "cycle": "c", "now": datetime.now(UTC)}
+    live = deployments.change(platform, ref, version, None, 0, **why)
+    assert wait_until_settled(shared, ref.dotted), (shared.observe(ref.dotted), shared.states.observed(ref.dotted))
+    newer = shared.model_copy(update={"image": images.image_of(image)})
+    platform.environment.bindings["serving"] = newer
+    answers, said, end = [], "", time.monotonic() + START_SECONDS
+    while "taken back" not in said and time.monotonic() < end:
+        said = image_canary.look(platform, ref, model, datetime.now(UTC))
+        answers += [ask_over_http(shared, ref.dotted, f"key-{n}", 1.0) for n in range(10)]
+    assert words in said
+    assert {answer.status for answer in answers} == ({200, 500} if failed else {200})
+    newer.apply(live.state)
+    after = newer.images(ref.dotted)
+    assert (after.stable, after.candidate, after.refused) == (shared.image, "", newer.image)
+    assert wait_until_settled(shared, ref.dotted)
+    assert {ask_over_http(shared, ref.dotted, f"key-{n}", 1.0).status for n in range(100)} == {200}
+    assert [entry.kind for entry in platform.ledger.entries(ref, image_canary.KINDS)] == [
+        "image.started",
+        "image.rolled_back",
+    ]
+    platform.close()
 
 
 def test_what_answers_for_a_model_that_is_gone_ends(bind: Callable[..., KubernetesServing], tmp_path: Path) -> None:
